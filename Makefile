@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Everything is built below $(BUILD); `make help` lists the targets.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+CC ?= gcc
+PKG_CONFIG ?= pkg-config
+CFLAGS ?= -O2 -g
+CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE -fPIC -fvisibility=hidden -I. -MMD -MP \
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter \
+	-DHELIXVM_VERSION='"$(VERSION)"' -DHELIXVM_PREFIX='"$(PREFIX)"'
+LDFLAGS_ALL := -Wl,--as-needed -Wl,-z,relro -Wl,-z,now -pthread
+ifeq ($(CI),true)
+CFLAGS_ALL += -Werror
+endif
+ifdef SANITIZE
+CFLAGS_ALL += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
+LDFLAGS_ALL += -fsanitize=$(SANITIZE)
+endif
+
+# --- components: the sources of each folder, and the packages it needs --------------------------
+# A folder's main.c makes the program; the rest is an archive that its unit tests link too.
+
+base_SRC := $(wildcard launcher/base/*.c)
+base_PKG := gio-2.0 gio-unix-2.0
+launcher_SRC := $(wildcard launcher/*.c)
+launcher_PKG := libvirt libxml-2.0 json-glib-1.0
+provision_SRC := $(wildcard guest-provision/*.c)
+provision_PKG := libssh json-glib-1.0
+cli_SRC := $(wildcard cli/*.c)
+cli_PKG := libcurl json-glib-1.0
+vsock_SRC := $(wildcard launcher/vsock/*.c)
+vsock_PKG := gio-2.0
+encoder_SRC := $(wildcard encoder/service/*.c)
+encoder_PKG := gio-2.0 x264 json-glib-1.0
+module_SRC := $(wildcard encoder/qemu-module/*.c)
+module_PKG := glib-2.0 virglrenderer
+vsockenc_SRC := $(wildcard guest-provision/vsockenc/*.c)
+vsockenc_PKG := gstreamer-video-1.0 gstreamer-allocators-1.0 libdrm
+session_SRC := $(wildcard guest-provision/session/*.c)
+session_PKG := gstreamer-app-1.0 gstreamer-video-1.0 libsoup-3.0 json-glib-1.0 gio-unix-2.0
+# What the guest's session and the host's viewer share: the wire format alone.
+protocol_SRC := $(wildcard guest-provision/session/stream-protocol.c)
+
+COMPONENTS := base launcher provision cli vsock encoder module vsockenc session
+PROGRAMS := $(BUILD)/helixvm $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder \
+	$(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session
+
+.PHONY: all
+all: $(PROGRAMS)
+
+define component
+$(1)_OBJ := $$($(1)_SRC:%.c=$(BUILD)/obj/%.o)
+$(1)_LIB_OBJ := $$(filter-out %/main.o,$$($(1)_OBJ))
+$(1)_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $$(base_PKG) $$($(1)_PKG))
+$(1)_LIBS := $$(shell $(PKG_CONFIG) --libs $$(base_PKG) $$($(1)_PKG))
+$$($(1)_OBJ): COMPONENT_CFLAGS = $$($(1)_CFLAGS)
+$(BUILD)/lib/$(1).a: $$($(1)_LIB_OBJ)
+	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach c,$(COMPONENTS),$(eval $(call component,$(c))))
+
+# Flags or names changed: build anew.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D) && echo '$(CC) $(CFLAGS) $(CFLAGS_ALL)' | cmp -s - $@ || \
+		echo '$(CC) $(CFLAGS) $(CFLAGS_ALL)' >$@
+.PHONY: FORCE
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo cc $< && $(CC) $(CFLAGS_ALL) $(CFLAGS) $(COMPONENT_CFLAGS) -c -o $@ $<
+
+encoder_LIBS += -lyuv -lm
+LINK = @mkdir -p $(@D) && echo link $@ && $(CC) $(CFLAGS) $(LDFLAGS_ALL) $(LDFLAGS) -o $@
+
+$(BUILD)/helixvm: $(BUILD)/obj/cli/main.o $(BUILD)/lib/cli.a $(BUILD)/lib/provision.a \
+		$(BUILD)/lib/launcher.a $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/base.a
+	$(LINK) $^ $(cli_LIBS) $(launcher_LIBS) $(provision_LIBS)
+$(BUILD)/helixvm-vsock: $(BUILD)/obj/launcher/vsock/main.o $(BUILD)/lib/vsock.a $(BUILD)/lib/base.a
+	$(LINK) $^ $(vsock_LIBS)
+$(BUILD)/helixvm-encoder: $(BUILD)/obj/encoder/service/main.o $(BUILD)/lib/encoder.a $(BUILD)/lib/base.a
+	$(LINK) $^ $(encoder_LIBS)
+$(BUILD)/libhelixvm-export.so: $(module_OBJ)
+	$(LINK) -shared $^ $(shell $(PKG_CONFIG) --libs glib-2.0) -ldl
+$(BUILD)/guest/libgstvsockenc.so: $(vsockenc_OBJ)
+	$(LINK) -shared $^ $(vsockenc_LIBS)
+$(BUILD)/guest/helixvm-session: $(BUILD)/obj/guest-provision/session/main.o $(BUILD)/lib/session.a
+	$(LINK) $^ $(session_LIBS)
+
+# --- tests ---------------------------------------------------------------------------------------
+# tests/unit/COMPONENT/NAME.c links COMPONENT's archive, base and tests/fakes/COMPONENT-*.c.
+
+UNIT_SRC := $(wildcard tests/unit/*/*.c)
+UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+
+define unit_tests
+$(1)_FAKES := $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard tests/fakes/$(1)-*.c))
+$$($(1)_FAKES) $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard tests/unit/$(1)/*.c)): \
+	COMPONENT_CFLAGS = $$($(1)_CFLAGS)
+$$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$$(wildcard tests/unit/$(1)/*.c)): \
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $$($(1)_FAKES) $(BUILD)/lib/$(1).a $(BUILD)/lib/base.a
+	$$(LINK) $$^ $$($(1)_LIBS)
+endef
+$(foreach c,$(COMPONENTS),$(eval $(call unit_tests,$(c))))
+.SECONDARY:
+
+PROVE := prove --timer --failures
+
+.PHONY: check check-unit check-vm
+check-unit: all $(UNIT_TESTS)
+	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
+check-vm: all
+	BUILD=$(BUILD) $(PROVE) $(sort $(wildcard tests/vm/*.t))
+check: all $(UNIT_TESTS)
+	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
+		$(sort $(wildcard tests/vm/*.t))
+
+.PHONY: clean help
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@sed -n 's/^\.PHONY: //p' Makefile
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
