@@ -291,9 +291,9 @@ static void add_false(JsonBuilder *builder, const char *name)
 static JsonObject *parse_object(JsonParser *parser, const char *text, gsize size, GError **error)
 {
     g_autoptr(GError) cause = NULL;
-    if (size > G_MAXINT16 || !g_utf8_validate_len(text, size, NULL)) {
+    if (!size || size > G_MAXINT16 || !g_utf8_validate_len(text, size, NULL)) {
         g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-                            "text message too long, or not UTF-8");
+                            "text message empty, too long, or not UTF-8");
         return NULL;
     }
     if (!json_parser_load_from_data(parser, text, (gssize)size, &cause)) {
