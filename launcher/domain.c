@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "launcher/domain.h"
+
+#include <libxml/xmlwriter.h>
+
+#include "launcher/base/error.h"
+
+#define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
+
+/* Start element @name with the attributes that follow, name and value in turn, ended by NULL. */
+static void start(xmlTextWriter *xml, const char *name, ...)
+{
+    xmlTextWriterStartElement(xml, BAD_CAST name);
+    va_list attributes;
+    va_start(attributes, name);
+    const char *attribute;
+    while ((attribute = va_arg(attributes, const char *))) {
+        const char *value = va_arg(attributes, const char *);
+        xmlTextWriterWriteAttribute(xml, BAD_CAST attribute, BAD_CAST value);
+    }
+    va_end(attributes);
+}
+
+static void end(xmlTextWriter *xml)
+{
+    xmlTextWriterEndElement(xml);
+}
+
+#define empty(xml, ...)                                                                            \
+    do {                                                                                           \
+        start(xml, __VA_ARGS__, NULL);                                                             \
+        end(xml);                                                                                  \
+    } while (0)
+
+static void text(xmlTextWriter *xml, const char *name, const char *content)
+{
+    xmlTextWriterWriteElement(xml, BAD_CAST name, BAD_CAST content);
+}
+
+static void write_machine(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
+{
+    g_autofree char *cpus =
+        g_strdup_printf("%" G_GINT64_FORMAT, hx_profile_integer(profile, "machine.cpus"));
+    g_autofree char *memory =
+        g_strdup_printf("%" G_GINT64_FORMAT, hx_profile_integer(profile, "machine.memory"));
+    start(xml, "memory", "unit", "MiB", NULL);
+    xmlTextWriterWriteString(xml, BAD_CAST memory);
+    end(xml);
+    /* vhost-user devices and blob resources need memory that other processes can map. */
+    start(xml, "memoryBacking", NULL);
+    empty(xml, "source", "type", "memfd");
+    empty(xml, "access", "mode", "shared");
+    end(xml);
+    start(xml, "vcpu", "placement", "static", NULL);
+    xmlTextWriterWriteString(xml, BAD_CAST cpus);
+    end(xml);
+    start(xml, "sysinfo", "type", "smbios", NULL);
+    start(xml, "oemStrings", NULL);
+    for (const char *const *credential = parts->credentials; credential && *credential;
+         credential++)
+        text(xml, "entry", *credential);
+    end(xml);
+    end(xml);
+    start(xml, "os", NULL);
+    start(xml, "type", "arch", "x86_64", "machine", "q35", NULL);
+    xmlTextWriterWriteString(xml, BAD_CAST "hvm");
+    end(xml);
+    text(xml, "kernel", parts->kernel);
+    text(xml, "initrd", parts->initrd);
+    text(xml, "cmdline", hx_profile_string(profile, "boot.cmdline"));
+    empty(xml, "smbios", "mode", "sysinfo");
+    end(xml);
+    start(xml, "features", NULL);
+    empty(xml, "acpi");
+    empty(xml, "apic");
+    end(xml);
+    gboolean emulated = g_str_equal(parts->accelerator, "tcg");
+    empty(xml, "cpu", "mode", emulated ? "maximum" : "host-passthrough");
+    empty(xml, "clock", "offset", "utc");
+    text(xml, "on_poweroff", "destroy");
+    text(xml, "on_reboot", "restart");
+    text(xml, "on_crash", "destroy");
+}
+
+static void write_disk(xmlTextWriter *xml, const HxDomainParts *parts)
+{
+    start(xml, "disk", "type", "file", "device", "disk", NULL);
+    /* The overlay can be made again from its base: the guest's flushes order its writes, and need
+     * not wait for the platter. */
+    empty(xml, "driver", "name", "qemu", "type", "qcow2", "cache", "writeback", "discard", "unmap");
+    empty(xml, "source", "file", parts->disk);
+    empty(xml, "target", "dev", "vda", "bus", "virtio");
+    end(xml);
+}
+
+static void write_display(xmlTextWriter *xml, const HxDomainParts *parts)
+{
+    switch (parts->display) {
+    case HX_DISPLAY_NONE:
+        start(xml, "video", NULL);
+        empty(xml, "model", "type", "none");
+        end(xml);
+        return;
+    case HX_DISPLAY_XVFB:
+        start(xml, "graphics", "type", "sdl", "display", parts->x_display, "xauth",
+              parts->x_authority, NULL);
+        empty(xml, "gl", "enable", "yes");
+        end(xml);
+        break;
+    case HX_DISPLAY_EGL_HEADLESS:
+        start(xml, "graphics", "type", "egl-headless", NULL);
+        empty(xml, "gl", "rendernode", parts->render_node);
+        end(xml);
+        break;
+    }
+    start(xml, "video", NULL);
+    start(xml, "model", "type", "virtio", "heads", "1", "primary", "yes", "blob", "on", NULL);
+    empty(xml, "acceleration", "accel3d", "yes");
+    end(xml);
+    end(xml);
+}
+
+static void write_devices(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
+{
+    start(xml, "devices", NULL);
+    if (parts->emulator)
+        text(xml, "emulator", parts->emulator);
+    write_disk(xml, parts);
+    empty(xml, "controller", "type", "usb", "model", "none");
+    if (g_str_equal(hx_profile_string(profile, "network.mode"), "user")) {
+        start(xml, "interface", "type", "user", NULL);
+        empty(xml, "model", "type", "virtio");
+        end(xml);
+    }
+    start(xml, "serial", "type", "file", NULL);
+    empty(xml, "source", "path", parts->console_log, "append", "off");
+    empty(xml, "target", "port", "0");
+    end(xml);
+    write_display(xml, parts);
+    empty(xml, "memballoon", "model", "none");
+    start(xml, "rng", "model", "virtio", NULL);
+    start(xml, "backend", "model", "random", NULL);
+    xmlTextWriterWriteString(xml, BAD_CAST "/dev/urandom");
+    end(xml);
+    end(xml);
+    if (parts->vsock == HX_VSOCK_KERNEL) {
+        start(xml, "vsock", "model", "virtio", NULL);
+        empty(xml, "cid", "auto", "yes");
+        end(xml);
+    }
+    end(xml);
+}
+
+/* QEMU takes its option values with "," doubled. */
+static char *escape_option(const char *value)
+{
+    g_auto(GStrv) pieces = g_strsplit(value, ",", -1);
+    return g_strjoinv(",,", pieces);
+}
+
+/* What libvirt has no element for: the vhost-user vsock device and the preloaded module. */
+static void write_qemu_arguments(xmlTextWriter *xml, const HxDomainParts *parts)
+{
+    gboolean vhost_user = parts->vsock == HX_VSOCK_VHOST_USER;
+    if (!vhost_user && !parts->export_module)
+        return;
+    start(xml, "qemu:commandline", NULL);
+    if (vhost_user) {
+        g_autofree char *path = escape_option(parts->vsock_socket);
+        g_autofree char *chardev = g_strdup_printf("socket,id=helixvm-vsock,path=%s", path);
+        empty(xml, "qemu:arg", "value", "-chardev");
+        empty(xml, "qemu:arg", "value", chardev);
+        empty(xml, "qemu:arg", "value", "-device");
+        empty(xml, "qemu:arg", "value", "vhost-user-vsock-pci,chardev=helixvm-vsock");
+    }
+    if (parts->export_module) {
+        empty(xml, "qemu:env", "name", "LD_PRELOAD", "value", parts->export_module);
+        empty(xml, "qemu:env", "name", "HELIXVM_EXPORT_SOCKET", "value", parts->export_socket);
+    }
+    end(xml);
+}
+
+/* Venus and its host memory window: properties that libvirt does not know. */
+static void write_qemu_override(xmlTextWriter *xml, const HxProfile *profile)
+{
+    if (!hx_profile_boolean(profile, "gpu.venus"))
+        return;
+    g_autofree char *hostmem = g_strdup_printf(
+        "%" G_GINT64_FORMAT, hx_profile_integer(profile, "gpu.hostmem") * 1024 * 1024);
+    start(xml, "qemu:override", NULL);
+    start(xml, "qemu:device", "alias", "video0", NULL);
+    start(xml, "qemu:frontend", NULL);
+    empty(xml, "qemu:property", "name", "venus", "type", "bool", "value", "true");
+    empty(xml, "qemu:property", "name", "hostmem", "type", "unsigned", "value", hostmem);
+    end(xml);
+    end(xml);
+    end(xml);
+}
+
+char *hx_domain_xml(const HxProfile *profile, const HxDomainParts *parts, GError **error)
+{
+    xmlBuffer *buffer = xmlBufferCreate();
+    xmlTextWriter *xml = buffer ? xmlNewTextWriterMemory(buffer, 0) : NULL;
+    if (!xml) {
+        xmlBufferFree(buffer);
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_FAILED, "libxml2 cannot write the domain");
+        return NULL;
+    }
+    xmlTextWriterSetIndent(xml, 1);
+    xmlTextWriterSetIndentString(xml, BAD_CAST "  ");
+    /* libvirt's word for an emulated guest is the emulator's name. */
+    gboolean emulated = g_str_equal(parts->accelerator, "tcg");
+    start(xml, "domain", "type", emulated ? "qemu" : parts->accelerator, "xmlns:qemu",
+          QEMU_NAMESPACE, NULL);
+    text(xml, "name", parts->name);
+    text(xml, "uuid", parts->uuid);
+    write_machine(xml, profile, parts);
+    write_devices(xml, profile, parts);
+    write_qemu_arguments(xml, parts);
+    if (parts->display != HX_DISPLAY_NONE)
+        write_qemu_override(xml, profile);
+    end(xml);
+    int r = xmlTextWriterEndDocument(xml);
+    xmlFreeTextWriter(xml); /* flushes into the buffer */
+    char *result = r < 0 ? NULL : g_strdup((const char *)xmlBufferContent(buffer));
+    xmlBufferFree(buffer);
+    if (!result)
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_FAILED, "libxml2 cannot write the domain");
+    return result;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* VM description → libvirt domain XML (https://libvirt.org/formatdomain.html).  Pure: touches
+ * neither files nor libvirt. */
+#pragma once
+
+#include <glib.h>
+
+#include "launcher/profile.h"
+
+typedef enum {
+    HX_DISPLAY_NONE,         /* no GPU */
+    HX_DISPLAY_XVFB,         /* SDL on a private X server */
+    HX_DISPLAY_EGL_HEADLESS, /* a DRM render node */
+} HxDisplayKind;
+
+typedef enum {
+    HX_VSOCK_VHOST_USER, /* helixvm-vsock */
+    HX_VSOCK_KERNEL,     /* the kernel's vhost-vsock; libvirt picks the CID */
+} HxVsockKind;
+
+/* What a profile cannot know: paths, and what was found on the host.  Borrowed strings. */
+typedef struct {
+    const char *name; /* of the domain */
+    const char *uuid;
+    const char *accelerator; /* "kvm", "tcg", "hvf" */
+    const char *emulator;    /* NULL: libvirt's choice */
+    const char *kernel, *initrd, *disk;
+    const char *console_log;
+    HxDisplayKind display;
+    const char *x_display;   /* ":5"; with HX_DISPLAY_XVFB */
+    const char *x_authority; /* its cookie file */
+    const char *render_node; /* with HX_DISPLAY_EGL_HEADLESS */
+    HxVsockKind vsock;
+    const char *vsock_socket;       /* the vhost-user socket of helixvm-vsock */
+    const char *const *credentials; /* "NAME=VALUE" for systemd, by SMBIOS type 11; NULL-terminated */
+    const char *export_module;      /* libhelixvm-export.so as QEMU's user sees it; NULL: none */
+    const char *export_socket;      /* where it listens */
+} HxDomainParts;
+
+/* The domain's XML, for g_free.  NULL with HX_ERROR_FAILED where libxml2 fails. */
+char *hx_domain_xml(const HxProfile *profile, const HxDomainParts *parts, GError **error);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "launcher/libvirt-connection.h"
+
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <libvirt/virterror.h>
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/process.h"
+#include "launcher/directories.h"
+
+/* Long enough to span two commands typed in a row, short enough not to linger. */
+#define DAEMON_IDLE_SECONDS "10"
+
+static void say_nothing(void *data, virErrorPtr error)
+{
+}
+
+void hx_libvirt_set_error(GError **error, int code, const char *what)
+{
+    const char *message = virGetLastErrorMessage();
+    g_set_error(error, HX_ERROR, code, "%s: %s", what, message ? message : "unknown error");
+}
+
+static const char *uri(void)
+{
+    const char *chosen = g_getenv("LIBVIRT_DEFAULT_URI");
+    if (chosen && *chosen)
+        return chosen;
+    return geteuid() == 0 ? "qemu:///system" : "qemu:///session";
+}
+
+/* Root's daemons are ours to start where no init system is: see sd_booted(3). */
+static gboolean may_start_daemons(void)
+{
+    return geteuid() == 0 && g_str_equal(uri(), "qemu:///system") &&
+           !g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR);
+}
+
+static gboolean start_daemons(GError **error)
+{
+    static const char *const virtlogd[] = {"virtlogd", "-d", "--timeout", DAEMON_IDLE_SECONDS,
+                                           NULL};
+    static const char *const libvirtd[] = {"libvirtd", "-d", "--timeout", DAEMON_IDLE_SECONDS,
+                                           NULL};
+    g_autoptr(GError) cause = NULL;
+    /* Each refuses to start twice, and returns when it serves. */
+    if (!hx_process_run(virtlogd, NULL, NULL, &cause))
+        g_clear_error(&cause);
+    if (!hx_process_run(libvirtd, NULL, NULL, &cause)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_HOST,
+                    "libvirtd does not run and cannot be started: %s", cause->message);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+virConnect *hx_libvirt_open(GError **error)
+{
+    virSetErrorFunc(NULL, say_nothing);
+    virConnect *connection = virConnectOpen(uri());
+    if (!connection && may_start_daemons()) {
+        g_autofree char *directory = hx_runtime_directory(error);
+        if (!directory)
+            return NULL;
+        g_autofree char *path = g_build_filename(directory, "libvirt.lock", NULL);
+        hx_autofd int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (lock >= 0)
+            flock(lock, LOCK_EX);
+        /* Another helixvm may have started them while this one waited for the lock. */
+        connection = virConnectOpen(uri());
+        if (!connection) {
+            if (!start_daemons(error))
+                return NULL;
+            connection = virConnectOpen(uri());
+        }
+    }
+    if (!connection) {
+        g_autofree char *what = g_strdup_printf("cannot connect to libvirt at %s", uri());
+        hx_libvirt_set_error(error, HX_ERROR_HOST, what);
+    }
+    return connection;
+}
+
+static void *dispatch_events(void *data)
+{
+    while (virEventRunDefaultImpl() == 0) {
+    }
+    return NULL;
+}
+
+gboolean hx_libvirt_start_events(GError **error)
+{
+    if (virEventRegisterDefaultImpl() < 0) {
+        hx_libvirt_set_error(error, HX_ERROR_HOST, "cannot receive libvirt's events");
+        return FALSE;
+    }
+    g_thread_unref(g_thread_new("libvirt-events", dispatch_events, NULL));
+    return TRUE;
+}
+
+uid_t hx_libvirt_qemu_user(virConnect *connection)
+{
+    uid_t user = geteuid();
+    char *capabilities = virConnectGetCapabilities(connection);
+    xmlDoc *document =
+        capabilities ? xmlReadDoc(BAD_CAST capabilities, NULL, NULL, XML_PARSE_NONET) : NULL;
+    xmlXPathContext *context = document ? xmlXPathNewContext(document) : NULL;
+    /* "+UID:+GID" */
+    xmlXPathObject *label =
+        context ? xmlXPathEvalExpression(
+                      BAD_CAST "string(/capabilities/host/secmodel[model='dac']/baselabel)", context)
+                : NULL;
+    unsigned int number;
+    if (label && label->stringval &&
+        sscanf((const char *)label->stringval, "+%u:", &number) == 1)
+        user = number;
+    xmlXPathFreeObject(label);
+    xmlXPathFreeContext(context);
+    xmlFreeDoc(document);
+    free(capabilities);
+    return user;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The connection to libvirt, and its daemons where no init system starts them. */
+#pragma once
+
+#include <glib.h>
+#include <libvirt/libvirt.h>
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virConnect, virConnectClose)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
+
+/* Connect to $LIBVIRT_DEFAULT_URI, else to qemu:///system for root and qemu:///session for others.
+ * Where root's daemons do not run and no init system would start them, they are started; they end
+ * by themselves when nobody has used them for a while.  Blocks (the first capability probe takes
+ * seconds).  Close with virConnectClose.  NULL with HX_ERROR_HOST. */
+virConnect *hx_libvirt_open(GError **error);
+
+/* Start the thread that dispatches libvirt's events; call once, before the first hx_libvirt_open of
+ * a process that wants events.  Callbacks then run in that thread. */
+gboolean hx_libvirt_start_events(GError **error);
+
+/* Set @error from libvirt's last error in this thread: "@what: MESSAGE". */
+void hx_libvirt_set_error(GError **error, int code, const char *what);
+
+/* The numeric user that QEMU runs as under @connection, from the capabilities' DAC base label; the
+ * caller's own where libvirt names none. */
+uid_t hx_libvirt_qemu_user(virConnect *connection);
