@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SSH to a guest over a connection that already stands: commands and files, no terminal. */
+#pragma once
+
+#include <gio/gio.h>
+
+typedef struct HxSsh HxSsh;
+
+typedef struct {
+    const char *vm;          /* the VM's name, for messages */
+    const char *user;        /* NULL: root */
+    const char *identity;    /* path of the private key */
+    const char *known_hosts; /* path of the file that pins the guest's host key */
+    guint timeout;           /* seconds for the key exchange and the login; 0: 60 */
+} HxSshLogin;
+
+/* The name under which the guest's key is pinned: a file belongs to one VM (OpenSSH: HostKeyAlias).
+ */
+#define HX_SSH_HOST_ALIAS "helixvm"
+
+/* Log in over the connected stream socket @fd, which is taken over also where this fails.  The host
+ * key is pinned at the first contact (RFC 4251, 4.1) and a changed one refused.  Reads no
+ * configuration and asks no agent.  @cancel, where not NULL, interrupts this and all later calls
+ * (HX_ERROR_CANCELLED).  NULL with HX_ERROR_GUEST (key refused or changed), HX_ERROR_PROTOCOL,
+ * HX_ERROR_TIMEOUT.  All calls on one HxSsh come from one thread at a time. */
+HxSsh *hx_ssh_open(int fd, const HxSshLogin *login, GCancellable *cancel, GError **error);
+void hx_ssh_close(HxSsh *ssh);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxSsh, hx_ssh_close)
+
+typedef struct {
+    int exit_status; /* the command's; 128 + the signal's number where one ended it */
+    GString *out;    /* any bytes, a NUL after them */
+    GString *err;
+} HxSshOutput;
+
+void hx_ssh_output_clear(HxSshOutput *output);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxSshOutput, hx_ssh_output_clear)
+
+/* What hx_ssh_run keeps of each of stdout and stderr; a command that writes more is an error. */
+#define HX_SSH_OUTPUT_MAX (4 * 1024 * 1024)
+
+/* Run @command by the guest's login shell with @input (NULL: none) as its stdin and wait @timeout
+ * seconds (0: any time) for its end and that of its output.  Any exit status is success here. FALSE
+ * with HX_ERROR_TIMEOUT, HX_ERROR_PROTOCOL (connection lost) or HX_ERROR_GUEST; @ret_output is
+ * set where TRUE is returned. */
+gboolean hx_ssh_run(HxSsh *ssh, const char *command, GBytes *input, guint timeout,
+                    HxSshOutput *ret_output, GError **error);
+
+/* Run @command with the caller's descriptors as its stdin, stdout and stderr, until it ends.
+ * @input_fd may be -1; the others are written blocking.  Bytes are passed on as they come. */
+gboolean hx_ssh_pass(HxSsh *ssh, const char *command, int input_fd, int output_fd, int error_fd,
+                     int *ret_exit_status, GError **error);
+
+/* Put @content at the absolute @path of the guest with the permissions @mode: under another name
+ * first, then renamed over it.  By SFTP, or through a shell where the guest has none.
+ * HX_ERROR_GUEST tells what the guest said, a full disk among it. */
+gboolean hx_ssh_upload(HxSsh *ssh, GBytes *content, const char *path, guint mode, guint timeout,
+                       GError **error);
