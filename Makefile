@@ -82,7 +82,7 @@ $(BUILD)/helixvm-vsock: $(BUILD)/obj/launcher/vsock/main.o $(BUILD)/lib/vsock.a 
 	$(LINK) $^ $(vsock_LIBS)
 $(BUILD)/helixvm-encoder: $(BUILD)/obj/encoder/service/main.o $(BUILD)/lib/encoder.a $(BUILD)/lib/base.a
 	$(LINK) $^ $(encoder_LIBS)
-$(BUILD)/libhelixvm-export.so: $(module_OBJ)
+$(BUILD)/libhelixvm-export.so: $(module_OBJ) $(BUILD)/lib/base.a
 	$(LINK) -shared $^ $(shell $(PKG_CONFIG) --libs glib-2.0) -ldl
 $(BUILD)/guest/libgstvsockenc.so: $(vsockenc_OBJ)
 	$(LINK) -shared $^ $(vsockenc_LIBS)

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Theory of operation.  One listening socket and at most one client, both sources of the main
+ * context.  A turn of the main loop takes one packet: a HELLO, which maps the client's memory, or a
+ * READ, which is answered at once; nothing waits and nothing is queued, so that the guest is held
+ * up by one read-back at most.  A client that breaks the protocol or does not take its answers is
+ * dropped.  A new client is taken where there is none or the old one's end of the socket is closed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+
+#include "encoder/qemu-module/module.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/log.h"
+#include "launcher/base/unix-socket.h"
+
+static struct {
+    int fd; /* -1: no client */
+    guint source;
+    uint8_t *slots; /* NULL before HELLO */
+    uint32_t slot_count;
+    uint64_t slot_size;
+} client = {.fd = -1};
+
+static void unmap_slots(void)
+{
+    if (client.slots)
+        munmap(client.slots, client.slot_count * client.slot_size);
+    client.slots = NULL;
+}
+
+static void drop_client(const char *reason)
+{
+    if (client.fd < 0)
+        return;
+    hx_log_info("the encoder is gone: %s", reason);
+    g_source_remove(client.source);
+    hx_close(&client.fd);
+    unmap_slots();
+}
+
+/* Ordinary shared memory that can neither shrink under us nor be short of @needed bytes: touching
+ * it raises no SIGBUS. */
+static gboolean memory_is_safe(int fd, uint64_t needed)
+{
+    const int wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct stat status;
+    struct statfs filesystem;
+    return seals >= 0 && (seals & wanted) == wanted && fstat(fd, &status) == 0 &&
+           S_ISREG(status.st_mode) && (uint64_t)status.st_size >= needed &&
+           fstatfs(fd, &filesystem) == 0 && filesystem.f_type == TMPFS_MAGIC;
+}
+
+static gboolean send_packet(const void *packet, size_t size)
+{
+    return send(client.fd, packet, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+/* NULL, or why the client cannot be kept. */
+static const char *handle_hello(const HxExportHello *hello, int memory)
+{
+    if (hello->version != HX_EXPORT_VERSION)
+        return "it speaks another version";
+    if (!hello->slot_count || hello->slot_count > HX_EXPORT_SLOTS_MAX || !hello->slot_size ||
+        hello->slot_size > HX_EXPORT_SLOT_SIZE_MAX || hello->slot_size % 4096)
+        return "HELLO with bad slots";
+    uint64_t size = hello->slot_count * hello->slot_size;
+    if (memory < 0 || !memory_is_safe(memory, size))
+        return "HELLO without sealed memory of that size";
+    void *slots = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    if (slots == MAP_FAILED)
+        return "its memory cannot be mapped";
+    unmap_slots();
+    client.slots = slots;
+    client.slot_count = hello->slot_count;
+    client.slot_size = hello->slot_size;
+    HxExportHelloAnswer answer = {
+        .magic = HX_EXPORT_MAGIC,
+        .type = HX_EXPORT_HELLO_ANSWER,
+        .version = HX_EXPORT_VERSION,
+        .renderer_ready = hx_virgl_is_ready(),
+    };
+    return send_packet(&answer, sizeof answer) ? NULL : "it takes no answers";
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static const char *handle_read(const HxExportRead *request)
+{
+    if (!client.slots || request->slot >= client.slot_count)
+        return "READ into a slot that it does not have";
+    HxExportAnswer answer = {
+        .magic = HX_EXPORT_MAGIC,
+        .type = HX_EXPORT_ANSWER,
+        .request_id = request->request_id,
+    };
+    uint64_t start = now_ns();
+    hx_virgl_read(request->resource_id, client.slots + request->slot * client.slot_size,
+                  client.slot_size, &answer);
+    answer.held_ns = now_ns() - start;
+    return send_packet(&answer, sizeof answer) ? NULL : "it takes no answers";
+}
+
+/* The descriptor that came with @message, -1 where none did; more than one are closed. */
+static int received_fd(struct msghdr *message)
+{
+    hx_autofd int fd = -1;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            hx_close(&fd);
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+        }
+    }
+    return hx_steal_fd(&fd);
+}
+
+/* NULL, or why the client cannot be kept. */
+static const char *take_packet(void)
+{
+    union {
+        struct {
+            uint32_t magic;
+            uint32_t type;
+        } head;
+        HxExportHello hello;
+        HxExportRead read;
+    } packet = {0};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {&packet, sizeof packet};
+    struct msghdr message = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control,
+    };
+    ssize_t length = recvmsg(client.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+    if (length < 0)
+        return errno == EAGAIN || errno == EINTR ? NULL : g_strerror(errno);
+    hx_autofd int fd = received_fd(&message);
+    if (length == 0)
+        return "it closed the connection";
+    if (packet.head.magic == HX_EXPORT_MAGIC) {
+        if (packet.head.type == HX_EXPORT_HELLO && length == sizeof packet.hello)
+            return handle_hello(&packet.hello, fd);
+        if (packet.head.type == HX_EXPORT_READ && length == sizeof packet.read)
+            return handle_read(&packet.read);
+    }
+    return "a packet that is none of the protocol";
+}
+
+static gboolean on_client(int fd, GIOCondition condition, void *data)
+{
+    const char *reason = take_packet();
+    if (reason)
+        drop_client(reason);
+    return reason ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+/* root, who runs helixvm's monitor, or the user that QEMU itself runs as. */
+static gboolean peer_is_allowed(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static gboolean client_is_alive(void)
+{
+    struct pollfd p = {.fd = client.fd};
+    return client.fd >= 0 && poll(&p, 1, 0) >= 0 && !(p.revents & (POLLHUP | POLLERR));
+}
+
+static gboolean on_connection(int listening, GIOCondition condition, void *data)
+{
+    hx_autofd int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return G_SOURCE_CONTINUE;
+    if (!peer_is_allowed(fd)) {
+        hx_log_warning("refused a connection of another user");
+        return G_SOURCE_CONTINUE;
+    }
+    if (client_is_alive()) {
+        hx_log_warning("refused a second encoder while the first is there");
+        return G_SOURCE_CONTINUE;
+    }
+    drop_client("replaced by a new one");
+    client.fd = hx_steal_fd(&fd);
+    client.source = g_unix_fd_add(client.fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_client, NULL);
+    return G_SOURCE_CONTINUE;
+}
+
+void hx_export_listen(const char *path)
+{
+    int fd = hx_unix_listen(path, SOCK_SEQPACKET | SOCK_NONBLOCK, 0600);
+    if (fd < 0) {
+        hx_log_error("cannot listen at %s: %s: frames go as pixels", path, g_strerror(-fd));
+        return;
+    }
+    g_unix_fd_add(fd, G_IO_IN, on_connection, NULL);
+    hx_log_info("listening at %s", path);
+}

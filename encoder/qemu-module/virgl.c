@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Theory of operation.  virgl_renderer_init() and virgl_renderer_cleanup() here stand before
+ * libvirglrenderer's: they tell when the renderer may be called, and hand it the render server that
+ * was started before the sandbox.  QEMU's GL device is loaded by dlopen() with local scope, where
+ * dlsym(RTLD_NEXT) does not look; so the real functions come from a handle of the library, which is
+ * loaded by then and is not loaded on our account. */
+#include <dlfcn.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <virgl/virglrenderer.h>
+
+#include "encoder/protocol.h"
+#include "encoder/qemu-module/module.h"
+#include "launcher/base/log.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* virglrenderer's virgl_box, which its public headers only name. */
+typedef struct {
+    uint32_t x, y, z;
+    uint32_t w, h, d;
+} Box;
+
+static struct {
+    int (*init)(void *cookie, int flags, struct virgl_renderer_callbacks *callbacks);
+    void (*cleanup)(void *cookie);
+    int (*get_info)(int id, struct virgl_renderer_resource_info *info);
+    int (*read_iov)(uint32_t id, uint32_t context, uint32_t level, uint32_t stride,
+                    uint32_t layer_stride, struct virgl_box *box, uint64_t offset,
+                    struct iovec *iov, int n_iov);
+    gboolean looked_up;
+    gboolean initialised;
+    struct virgl_renderer_callbacks callbacks; /* virglrenderer keeps a pointer to them */
+} virgl;
+
+/* The formats that are four bytes a pixel in an order that DRM has a name for; numbers of enum
+ * virgl_formats, virgl_hw.h, which is no public header. */
+static const struct {
+    uint32_t virgl;
+    uint32_t fourcc;
+} formats[] = {
+    {1, HXFR_FORMAT_AR24},   /* B8G8R8A8_UNORM */
+    {2, HXFR_FORMAT_XR24},   /* B8G8R8X8_UNORM */
+    {67, HXFR_FORMAT_AB24},  /* R8G8B8A8_UNORM */
+    {134, HXFR_FORMAT_XB24}, /* R8G8B8X8_UNORM */
+};
+
+static gboolean look_up(void)
+{
+    if (virgl.looked_up)
+        return virgl.init != NULL;
+    virgl.looked_up = TRUE;
+    /* Not loaded: a program that has linked it in; then it is the next in order. */
+    void *library = dlopen("libvirglrenderer.so.1", RTLD_LAZY | RTLD_NOLOAD) ?: RTLD_NEXT;
+    virgl.init = dlsym(library, "virgl_renderer_init");
+    virgl.cleanup = dlsym(library, "virgl_renderer_cleanup");
+    virgl.get_info = dlsym(library, "virgl_renderer_resource_get_info");
+    virgl.read_iov = dlsym(library, "virgl_renderer_transfer_read_iov");
+    if (!virgl.init)
+        hx_log_error("libvirglrenderer.so.1 is not to be found: the guest has no GPU");
+    else if (!virgl.get_info || !virgl.read_iov)
+        hx_log_error("this libvirglrenderer cannot read resources: frames go as pixels");
+    return virgl.init != NULL;
+}
+
+static int get_server_fd(void *cookie, uint32_t version)
+{
+    return hx_render_server_take_fd();
+}
+
+/* A copy of the caller's callbacks, which end where their version says, with our own in it. */
+static struct virgl_renderer_callbacks *complete_callbacks(struct virgl_renderer_callbacks *theirs)
+{
+    static const size_t sizes[] = {
+        [1] = offsetof(struct virgl_renderer_callbacks, get_drm_fd),
+        [2] = offsetof(struct virgl_renderer_callbacks, write_context_fence),
+        [3] = offsetof(struct virgl_renderer_callbacks, get_egl_display),
+        [4] = sizeof(struct virgl_renderer_callbacks),
+    };
+    if (!theirs || theirs->version < 1 || theirs->version >= (int)G_N_ELEMENTS(sizes)) {
+        hx_log_warning("virglrenderer callbacks of an unknown version: left as they are");
+        return theirs;
+    }
+    virgl.callbacks = (struct virgl_renderer_callbacks){0};
+    memcpy(&virgl.callbacks, theirs, sizes[theirs->version]);
+    virgl.callbacks.version = MAX(3, theirs->version);
+    if (!virgl.callbacks.get_server_fd)
+        virgl.callbacks.get_server_fd = get_server_fd;
+    return &virgl.callbacks;
+}
+
+EXPORT int virgl_renderer_init(void *cookie, int flags, struct virgl_renderer_callbacks *callbacks)
+{
+    if (!look_up())
+        return -1;
+    int r = virgl.init(cookie, flags, complete_callbacks(callbacks));
+    virgl.initialised = r == 0;
+    hx_log_info("virglrenderer initialised: flags 0x%x, result %d", flags, r);
+    return r;
+}
+
+EXPORT void virgl_renderer_cleanup(void *cookie)
+{
+    virgl.initialised = FALSE;
+    if (look_up() && virgl.cleanup)
+        virgl.cleanup(cookie);
+}
+
+gboolean hx_virgl_is_ready(void)
+{
+    return virgl.initialised && virgl.get_info && virgl.read_iov;
+}
+
+static uint32_t fourcc_of(uint32_t virgl_format)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++) {
+        if (formats[i].virgl == virgl_format)
+            return formats[i].fourcc;
+    }
+    return 0;
+}
+
+void hx_virgl_read(uint32_t id, void *slot, size_t slot_size, HxExportAnswer *ret_answer)
+{
+    struct virgl_renderer_resource_info info = {0};
+    if (!hx_virgl_is_ready() || !id || virgl.get_info((int)id, &info) != 0) {
+        ret_answer->status = HX_EXPORT_NOT_FOUND;
+        return;
+    }
+    /* Everything here is the guest's choice.  A blob has no size; a buffer, a volume or a texture
+     * of another format is no picture. */
+    ret_answer->virgl_format = info.virgl_format;
+    uint32_t fourcc = fourcc_of(info.virgl_format);
+    if (!fourcc || !info.width || !info.height || info.depth > 1 ||
+        info.width > HX_EXPORT_DIMENSION_MAX || info.height > HX_EXPORT_DIMENSION_MAX ||
+        info.stride != info.width * 4) {
+        ret_answer->status = HX_EXPORT_UNREADABLE;
+        return;
+    }
+    size_t size = (size_t)info.stride * info.height;
+    if (size > slot_size) {
+        ret_answer->status = HX_EXPORT_TOO_LARGE;
+        return;
+    }
+    Box box = {.w = info.width, .h = info.height, .d = 1};
+    struct iovec iov = {.iov_base = slot, .iov_len = size};
+    if (virgl.read_iov(id, 0, 0, info.stride, 0, (struct virgl_box *)&box, 0, &iov, 1) != 0) {
+        ret_answer->status = HX_EXPORT_FAILED;
+        return;
+    }
+    ret_answer->status = HX_EXPORT_OK;
+    ret_answer->width = info.width;
+    ret_answer->height = info.height;
+    ret_answer->fourcc = fourcc;
+    ret_answer->stride = info.stride;
+    ret_answer->size = size;
+}
