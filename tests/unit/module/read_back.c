@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The module as QEMU loads it, with the real libvirglrenderer on software GL.  The test starts
+ * itself a second time as a stand-in for QEMU: preloaded, a GLib main loop, the GPU library by
+ * dlopen(). */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <virgl/virglrenderer.h>
+
+#include "encoder/export-protocol.h"
+#include "encoder/protocol.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/unix-socket.h"
+
+#define SLOT_SIZE (1024u * 1024)
+#define SLOTS 2
+#define WIDTH 67 /* odd, so that a wrong stride shows */
+#define HEIGHT 45
+
+/* --- the stand-in
+ * --------------------------------------------------------------------------------- */
+
+/* Resources that it makes, all with pattern_pixel(). */
+enum {
+    RES_BGRA = 1,
+    RES_BGRX,
+    RES_RGBA,
+    RES_RGBX,
+    RES_R8,
+    RES_LARGE,
+    RES_BUFFER,
+    RES_COUNT = RES_BUFFER,
+    RES_NONE = 4711,
+};
+static const struct {
+    uint32_t format, target, width, height;
+} resources[RES_COUNT + 1] = {
+    [RES_BGRA] = {1, 2, WIDTH, HEIGHT},  [RES_BGRX] = {2, 2, WIDTH, HEIGHT},
+    [RES_RGBA] = {67, 2, WIDTH, HEIGHT}, [RES_RGBX] = {134, 2, WIDTH, HEIGHT},
+    [RES_R8] = {64, 2, WIDTH, HEIGHT},   [RES_LARGE] = {1, 2, 1024, 1024},
+    [RES_BUFFER] = {64, 0, 4096, 1},
+};
+
+/* Bytes in memory order, so that each channel, column and line is told from its neighbours. */
+static uint32_t pattern_pixel(uint32_t x, uint32_t y)
+{
+    return (x * 3 & 0xff) | (y * 5 & 0xff) << 8 | ((x + 2 * y) & 0xff) << 16 | 0xff000000u;
+}
+
+#define REAL(name) ((typeof(&name))dlsym(library, #name))
+
+static void make_resource(void *library, uint32_t id)
+{
+    struct virgl_renderer_resource_create_args args = {
+        .handle = id,
+        .target = resources[id].target,
+        .format = resources[id].format,
+        .bind = resources[id].target ? VIRGL_RES_BIND_RENDER_TARGET | VIRGL_RES_BIND_SAMPLER_VIEW
+                                     : VIRGL_RES_BIND_VERTEX_BUFFER,
+        .width = resources[id].width,
+        .height = resources[id].height,
+        .depth = 1,
+        .array_size = 1,
+        .flags = id == RES_BGRX ? 1 : 0, /* VIRGL_RESOURCE_Y_0_TOP, as a scanout has it */
+    };
+    g_assert_cmpint(REAL(virgl_renderer_resource_create)(&args, NULL, 0), ==, 0);
+    if (id > RES_RGBX)
+        return;
+    g_autofree uint32_t *pixels = g_new(uint32_t, WIDTH *HEIGHT);
+    for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)
+        pixels[i] = pattern_pixel(i % WIDTH, i / WIDTH);
+    struct {
+        uint32_t x, y, z, w, h, d;
+    } box = {0, 0, 0, WIDTH, HEIGHT, 1};
+    struct iovec iov = {pixels, WIDTH * HEIGHT * 4};
+    g_assert_cmpint(REAL(virgl_renderer_transfer_write_iov)(id, 0, 0, WIDTH * 4, 0,
+                                                            (struct virgl_box *)&box, 0, &iov, 1),
+                    ==, 0);
+}
+
+/* QEMU 10 hands callbacks of version 1 where it has no Venus. */
+static void write_fence(void *cookie, uint32_t fence)
+{
+}
+
+static struct virgl_renderer_callbacks callbacks = {.version = 1, .write_fence = write_fence};
+
+/* One letter is one order; the answer is the same letter when it is done, or '!'. */
+static gboolean on_order(int fd, GIOCondition condition, void *library)
+{
+    char order;
+    if (read(fd, &order, 1) != 1)
+        exit(0);
+    static char cookie;
+    switch (order) {
+    case 'i': /* what QEMU's device calls: the first symbol in order, which is the preloaded one */
+    case 'v': {
+        typeof(&virgl_renderer_init) init = dlsym(RTLD_DEFAULT, "virgl_renderer_init");
+        int flags = VIRGL_RENDERER_USE_EGL | VIRGL_RENDERER_USE_SURFACELESS;
+        if (order == 'v')
+            flags |= VIRGL_RENDERER_VENUS | VIRGL_RENDERER_RENDER_SERVER;
+        if (init(&cookie, flags, &callbacks) != 0)
+            order = '!';
+        break;
+    }
+    case 'r':
+        for (uint32_t id = 1; id <= RES_COUNT; id++)
+            make_resource(library, id);
+        break;
+    case 'u':
+        REAL(virgl_renderer_resource_unref)(RES_BGRA);
+        break;
+    case 'z':
+        REAL(virgl_renderer_reset)();
+        break;
+    case 'c':
+        ((typeof(&virgl_renderer_cleanup))dlsym(RTLD_DEFAULT, "virgl_renderer_cleanup"))(&cookie);
+        break;
+    case 'e': /* what its children inherit */
+        if (g_getenv("LD_PRELOAD") || g_getenv("HELIXVM_EXPORT_SOCKET"))
+            order = '!';
+        break;
+    default:
+        order = '!';
+    }
+    g_assert_cmpint(write(STDOUT_FILENO, &order, 1), ==, 1);
+    return G_SOURCE_CONTINUE;
+}
+
+static int stand_in(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    void *library = dlopen("libvirglrenderer.so.1", RTLD_NOW | RTLD_LOCAL);
+    g_assert_nonnull(library);
+    g_unix_fd_add(STDIN_FILENO, G_IO_IN | G_IO_HUP, on_order, library);
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+    g_main_loop_run(loop);
+    return 0;
+}
+
+/* --- the encoder's side
+ * --------------------------------------------------------------------------- */
+
+typedef struct {
+    char *directory;
+    char *socket_path;
+    GPid pid;
+    int to_qemu, from_qemu;
+    int module; /* the connection */
+    uint8_t *slots;
+} Fixture;
+
+static char *self_path;
+static char *module_path;
+
+static char order(Fixture *f, char letter)
+{
+    char answer = 0;
+    g_assert_cmpint(write(f->to_qemu, &letter, 1), ==, 1);
+    g_assert_cmpint(hx_read_all(f->from_qemu, &answer, 1), ==, 0);
+    return answer;
+}
+
+static void set_up(Fixture *f, const void *render_server)
+{
+    f->directory = g_dir_make_tmp("hx-module-XXXXXX", NULL);
+    f->socket_path = g_build_filename(f->directory, "export", NULL);
+    g_auto(GStrv) env = g_get_environ();
+    env = g_environ_setenv(env, "LD_PRELOAD", module_path, TRUE);
+    env = g_environ_setenv(env, "HELIXVM_EXPORT_SOCKET", f->socket_path, TRUE);
+    env = g_environ_setenv(env, "EGL_PLATFORM", "surfaceless", TRUE);
+    env = g_environ_setenv(env, "LIBGL_ALWAYS_SOFTWARE", "1", TRUE);
+    if (render_server)
+        env = g_environ_setenv(env, "HELIXVM_RENDER_SERVER", render_server, TRUE);
+    const char *argv[] = {self_path, "--stand-in", NULL};
+    GError *error = NULL;
+    g_spawn_async_with_pipes(NULL, (char **)argv, env, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
+                             &f->pid, &f->to_qemu, &f->from_qemu, NULL, &error);
+    g_assert_no_error(error);
+    f->module = -1;
+    /* By then the constructor has run, and with it the listening socket is there. */
+    g_assert_cmpint(order(f, 'e'), ==, 'e');
+}
+
+static void tear_down(Fixture *f, const void *data)
+{
+    hx_close(&f->module);
+    hx_close(&f->to_qemu);
+    int status;
+    g_assert_cmpint(waitpid(f->pid, &status, 0), ==, f->pid);
+    g_assert_cmpint(status, ==, 0);
+    hx_close(&f->from_qemu);
+    if (f->slots)
+        munmap(f->slots, SLOTS * SLOT_SIZE);
+    unlink(f->socket_path);
+    rmdir(f->directory);
+    g_free(f->socket_path);
+    g_free(f->directory);
+}
+
+static int make_memory(uint64_t size, int seals)
+{
+    int fd = memfd_create("slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    g_assert_cmpint(ftruncate(fd, (off_t)size), ==, 0);
+    if (seals)
+        g_assert_cmpint(fcntl(fd, F_ADD_SEALS, seals), ==, 0);
+    return fd;
+}
+
+static void connect_to_module(Fixture *f)
+{
+    f->module = hx_unix_connect(f->socket_path, SOCK_SEQPACKET);
+    g_assert_cmpint(f->module, >=, 0);
+}
+
+static void send_hello(Fixture *f, const HxExportHello *hello, int memory)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {(void *)hello, sizeof *hello};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (memory >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        *c = (struct cmsghdr){CMSG_LEN(sizeof memory), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(c), &memory, sizeof memory);
+    }
+    g_assert_cmpint(sendmsg(f->module, &message, MSG_NOSIGNAL), ==, sizeof *hello);
+}
+
+static const HxExportHello good_hello = {
+    .magic = HX_EXPORT_MAGIC,
+    .type = HX_EXPORT_HELLO,
+    .version = HX_EXPORT_VERSION,
+    .slot_count = SLOTS,
+    .slot_size = SLOT_SIZE,
+};
+#define GOOD_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static HxExportHelloAnswer greet(Fixture *f)
+{
+    HxExportHelloAnswer answer = {0};
+    hx_autofd int memory = make_memory(SLOTS * SLOT_SIZE, GOOD_SEALS);
+    connect_to_module(f);
+    send_hello(f, &good_hello, memory);
+    g_assert_cmpint(recv(f->module, &answer, sizeof answer, 0), ==, sizeof answer);
+    g_assert_cmphex(answer.magic, ==, HX_EXPORT_MAGIC);
+    g_assert_cmpuint(answer.type, ==, HX_EXPORT_HELLO_ANSWER);
+    f->slots = mmap(NULL, SLOTS * SLOT_SIZE, PROT_READ, MAP_SHARED, memory, 0);
+    g_assert_true(f->slots != MAP_FAILED);
+    return answer;
+}
+
+static HxExportAnswer read_resource(Fixture *f, uint32_t resource, uint32_t slot)
+{
+    static uint32_t request_id = 41;
+    HxExportRead request = {
+        .magic = HX_EXPORT_MAGIC,
+        .type = HX_EXPORT_READ,
+        .request_id = ++request_id,
+        .resource_id = resource,
+        .slot = slot,
+    };
+    HxExportAnswer answer = {0};
+    g_assert_cmpint(send(f->module, &request, sizeof request, MSG_NOSIGNAL), ==, sizeof request);
+    g_assert_cmpint(recv(f->module, &answer, sizeof answer, 0), ==, sizeof answer);
+    g_assert_cmphex(answer.magic, ==, HX_EXPORT_MAGIC);
+    g_assert_cmpuint(answer.type, ==, HX_EXPORT_ANSWER);
+    g_assert_cmpuint(answer.request_id, ==, request_id);
+    return answer;
+}
+
+static void assert_closed(Fixture *f)
+{
+    char byte;
+    g_assert_cmpint(recv(f->module, &byte, 1, 0), <=, 0);
+    hx_close(&f->module);
+}
+
+/* --- tests
+ * ---------------------------------------------------------------------------------------- */
+
+static void test_pixels(Fixture *f, const void *data)
+{
+    g_assert_cmpuint(greet(f).renderer_ready, ==, 0);
+    g_assert_cmpint(read_resource(f, RES_BGRA, 0).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpint(order(f, 'i'), ==, 'i');
+    g_assert_cmpint(order(f, 'r'), ==, 'r');
+
+    static const uint32_t fourcc[] = {0, HXFR_FORMAT_AR24, HXFR_FORMAT_XR24, HXFR_FORMAT_AB24,
+                                      HXFR_FORMAT_XB24};
+    for (uint32_t id = RES_BGRA; id <= RES_RGBX; id++) {
+        uint32_t slot = id % SLOTS;
+        HxExportAnswer answer = read_resource(f, id, slot);
+        g_assert_cmpint(answer.status, ==, HX_EXPORT_OK);
+        g_assert_cmpuint(answer.width, ==, WIDTH);
+        g_assert_cmpuint(answer.height, ==, HEIGHT);
+        g_assert_cmpuint(answer.stride, ==, WIDTH * 4);
+        g_assert_cmpuint(answer.size, ==, WIDTH * 4 * HEIGHT);
+        g_assert_cmphex(answer.fourcc, ==, fourcc[id]);
+        g_assert_cmpuint(answer.virgl_format, ==, resources[id].format);
+        g_assert_cmpuint(answer.held_ns, >, 0);
+        const uint32_t *pixels = (const uint32_t *)(f->slots + slot * SLOT_SIZE);
+        for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)
+            g_assert_cmphex(pixels[i] & 0xffffff, ==,
+                            pattern_pixel(i % WIDTH, i / WIDTH) & 0xffffff);
+    }
+    g_assert_cmpint(read_resource(f, RES_R8, 0).status, ==, HX_EXPORT_UNREADABLE);
+    g_assert_cmpint(read_resource(f, RES_BUFFER, 0).status, ==, HX_EXPORT_UNREADABLE);
+    g_assert_cmpint(read_resource(f, RES_LARGE, 0).status, ==, HX_EXPORT_TOO_LARGE);
+    g_assert_cmpint(read_resource(f, RES_NONE, 0).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpint(read_resource(f, 0, 0).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpint(read_resource(f, 0xffffffff, 0).status, ==, HX_EXPORT_NOT_FOUND);
+
+    g_assert_cmpint(order(f, 'u'), ==, 'u');
+    g_assert_cmpint(read_resource(f, RES_BGRA, 0).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpint(order(f, 'z'), ==, 'z');
+    g_assert_cmpint(read_resource(f, RES_BGRX, 0).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpint(order(f, 'c'), ==, 'c');
+    g_assert_cmpint(read_resource(f, RES_RGBA, 0).status, ==, HX_EXPORT_NOT_FOUND);
+}
+
+/* What the client's memory must be; after each refusal the next client is served. */
+static void test_hello(Fixture *f, const void *data)
+{
+    static const struct {
+        int seals;
+        uint64_t size;
+        uint32_t count;
+        uint64_t slot_size;
+        uint32_t version;
+    } bad[] = {
+        {0, SLOTS * SLOT_SIZE, SLOTS, SLOT_SIZE, HX_EXPORT_VERSION},
+        {F_SEAL_GROW | F_SEAL_SEAL, SLOTS * SLOT_SIZE, SLOTS, SLOT_SIZE, HX_EXPORT_VERSION},
+        {F_SEAL_SHRINK | F_SEAL_GROW, SLOTS * SLOT_SIZE, SLOTS, SLOT_SIZE, HX_EXPORT_VERSION},
+        {GOOD_SEALS | F_SEAL_WRITE, SLOTS * SLOT_SIZE, SLOTS, SLOT_SIZE, HX_EXPORT_VERSION},
+        {GOOD_SEALS, SLOTS * SLOT_SIZE - 1, SLOTS, SLOT_SIZE, HX_EXPORT_VERSION},
+        {GOOD_SEALS, SLOTS * SLOT_SIZE, SLOTS + 1, SLOT_SIZE, HX_EXPORT_VERSION},
+        {GOOD_SEALS, SLOTS * SLOT_SIZE, 0, SLOT_SIZE, HX_EXPORT_VERSION},
+        {GOOD_SEALS, SLOTS * SLOT_SIZE, SLOTS, 0, HX_EXPORT_VERSION},
+        {GOOD_SEALS, SLOTS * SLOT_SIZE, SLOTS, SLOT_SIZE - 1, HX_EXPORT_VERSION},
+        {GOOD_SEALS, SLOTS * SLOT_SIZE, 2, 1ull << 63, HX_EXPORT_VERSION},
+        {GOOD_SEALS, SLOTS * SLOT_SIZE, HX_EXPORT_SLOTS_MAX + 1, 4096, HX_EXPORT_VERSION},
+        {GOOD_SEALS, SLOTS * SLOT_SIZE, SLOTS, SLOT_SIZE, HX_EXPORT_VERSION + 1},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        hx_autofd int memory = make_memory(bad[i].size, bad[i].seals);
+        HxExportHello hello = good_hello;
+        hello.slot_count = bad[i].count;
+        hello.slot_size = bad[i].slot_size;
+        hello.version = bad[i].version;
+        connect_to_module(f);
+        send_hello(f, &hello, memory);
+        assert_closed(f);
+    }
+    connect_to_module(f);
+    send_hello(f, &good_hello, -1);
+    assert_closed(f);
+    greet(f);
+}
+
+static void test_broken_packets(Fixture *f, const void *data)
+{
+    connect_to_module(f);
+    g_assert_cmpint(send(f->module, "rubbish", 7, MSG_NOSIGNAL), ==, 7);
+    assert_closed(f);
+
+    HxExportRead read = {.magic = HX_EXPORT_MAGIC, .type = HX_EXPORT_READ, .resource_id = 1};
+    connect_to_module(f); /* before HELLO */
+    g_assert_cmpint(send(f->module, &read, sizeof read, MSG_NOSIGNAL), ==, sizeof read);
+    assert_closed(f);
+
+    greet(f);
+    read.slot = SLOTS;
+    g_assert_cmpint(send(f->module, &read, sizeof read, MSG_NOSIGNAL), ==, sizeof read);
+    assert_closed(f);
+    munmap(f->slots, SLOTS * SLOT_SIZE);
+
+    greet(f);
+    static const char oversized[4096];
+    g_assert_cmpint(send(f->module, oversized, sizeof oversized, MSG_NOSIGNAL), >, 0);
+    assert_closed(f);
+    munmap(f->slots, SLOTS * SLOT_SIZE);
+    greet(f);
+}
+
+static void test_one_client(Fixture *f, const void *data)
+{
+    greet(f);
+    hx_autofd int first = hx_steal_fd(&f->module);
+    connect_to_module(f);
+    assert_closed(f);
+    /* The first is served on, and when it is dead the next is taken, also in the same turn. */
+    f->module = hx_steal_fd(&first);
+    g_assert_cmpint(read_resource(f, 1, 0).status, ==, HX_EXPORT_NOT_FOUND);
+    hx_close(&f->module);
+    munmap(f->slots, SLOTS * SLOT_SIZE);
+    greet(f);
+}
+
+/* A client that asks and never reads is dropped, and the main loop stays free. */
+static void test_stalled_client(Fixture *f, const void *data)
+{
+    greet(f);
+    HxExportRead read = {.magic = HX_EXPORT_MAGIC, .type = HX_EXPORT_READ, .resource_id = 1};
+    for (int i = 0; i < 10000; i++) {
+        if (send(f->module, &read, sizeof read, MSG_NOSIGNAL) < 0)
+            break;
+        g_assert_cmpint(i, <, 9999);
+    }
+    g_assert_cmpint(order(f, 'e'), ==, 'e');
+    hx_close(&f->module);
+    munmap(f->slots, SLOTS * SLOT_SIZE);
+    greet(f);
+}
+
+/* The environment has the real server, and a Vulkan driver in software. */
+static void test_venus(Fixture *f, const void *data)
+{
+    greet(f);
+    g_assert_cmpint(order(f, 'v'), ==, 'v');
+    g_assert_cmpint(order(f, 'r'), ==, 'r');
+    g_assert_cmpint(read_resource(f, RES_BGRA, 0).status, ==, HX_EXPORT_OK);
+    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", f->pid, f->pid);
+    g_autofree char *children = NULL;
+    g_assert_true(g_file_get_contents(path, &children, NULL, NULL));
+    g_auto(GStrv) pids = g_strsplit(g_strchomp(children), " ", -1);
+    /* One server only: virglrenderer took ours and started none itself. */
+    g_assert_cmpuint(g_strv_length(pids), ==, 1);
+    g_autofree char *exe_path = g_strdup_printf("/proc/%s/exe", pids[0]);
+    g_autofree char *exe = g_file_read_link(exe_path, NULL);
+    g_assert_cmpstr(exe, ==, "/usr/libexec/virgl_render_server");
+}
+
+static void test_no_render_server(Fixture *f, const void *data)
+{
+    greet(f);
+    g_assert_cmpint(order(f, 'i'), ==, 'i');
+    g_assert_cmpint(order(f, 'r'), ==, 'r');
+    g_assert_cmpint(read_resource(f, RES_BGRA, 0).status, ==, HX_EXPORT_OK);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--stand-in") == 0)
+        return stand_in();
+    g_test_init(&argc, &argv, NULL);
+    self_path = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *build = g_canonicalize_filename(g_getenv("BUILD") ?: "build", NULL);
+    module_path = g_build_filename(build, "libhelixvm-export.so", NULL);
+    g_assert_true(g_file_test(module_path, G_FILE_TEST_EXISTS));
+    g_test_add("/module/pixels", Fixture, NULL, set_up, test_pixels, tear_down);
+    g_test_add("/module/hello", Fixture, NULL, set_up, test_hello, tear_down);
+    g_test_add("/module/broken-packets", Fixture, NULL, set_up, test_broken_packets, tear_down);
+    g_test_add("/module/one-client", Fixture, NULL, set_up, test_one_client, tear_down);
+    g_test_add("/module/stalled-client", Fixture, NULL, set_up, test_stalled_client, tear_down);
+    g_test_add("/module/venus", Fixture, NULL, set_up, test_venus, tear_down);
+    g_test_add("/module/no-render-server", Fixture, "/nonexistent", set_up, test_no_render_server,
+               tear_down);
+    return g_test_run();
+}
