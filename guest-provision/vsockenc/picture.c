@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "guest-provision/vsockenc/picture.h"
+
+#include <gst/allocators/gstdmabuf.h>
+#include <gst/video/video-info-dma.h>
+#include <string.h>
+
+static const struct {
+    GstVideoFormat format;
+    guint32 fourcc;
+} formats[] = {
+    {GST_VIDEO_FORMAT_BGRx, HXFR_FORMAT_XR24}, {GST_VIDEO_FORMAT_BGRA, HXFR_FORMAT_AR24},
+    {GST_VIDEO_FORMAT_RGBx, HXFR_FORMAT_XB24}, {GST_VIDEO_FORMAT_RGBA, HXFR_FORMAT_AB24},
+    {GST_VIDEO_FORMAT_NV12, HXFR_FORMAT_NV12},
+};
+
+/* Set an error where a buffer is not as the caps promise. */
+static gboolean fail(GError **error, const char *what)
+{
+    g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, what);
+    return FALSE;
+}
+
+gboolean hx_picture_format_from_caps(HxPictureFormat *ret_format, GstCaps *caps)
+{
+    GstVideoInfoDmaDrm drm;
+    ret_format->is_dmabuf = gst_video_is_dma_drm_caps(caps);
+    if (ret_format->is_dmabuf) {
+        if (!gst_video_info_dma_drm_from_caps(&drm, caps))
+            return FALSE;
+        GstVideoFormat format = gst_video_dma_drm_fourcc_to_format(drm.drm_fourcc);
+        if (!gst_video_info_set_format(&ret_format->info, format, GST_VIDEO_INFO_WIDTH(&drm.vinfo),
+                                       GST_VIDEO_INFO_HEIGHT(&drm.vinfo)))
+            return FALSE;
+        ret_format->info.fps_n = drm.vinfo.fps_n;
+        ret_format->info.fps_d = drm.vinfo.fps_d;
+    } else if (!gst_video_info_from_caps(&ret_format->info, caps)) {
+        return FALSE;
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
+        if (formats[i].format != GST_VIDEO_INFO_FORMAT(&ret_format->info))
+            continue;
+        ret_format->fourcc = formats[i].fourcc;
+        return TRUE;
+    }
+    return FALSE;
+}
+
+/* The distance of lines in @buffer, or 0 where it is no picture of @format. */
+static guint32 stride_of(const HxPictureFormat *format, GstBuffer *buffer)
+{
+    GstVideoMeta *meta = gst_buffer_get_video_meta(buffer);
+    if (!meta)
+        return (guint32)GST_VIDEO_INFO_PLANE_STRIDE(&format->info, 0);
+    if (meta->n_planes < 1 || meta->stride[0] <= 0 ||
+        meta->width < (guint)GST_VIDEO_INFO_WIDTH(&format->info) ||
+        meta->height < (guint)GST_VIDEO_INFO_HEIGHT(&format->info))
+        return 0;
+    return (guint32)meta->stride[0];
+}
+
+static gsize offset_of(GstBuffer *buffer)
+{
+    GstVideoMeta *meta = gst_buffer_get_video_meta(buffer);
+    return meta ? meta->offset[0] : 0;
+}
+
+int hx_picture_dmabuf(const HxPictureFormat *format, GstBuffer *buffer, guint32 *ret_stride)
+{
+    if (gst_buffer_n_memory(buffer) != 1 || format->fourcc == HXFR_FORMAT_NV12)
+        return -1;
+    GstMemory *memory = gst_buffer_peek_memory(buffer, 0);
+    gsize memory_offset;
+    gst_memory_get_sizes(memory, &memory_offset, NULL);
+    *ret_stride = stride_of(format, buffer);
+    if (!gst_is_dmabuf_memory(memory) || !*ret_stride || memory_offset || offset_of(buffer))
+        return -1;
+    return gst_dmabuf_memory_get_fd(memory);
+}
+
+/* --- pixels ----------------------------------------------------------------------------------- */
+
+static gboolean map_dmabuf(HxPictureMap *map, const HxPictureFormat *format, GstBuffer *buffer,
+                           HxResourceDevice *device, GError **error)
+{
+    const guint32 width = (guint32)GST_VIDEO_INFO_WIDTH(&format->info);
+    const guint32 height = (guint32)GST_VIDEO_INFO_HEIGHT(&format->info);
+    map->stride = stride_of(format, buffer);
+    gsize size = hxfr_pixels_size(format->fourcc, width, height, map->stride);
+    gsize offset = offset_of(buffer);
+    if (!size || gst_buffer_n_memory(buffer) != 1)
+        return fail(error, "a dma-buf frame with a stride or number of planes that cannot be");
+    GstMemory *memory = gst_buffer_peek_memory(buffer, 0);
+    if (!gst_is_dmabuf_memory(memory))
+        return fail(error, "a frame that is no dma-buf under caps that say so");
+    int fd = gst_dmabuf_memory_get_fd(memory);
+    HxResource resource;
+    if (device && hx_resource_lookup(device, fd, &resource, NULL) && resource.host_has_more &&
+        !hx_resource_fetch(device, fd, width, height, error))
+        return FALSE;
+    if (!hx_dmabuf_begin_read(fd, error))
+        return FALSE;
+    map->dmabuf_fd = fd;
+    if (!gst_memory_map(memory, &map->map, GST_MAP_READ)) {
+        map->map.memory = NULL;
+        return fail(error, "a dma-buf frame that cannot be mapped");
+    }
+    if (offset > map->map.size || map->map.size - offset < size)
+        return fail(error, "a dma-buf frame that is shorter than its lines");
+    map->pixels.plane[0] = map->map.data + offset;
+    map->pixels.size[0] = size;
+    return TRUE;
+}
+
+/* HXFR wants the planes of NV12 with one stride and an even number of lines. */
+static void pack_nv12(HxPictureMap *map, guint width, guint height)
+{
+    const guint line = (width + 1) / 2 * 2, lines = (height + 1) / 2 * 2;
+    map->stride = line;
+    map->copy = g_malloc((gsize)line * lines / 2 * 3);
+    guint8 *out = map->copy;
+    for (guint y = 0; y < lines; y++, out += line) {
+        const guint from = MIN(y, height - 1);
+        memcpy(out,
+               (guint8 *)GST_VIDEO_FRAME_PLANE_DATA(&map->frame, 0) +
+                   (gsize)from * GST_VIDEO_FRAME_PLANE_STRIDE(&map->frame, 0),
+               width);
+        if (line > width)
+            out[width] = out[width - 1];
+    }
+    for (guint y = 0; y < lines / 2; y++, out += line)
+        memcpy(out,
+               (guint8 *)GST_VIDEO_FRAME_PLANE_DATA(&map->frame, 1) +
+                   (gsize)y * GST_VIDEO_FRAME_PLANE_STRIDE(&map->frame, 1),
+               line);
+    map->pixels = (HxFramePixels){{map->copy}, {(gsize)line * lines / 2 * 3}};
+}
+
+static gboolean map_memory(HxPictureMap *map, const HxPictureFormat *format, GstBuffer *buffer,
+                           GError **error)
+{
+    const guint width = (guint)GST_VIDEO_INFO_WIDTH(&format->info);
+    const guint height = (guint)GST_VIDEO_INFO_HEIGHT(&format->info);
+    if (!gst_video_frame_map(&map->frame, &format->info, buffer, GST_MAP_READ)) {
+        map->frame.buffer = NULL;
+        return fail(error, "a frame that cannot be mapped");
+    }
+    if (GST_VIDEO_FRAME_PLANE_STRIDE(&map->frame, 0) <= 0)
+        return fail(error, "a frame that stands on its head");
+    if (format->fourcc == HXFR_FORMAT_NV12) {
+        pack_nv12(map, width, height);
+    } else {
+        map->stride = (guint32)GST_VIDEO_FRAME_PLANE_STRIDE(&map->frame, 0);
+        map->pixels.plane[0] = GST_VIDEO_FRAME_PLANE_DATA(&map->frame, 0);
+        map->pixels.size[0] = hxfr_pixels_size(format->fourcc, width, height, map->stride);
+    }
+    return map->pixels.size[0] || fail(error, "a frame that is too large to be sent");
+}
+
+gboolean hx_picture_map(HxPictureMap *ret_map, const HxPictureFormat *format, GstBuffer *buffer,
+                        HxResourceDevice *device, GError **error)
+{
+    *ret_map = (HxPictureMap){.dmabuf_fd = -1};
+    gboolean mapped = format->is_dmabuf ? map_dmabuf(ret_map, format, buffer, device, error)
+                                        : map_memory(ret_map, format, buffer, error);
+    if (!mapped)
+        hx_picture_unmap(ret_map);
+    return mapped;
+}
+
+void hx_picture_unmap(HxPictureMap *map)
+{
+    if (map->frame.buffer)
+        gst_video_frame_unmap(&map->frame);
+    if (map->map.memory)
+        gst_memory_unmap(map->map.memory, &map->map);
+    if (map->dmabuf_fd >= 0)
+        hx_dmabuf_end_read(map->dmabuf_fd);
+    g_free(map->copy);
+    *map = (HxPictureMap){.dmabuf_fd = -1};
+}
