@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The viewer against libsoup's WebSocket server, and against raw bytes that libsoup would not send.
+ */
+#include "cli/stream-client.h"
+
+#include <libsoup/soup.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+
+#define SECOND G_USEC_PER_SEC
+#define PATH "/ws/stream"
+
+static const HxStreamRequest request = {
+    .session_id = (char *)"desktop", .width = 1280, .height = 720, .fps = 30, .bitrate_kbit = 5000};
+
+/* --- a server: what it does after the viewer's first message, and with each one after it
+ * ------------ */
+
+typedef struct {
+    void (*begin)(SoupWebsocketConnection *connection);
+    void (*message)(SoupWebsocketConnection *connection, GBytes *bytes);
+    int fd;
+    GThread *thread;
+    GMainLoop *loop;
+    SoupWebsocketConnection *connection;
+    gboolean began;
+    gint pongs; /* atomic: WebSocket pongs that came */
+} Server;
+
+static void on_message(SoupWebsocketConnection *connection, int type, GBytes *bytes, void *data)
+{
+    Server *server = data;
+    if (server->began) {
+        if (server->message)
+            server->message(connection, bytes);
+        return;
+    }
+    g_auto(HxStreamRequest) got = {};
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(type, ==, SOUP_WEBSOCKET_DATA_TEXT);
+    hx_stream_request_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &got, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(got.session_id, ==, "desktop");
+    g_assert_cmpint(got.width, ==, 1280);
+    g_assert_cmpint(got.bitrate_kbit, ==, 5000);
+    server->began = TRUE;
+    server->begin(connection);
+}
+
+static void on_pong(SoupWebsocketConnection *connection, GBytes *bytes, void *data)
+{
+    g_atomic_int_inc(&((Server *)data)->pongs);
+}
+
+static void on_websocket(SoupServer *soup, SoupServerMessage *message, const char *path,
+                         SoupWebsocketConnection *connection, void *data)
+{
+    Server *server = data;
+    server->connection = g_object_ref(connection);
+    g_signal_connect(connection, "message", G_CALLBACK(on_message), server);
+    g_signal_connect(connection, "pong", G_CALLBACK(on_pong), server);
+}
+
+static void on_get(SoupServer *soup, SoupServerMessage *message, const char *path,
+                   GHashTable *query, void *data)
+{
+    if (g_str_equal(path, "/statistics")) {
+        soup_server_message_set_response(message, "application/json", SOUP_MEMORY_STATIC, "{}", 2);
+        soup_server_message_set_status(message, 200, NULL);
+    } else if (g_str_equal(path, "/big")) {
+        char *body = g_strnfill(3 * 1024 * 1024, ' ');
+        soup_server_message_set_response(message, "text/plain", SOUP_MEMORY_TAKE, body,
+                                         strlen(body));
+        soup_server_message_set_status(message, 200, NULL);
+    } else {
+        soup_server_message_set_status(message, 404, NULL);
+    }
+}
+
+static gboolean quit(void *loop)
+{
+    g_main_loop_quit(loop);
+    return G_SOURCE_REMOVE;
+}
+
+static void *serve(void *data)
+{
+    Server *server = data;
+    GMainContext *context = g_main_loop_get_context(server->loop);
+    g_main_context_push_thread_default(context);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SoupServer) soup = soup_server_new(NULL, NULL);
+    soup_server_add_websocket_handler(soup, PATH, NULL, NULL, on_websocket, server, NULL);
+    soup_server_add_handler(soup, NULL, on_get, server, NULL);
+    g_autoptr(GSocket) socket = g_socket_new_from_fd(server->fd, &error);
+    g_assert_no_error(error);
+    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
+    /* libsoup 3 asserts that there are addresses. */
+    g_autoptr(GSocketAddress) nobody = g_inet_socket_address_new_from_string("127.0.0.1", 0);
+    soup_server_accept_iostream(soup, G_IO_STREAM(stream), nobody, nobody, &error);
+    g_assert_no_error(error);
+    g_main_loop_run(server->loop);
+    g_clear_object(&server->connection);
+    soup_server_disconnect(soup);
+    g_main_context_pop_thread_default(context);
+    return NULL;
+}
+
+/* Returns the viewer's end. */
+static int server_start(Server *server)
+{
+    int ends[2];
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    g_autoptr(GMainContext) context = g_main_context_new();
+    server->fd = ends[1];
+    server->loop = g_main_loop_new(context, FALSE);
+    server->thread = g_thread_new("server", serve, server);
+    return ends[0];
+}
+
+static void server_stop(Server *server)
+{
+    GMainContext *context = g_main_loop_get_context(server->loop);
+    g_main_context_invoke(context, quit, server->loop);
+    g_thread_join(server->thread);
+    g_main_loop_unref(server->loop);
+}
+
+static void send_bytes(SoupWebsocketConnection *connection, GBytes *bytes)
+{
+    soup_websocket_connection_send_message(connection, SOUP_WEBSOCKET_DATA_BINARY, bytes);
+    g_bytes_unref(bytes);
+}
+
+static HxStreamClient *view(Server *server)
+{
+    g_autoptr(GError) error = NULL;
+    HxStreamClient *client =
+        hx_stream_client_new(server_start(server), PATH, &request, 5, NULL, &error);
+    g_assert_no_error(error);
+    return client;
+}
+
+static void next(HxStreamClient *client, HxStreamEventType type, HxStreamEvent *event)
+{
+    g_autoptr(GError) error = NULL;
+    hx_stream_client_next(client, g_get_monotonic_time() + 5 * SECOND, event, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(event->type, ==, type);
+}
+
+static void next_fails(HxStreamClient *client, int code, const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    HxStreamEvent event;
+    g_assert_false(
+        hx_stream_client_next(client, g_get_monotonic_time() + 5 * SECOND, &event, &error));
+    g_assert_error(error, HX_ERROR, code);
+    if (!strstr(error->message, text))
+        g_error("\"%s\" does not hold \"%s\"", error->message, text);
+}
+
+/* --- a stream -----------------------------------------------------------------------------------
+ */
+
+#define BIG (3 * 1024 * 1024 + 1)
+
+static guint8 *big_frame(void)
+{
+    guint8 *data = g_malloc(BIG);
+    for (gsize i = 0; i < BIG; i++)
+        data[i] = i * 7 >> 3;
+    return data;
+}
+
+static void begin_stream(SoupWebsocketConnection *connection)
+{
+    g_autofree char *complete = hx_stream_complete_build(640, 480);
+    soup_websocket_connection_send_text(connection, complete);
+    soup_websocket_connection_send_text(connection, "{\"type\": \"something else\"}");
+    HxStreamInit init = {.codec = 1, .width = 640, .height = 480, .fps = 30};
+    send_bytes(connection, hx_stream_encode_init(&init));
+    g_autofree guint8 *data = big_frame();
+    HxStreamFrame frame = {.codec = 1,
+                           .flags = HX_STREAM_FRAME_KEY,
+                           .pts_us = 1234567890123,
+                           .width = 640,
+                           .height = 480,
+                           .data = data,
+                           .size = BIG};
+    send_bytes(connection, hx_stream_encode_frame(&frame));
+    send_bytes(connection, g_bytes_new_static("\x52whatever", 9));
+    HxStreamFrame frames[3] = {{.pts_us = 1, .data = (void *)"a", .size = 1},
+                               {.pts_us = 2, .data = (void *)"", .size = 0},
+                               {.pts_us = 3, .data = (void *)"ccc", .size = 3}};
+    send_bytes(connection, hx_stream_encode_batch(frames, 3));
+    send_bytes(connection, hx_stream_encode_error("the compositor ended"));
+}
+
+static void test_stream(void)
+{
+    Server server = {.begin = begin_stream};
+    g_autoptr(HxStreamClient) client = view(&server);
+    HxStreamEvent event;
+    next(client, HX_STREAM_EVENT_COMPLETE, &event);
+    g_assert_cmpint(event.width, ==, 640);
+    g_assert_cmpint(event.height, ==, 480);
+    next(client, HX_STREAM_EVENT_INIT, &event);
+    g_assert_cmpint(event.init.fps, ==, 30);
+    next(client, HX_STREAM_EVENT_FRAME, &event);
+    g_autofree guint8 *data = big_frame();
+    g_assert_cmpint(event.frame.flags, ==, HX_STREAM_FRAME_KEY);
+    g_assert_cmpuint(event.frame.pts_us, ==, 1234567890123);
+    g_assert_cmpmem(event.frame.data, event.frame.size, data, BIG);
+    for (gsize i = 0; i < 3; i++) {
+        next(client, HX_STREAM_EVENT_FRAME, &event);
+        g_assert_cmpuint(event.frame.pts_us, ==, i + 1);
+    }
+    g_assert_cmpmem(event.frame.data, event.frame.size, "ccc", 3);
+    next_fails(client, HX_ERROR_GUEST, "the compositor ended");
+    g_clear_pointer(&client, hx_stream_client_free);
+    server_stop(&server);
+}
+
+/* --- pings --------------------------------------------------------------------------------------
+ */
+
+static void begin_nothing(SoupWebsocketConnection *connection)
+{
+}
+
+static void answer_ping(SoupWebsocketConnection *connection, GBytes *bytes)
+{
+    HxStreamMessage message;
+    g_assert_true(
+        hx_stream_decode(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &message, NULL));
+    g_assert_cmpint(message.type, ==, HX_STREAM_PING);
+    /* Of a ping never sent, then twice the right one with a lie about its time. */
+    HxStreamPong pong = {.sequence = message.ping.sequence + 1};
+    send_bytes(connection, hx_stream_encode_pong(&pong));
+    pong.sequence = message.ping.sequence;
+    pong.client_time_us = 1;
+    send_bytes(connection, hx_stream_encode_pong(&pong));
+    send_bytes(connection, hx_stream_encode_pong(&pong));
+}
+
+static void test_pings(void)
+{
+    Server server = {.begin = begin_nothing, .message = answer_ping};
+    g_autoptr(HxStreamClient) client = view(&server);
+    HxStreamEvent event;
+    gint64 end = g_get_monotonic_time() + 5 * SECOND / 2;
+    int round_trips = 0;
+    for (;;) {
+        g_autoptr(GError) error = NULL;
+        hx_stream_client_next(client, end, &event, &error);
+        g_assert_no_error(error);
+        if (event.type == HX_STREAM_EVENT_TIME)
+            break;
+        g_assert_cmpint(event.type, ==, HX_STREAM_EVENT_ROUND_TRIP);
+        g_assert_cmpint(event.round_trip, >, 0);
+        g_assert_cmpint(event.round_trip, <, SECOND);
+        round_trips++;
+    }
+    g_assert_cmpint(g_get_monotonic_time(), >=, end);
+    g_assert_cmpint(round_trips, ==, 2);
+    g_clear_pointer(&client, hx_stream_client_free);
+    server_stop(&server);
+}
+
+static void begin_keepalive(SoupWebsocketConnection *connection)
+{
+    soup_websocket_connection_set_keepalive_interval(connection, 1);
+}
+
+static void test_websocket_pings(void)
+{
+    Server server = {.begin = begin_keepalive};
+    g_autoptr(HxStreamClient) client = view(&server);
+    HxStreamEvent event;
+    g_autoptr(GError) error = NULL;
+    hx_stream_client_next(client, g_get_monotonic_time() + 5 * SECOND / 2, &event, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&client, hx_stream_client_free);
+    server_stop(&server);
+    g_assert_cmpint(g_atomic_int_get(&server.pongs), >=, 1);
+}
+
+/* --- ends ---------------------------------------------------------------------------------------
+ */
+
+static void begin_close(SoupWebsocketConnection *connection)
+{
+    soup_websocket_connection_close(connection, 4001, "too many viewers");
+}
+
+static void begin_garbage(SoupWebsocketConnection *connection)
+{
+    send_bytes(connection, g_bytes_new_static("\x01\x01", 2));
+}
+
+static void begin_bad_batch(SoupWebsocketConnection *connection)
+{
+    send_bytes(connection, g_bytes_new_static("\x03\xff\xff\xff\xff\xff\xff\x01", 8));
+}
+
+static void begin_bad_text(SoupWebsocketConnection *connection)
+{
+    soup_websocket_connection_send_text(connection, "{\"ConnectionComplete\": ");
+}
+
+typedef struct {
+    void (*begin)(SoupWebsocketConnection *connection);
+    const char *text;
+} End;
+
+static void test_end(const void *data)
+{
+    const End *end = data;
+    Server server = {.begin = end->begin};
+    g_autoptr(HxStreamClient) client = view(&server);
+    next_fails(client, HX_ERROR_PROTOCOL, end->text);
+    g_clear_pointer(&client, hx_stream_client_free);
+    server_stop(&server);
+}
+
+static void test_not_found(void)
+{
+    Server server = {};
+    g_autoptr(GError) error = NULL;
+    g_assert_null(hx_stream_client_new(server_start(&server), "/other", &request, 5, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_PROTOCOL);
+    g_assert_nonnull(strstr(error->message, "404"));
+    server_stop(&server);
+}
+
+static void *cancel_soon(void *cancel)
+{
+    g_usleep(200 * 1000);
+    g_cancellable_cancel(cancel);
+    return NULL;
+}
+
+static void test_cancel(void)
+{
+    Server server = {.begin = begin_nothing};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GCancellable) cancel = g_cancellable_new();
+    g_autoptr(HxStreamClient) client =
+        hx_stream_client_new(server_start(&server), PATH, &request, 5, cancel, &error);
+    g_assert_no_error(error);
+    GThread *thread = g_thread_new("cancel", cancel_soon, cancel);
+    next_fails(client, HX_ERROR_CANCELLED, "interrupted");
+    g_thread_join(thread);
+    g_clear_pointer(&client, hx_stream_client_free);
+    server_stop(&server);
+}
+
+static void test_silent(void)
+{
+    int ends[2];
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    g_test_timer_start();
+    g_assert_null(hx_stream_client_new(ends[0], PATH, &request, 1, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_TIMEOUT);
+    g_assert_cmpfloat(g_test_timer_elapsed(), <, 4);
+    close(ends[1]);
+}
+
+static void test_get(void)
+{
+    Server server = {};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *body = hx_stream_get(server_start(&server), "/statistics", 5, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(body, ==, "{}");
+    server_stop(&server);
+
+    Server none = {};
+    g_assert_null(hx_stream_get(server_start(&none), "/none", 5, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_PROTOCOL);
+    g_assert_nonnull(strstr(error->message, "404"));
+    g_clear_error(&error);
+    server_stop(&none);
+
+    Server big = {};
+    g_assert_null(hx_stream_get(server_start(&big), "/big", 5, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_PROTOCOL);
+    server_stop(&big);
+}
+
+/* --- raw bytes ----------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    int fd;
+    const void *bytes;
+    size_t size;
+} Raw;
+
+/* The server's side of RFC 6455, 4.2.2, then the given bytes. */
+static void *serve_raw(void *data)
+{
+    Raw *raw = data;
+    g_autoptr(GString) head = g_string_new(NULL);
+    char byte;
+    while (!strstr(head->str, "\r\n\r\n") && hx_read_all(raw->fd, &byte, 1) == 0)
+        g_string_append_c(head, byte);
+    char *key = strcasestr(head->str, "Sec-WebSocket-Key: ");
+    g_assert_nonnull(key);
+    key += strlen("Sec-WebSocket-Key: ");
+    *strchr(key, '\r') = 0;
+    g_autofree char *text = g_strconcat(key, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", NULL);
+    g_autoptr(GChecksum) sha1 = g_checksum_new(G_CHECKSUM_SHA1);
+    g_checksum_update(sha1, (guint8 *)text, strlen(text));
+    guint8 digest[20];
+    gsize size = sizeof digest;
+    g_checksum_get_digest(sha1, digest, &size);
+    g_autofree char *accept = g_base64_encode(digest, size);
+    g_autofree char *answer = g_strdup_printf("HTTP/1.1 101 Switching Protocols\r\n"
+                                              "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                                              "Sec-WebSocket-Accept: %s\r\n\r\n",
+                                              accept);
+    hx_write_all(raw->fd, answer, strlen(answer));
+    hx_write_all(raw->fd, raw->bytes, raw->size);
+    return NULL;
+}
+
+static HxStreamClient *view_raw(Raw *raw)
+{
+    int ends[2];
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    raw->fd = ends[1];
+    GThread *thread = g_thread_new("raw", serve_raw, raw);
+    HxStreamClient *client = hx_stream_client_new(ends[0], PATH, &request, 5, NULL, &error);
+    g_thread_join(thread);
+    g_assert_no_error(error);
+    return client;
+}
+
+/* A message in three fragments with a ping and a pong between them, RFC 6455, 5.4. */
+static void test_fragments(void)
+{
+    static const guint8 bytes[] = {
+        0x02, 10, 0x01, 1,    1,   0, 0,   0, 0, 0, 0, 0, /* binary, not the last */
+        0x89, 2,  'h',  'i',                              /* ping */
+        0x00, 5,  9,    2,    128, 1, 224,                /* more, not the last */
+        0x8a, 0,                                          /* pong */
+        0x80, 3,  'x',  'y',  'z',                        /* the last */
+        0x88, 2,  0x03, 0xe8,                             /* close */
+    };
+    Raw raw = {.bytes = bytes, .size = sizeof bytes};
+    g_autoptr(HxStreamClient) client = view_raw(&raw);
+    HxStreamEvent event;
+    next(client, HX_STREAM_EVENT_FRAME, &event);
+    g_assert_cmpuint(event.frame.pts_us, ==, 9);
+    g_assert_cmpuint(event.frame.width, ==, 640);
+    g_assert_cmpuint(event.frame.height, ==, 480);
+    g_assert_cmpmem(event.frame.data, event.frame.size, "xyz", 3);
+    next_fails(client, HX_ERROR_PROTOCOL, "1000");
+    close(raw.fd);
+}
+
+/* A message announced with 1 TiB is refused at once, not gathered. */
+static void test_too_big(void)
+{
+    static const guint8 bytes[] = {0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0x01};
+    Raw raw = {.bytes = bytes, .size = sizeof bytes};
+    g_autoptr(HxStreamClient) client = view_raw(&raw);
+    next_fails(client, HX_ERROR_PROTOCOL, "at most");
+    close(raw.fd);
+}
+
+static void test_cut(void)
+{
+    static const guint8 bytes[] = {0x82, 100, 0x01, 0x01};
+    Raw raw = {.bytes = bytes, .size = sizeof bytes};
+    g_autoptr(HxStreamClient) client = view_raw(&raw);
+    close(raw.fd);
+    next_fails(client, HX_ERROR_PROTOCOL, "broke");
+}
+
+int main(int argc, char **argv)
+{
+    static const End ends[] = {
+        {begin_close, "4001: too many viewers"},
+        {begin_garbage, "VideoFrame of 2 bytes"},
+        {begin_bad_batch, "VideoBatch"},
+        {begin_bad_text, "not JSON"},
+    };
+    g_test_init(&argc, &argv, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    g_test_add_func("/stream-client/stream", test_stream);
+    g_test_add_func("/stream-client/pings", test_pings);
+    g_test_add_func("/stream-client/websocket-pings", test_websocket_pings);
+    g_test_add_data_func("/stream-client/end/close", &ends[0], test_end);
+    g_test_add_data_func("/stream-client/end/garbage", &ends[1], test_end);
+    g_test_add_data_func("/stream-client/end/batch", &ends[2], test_end);
+    g_test_add_data_func("/stream-client/end/text", &ends[3], test_end);
+    g_test_add_func("/stream-client/not-found", test_not_found);
+    g_test_add_func("/stream-client/cancel", test_cancel);
+    g_test_add_func("/stream-client/silent", test_silent);
+    g_test_add_func("/stream-client/get", test_get);
+    g_test_add_func("/stream-client/fragments", test_fragments);
+    g_test_add_func("/stream-client/too-big", test_too_big);
+    g_test_add_func("/stream-client/cut", test_cut);
+    return g_test_run();
+}
