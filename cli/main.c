@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* helixvm: the command line.  Finds the verb, runs it, and turns its error into a message and an
  * exit status. */
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +18,11 @@ static const struct {
     const char *summary; /* NULL: not for people */
     HxVerbFunc *run;
 } verbs[] = {
-    {NULL, NULL, NULL, NULL},
+    {"up", "[NAME]", "start a VM and wait until it is ready", hx_verb_up},
+    {"down", "[NAME]", "power a VM off", hx_verb_down},
+    {"status", "[NAME]", "say what a VM is and does", hx_verb_status},
+    {"define", "[NAME]", "print a VM's libvirt domain or QEMU command line", hx_verb_define},
+    {"monitor", "[NAME]", NULL, hx_verb_monitor},
 };
 
 static int exit_status;

@@ -31,10 +31,11 @@ typedef struct {
     const char *x_authority; /* its cookie file */
     const char *render_node; /* with HX_DISPLAY_EGL_HEADLESS */
     HxVsockKind vsock;
-    const char *vsock_socket;       /* the vhost-user socket of helixvm-vsock */
-    const char *const *credentials; /* "NAME=VALUE" for systemd, by SMBIOS type 11; NULL-terminated */
-    const char *export_module;      /* libhelixvm-export.so as QEMU's user sees it; NULL: none */
-    const char *export_socket;      /* where it listens */
+    const char *vsock_socket; /* the vhost-user socket of helixvm-vsock */
+    const char *const
+        *credentials;          /* "NAME=VALUE" for systemd, by SMBIOS type 11; NULL-terminated */
+    const char *export_module; /* libhelixvm-export.so as QEMU's user sees it; NULL: none */
+    const char *export_socket; /* where it listens */
 } HxDomainParts;
 
 /* The domain's XML, for g_free.  NULL with HX_ERROR_FAILED where libxml2 fails. */

@@ -105,25 +105,34 @@ gboolean hx_libvirt_start_events(GError **error)
     return TRUE;
 }
 
-uid_t hx_libvirt_qemu_user(virConnect *connection)
+/* The string value of the XPath @expression over the document @xml, for g_free; NULL where @xml is
+ * no document. */
+static char *xpath_string(const char *xml, const char *expression)
 {
-    uid_t user = geteuid();
-    char *capabilities = virConnectGetCapabilities(connection);
-    xmlDoc *document =
-        capabilities ? xmlReadDoc(BAD_CAST capabilities, NULL, NULL, XML_PARSE_NONET) : NULL;
+    xmlDoc *document = xmlReadDoc(BAD_CAST xml, NULL, NULL, XML_PARSE_NONET);
     xmlXPathContext *context = document ? xmlXPathNewContext(document) : NULL;
-    /* "+UID:+GID" */
-    xmlXPathObject *label =
-        context ? xmlXPathEvalExpression(
-                      BAD_CAST "string(/capabilities/host/secmodel[model='dac']/baselabel)", context)
-                : NULL;
-    unsigned int number;
-    if (label && label->stringval &&
-        sscanf((const char *)label->stringval, "+%u:", &number) == 1)
-        user = number;
-    xmlXPathFreeObject(label);
+    xmlXPathObject *found = context ? xmlXPathEvalExpression(BAD_CAST expression, context) : NULL;
+    char *value = found ? g_strdup((const char *)found->stringval) : NULL;
+    xmlXPathFreeObject(found);
     xmlXPathFreeContext(context);
     xmlFreeDoc(document);
+    return value;
+}
+
+uid_t hx_libvirt_qemu_user(virConnect *connection)
+{
+    char *capabilities = virConnectGetCapabilities(connection);
+    g_autofree char *label =
+        capabilities ? xpath_string(capabilities, "string(/capabilities/host/secmodel[model='dac']"
+                                                  "/baselabel)")
+                     : NULL;
     free(capabilities);
-    return user;
+    unsigned int user; /* "+UID:+GID" */
+    return label && sscanf(label, "+%u:", &user) == 1 ? user : geteuid();
+}
+
+guint32 hx_libvirt_cid(const char *domain_xml)
+{
+    g_autofree char *cid = xpath_string(domain_xml, "string(/domain/devices/vsock/cid/@address)");
+    return cid ? g_ascii_strtoull(cid, NULL, 10) : 0;
 }

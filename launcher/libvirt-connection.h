@@ -24,3 +24,6 @@ void hx_libvirt_set_error(GError **error, int code, const char *what);
 /* The numeric user that QEMU runs as under @connection, from the capabilities' DAC base label; the
  * caller's own where libvirt names none. */
 uid_t hx_libvirt_qemu_user(virConnect *connection);
+
+/* The vsock CID in the XML of a running domain; 0 where it has none. */
+guint32 hx_libvirt_cid(const char *domain_xml);

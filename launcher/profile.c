@@ -224,8 +224,7 @@ gboolean hx_profile_merge_file(HxProfile *profile, const char *path, GError **er
     for (char **section = sections; *section; section++) {
         g_auto(GStrv) names = g_key_file_get_keys(file, *section, NULL, NULL);
         for (char **name = names; name && *name; name++) {
-            g_autofree char *where =
-                g_strdup_printf("%s:%d", path, line_of(text, *section, *name));
+            g_autofree char *where = g_strdup_printf("%s:%d", path, line_of(text, *section, *name));
             g_autofree char *value = g_key_file_get_value(file, *section, *name, NULL);
             int index = -1;
             if (!check_setting(where, *section, *name, value, &index, error))

@@ -19,10 +19,10 @@ typedef struct {
     const char *section;
     const char *key;
     HxProfileType type;
-    const char *standard;       /* the value where no profile says another */
-    const char *const *values;  /* the words of a choice */
-    gint64 min, max;            /* the bounds of an integer */
-    const char *description;    /* with its unit; one line */
+    const char *standard;      /* the value where no profile says another */
+    const char *const *values; /* the words of a choice */
+    gint64 min, max;           /* the bounds of an integer */
+    const char *description;   /* with its unit; one line */
 } HxProfileKey;
 
 /* The table, ended by a row whose section is NULL. */

@@ -14,8 +14,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxVm, hx_vm_free)
 
 const char *hx_vm_name(const HxVm *vm);
 
-/* Paths live as long as @vm.  What is named in the state directory outlives the running VM:
- * "disk.qcow2", "guest.json", "console.log"; in the runtime directory it ends with it: sockets. */
+/* Paths live as long as @vm; without @file (NULL) the directory's own.  What is named in the state
+ * directory outlives the running VM: "disk.qcow2", "guest.json", "console.log"; in the runtime
+ * directory it ends with it: sockets. */
 const char *hx_vm_state_path(HxVm *vm, const char *file);
 const char *hx_vm_runtime_path(HxVm *vm, const char *file);
 const char *hx_vm_identity_path(HxVm *vm);    /* SSH private key, 0600 in a 0700 directory */

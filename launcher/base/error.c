@@ -3,7 +3,7 @@
 
 #include <gio/gio.h>
 
-G_DEFINE_QUARK(hx-error-quark, hx_error)
+G_DEFINE_QUARK(hx - error - quark, hx_error)
 
 void hx_set_error_errno(GError **error, HxError code, int errnum, const char *format, ...)
 {

@@ -5,17 +5,17 @@
 #include <glib.h>
 
 typedef enum {
-    HX_ERROR_FAILED = 1,       /* an operation failed; the message says which and why */
-    HX_ERROR_USAGE = 2,        /* the command line is wrong */
-    HX_ERROR_CONFIG = 3,       /* a profile or another file of the user's is wrong */
-    HX_ERROR_NOT_FOUND = 4,    /* no such VM, image, session or file */
-    HX_ERROR_NOT_RUNNING = 5,  /* the VM, or the session, is down */
-    HX_ERROR_HOST = 6,         /* the host lacks something: a program, a right, memory, disk */
-    HX_ERROR_TIMEOUT = 7,      /* something did not happen in the time given */
-    HX_ERROR_GUEST = 8,        /* something failed inside the guest */
-    HX_ERROR_NO_FRAMES = 9,    /* the stream delivered no frame */
-    HX_ERROR_PROTOCOL = 10,    /* the other side broke the protocol, or closed too early */
-    HX_ERROR_CANCELLED = 130,  /* interrupted by the user (SIGINT, SIGTERM) */
+    HX_ERROR_FAILED = 1,      /* an operation failed; the message says which and why */
+    HX_ERROR_USAGE = 2,       /* the command line is wrong */
+    HX_ERROR_CONFIG = 3,      /* a profile or another file of the user's is wrong */
+    HX_ERROR_NOT_FOUND = 4,   /* no such VM, image, session or file */
+    HX_ERROR_NOT_RUNNING = 5, /* the VM, or the session, is down */
+    HX_ERROR_HOST = 6,        /* the host lacks something: a program, a right, memory, disk */
+    HX_ERROR_TIMEOUT = 7,     /* something did not happen in the time given */
+    HX_ERROR_GUEST = 8,       /* something failed inside the guest */
+    HX_ERROR_NO_FRAMES = 9,   /* the stream delivered no frame */
+    HX_ERROR_PROTOCOL = 10,   /* the other side broke the protocol, or closed too early */
+    HX_ERROR_CANCELLED = 130, /* interrupted by the user (SIGINT, SIGTERM) */
 } HxError;
 
 #define HX_ERROR hx_error_quark()

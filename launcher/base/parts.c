@@ -28,10 +28,11 @@ static char *existing(char *path)
 
 static char *not_found(const char *name, const char *directory, GError **error)
 {
-    g_set_error(error, HX_ERROR, HX_ERROR_HOST,
-                "%s, a part of helixvm, is neither beside %s nor installed: build all of it (make), "
-                "or install it (make install)",
-                name, directory);
+    g_set_error(
+        error, HX_ERROR, HX_ERROR_HOST,
+        "%s, a part of helixvm, is neither beside %s nor installed: build all of it (make), "
+        "or install it (make install)",
+        name, directory);
     return NULL;
 }
 

@@ -82,8 +82,8 @@ static void die_with_parent(void *data)
 gboolean hx_process_run(const char *const *argv, char **ret_stdout, GCancellable *cancellable,
                         GError **error)
 {
-    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(
-        G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
     g_subprocess_launcher_set_child_setup(launcher, die_with_parent, GINT_TO_POINTER(getpid()),
                                           NULL);
     g_autoptr(GError) cause = NULL;
@@ -100,8 +100,7 @@ gboolean hx_process_run(const char *const *argv, char **ret_stdout, GCancellable
         return FALSE;
     }
     if (!g_subprocess_get_if_exited(child) || g_subprocess_get_exit_status(child) != 0) {
-        g_autofree char *text =
-            g_strndup(g_bytes_get_data(err, NULL) ?: "", g_bytes_get_size(err));
+        g_autofree char *text = g_strndup(g_bytes_get_data(err, NULL) ?: "", g_bytes_get_size(err));
         g_autofree char *last = tail(text, 3);
         g_set_error(error, HX_ERROR, HX_ERROR_FAILED, "%s failed: %s", argv[0],
                     *last ? last : "it said nothing");
@@ -122,8 +121,9 @@ guint64 hx_process_start_time(pid_t pid)
     /* The second field is the name in parentheses, which may hold spaces and parentheses. */
     const char *rest = strrchr(stat, ')');
     unsigned long long start = 0;
-    if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-                                  "%*d %*d %*d %*d %llu",
+    if (!rest || sscanf(rest + 1,
+                        " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+                        "%*d %*d %*d %*d %llu",
                         &start) != 1)
         return 0;
     return start;

@@ -6,20 +6,17 @@
 #include <sys/types.h>
 
 typedef struct {
-    const char *const *argv;    /* NULL-terminated; argv[0] is searched in PATH where it has no '/' */
-    const char *const *envp;    /* NULL: the caller's environment */
-    const char *directory;      /* NULL: the caller's */
-    int stdin_fd;               /* -1: /dev/null */
-    int stdout_fd;              /* -1: /dev/null */
-    int stderr_fd;              /* -1: the caller's */
-    const int *fds;             /* descriptors the child gets, as numbers 3, 4, … in this order */
+    const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH where it has no '/' */
+    const char *const *envp; /* NULL: the caller's environment */
+    const char *directory;   /* NULL: the caller's */
+    int stdin_fd;            /* -1: /dev/null */
+    int stdout_fd;           /* -1: /dev/null */
+    int stderr_fd;           /* -1: the caller's */
+    const int *fds;          /* descriptors the child gets, as numbers 3, 4, … in this order */
     size_t n_fds;
-    gboolean own_session;       /* setsid(): the terminal's signals do not reach it */
-    gboolean outlives_parent;   /* otherwise SIGKILL follows the end of the caller */
+    gboolean own_session;     /* setsid(): the terminal's signals do not reach it */
+    gboolean outlives_parent; /* otherwise SIGKILL follows the end of the caller */
 } HxProcess;
-
-/* Fields that differ from zero by default. */
-#define HX_PROCESS_INIT .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1
 
 /* Start @process.  The descriptors stay the caller's own.  Returns the pid, to be reaped by the
  * caller (g_child_watch_add or waitpid), or -1 with @error.  Call it from the main thread: the

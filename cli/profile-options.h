@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The options by which a verb takes a profile, and the profile they make. */
+#pragma once
+
+#include "launcher/profile.h"
+#include "launcher/vm.h"
+
+typedef struct {
+    char *profile;   /* --profile NAME|FILE */
+    char **settings; /* --set section.key=value, any number */
+} HxProfileOptions;
+
+/* The entries of @options for a GOptionContext, ended by an empty one. */
+#define HX_PROFILE_OPTION_ENTRIES(options)                                                         \
+    {"profile",                                                                                    \
+     'p',                                                                                          \
+     0,                                                                                            \
+     G_OPTION_ARG_STRING,                                                                          \
+     &(options).profile,                                                                           \
+     "a built-in profile's name, or a file (default: as last time, at first \"default\")",         \
+     "NAME|FILE"},                                                                                 \
+        {"set",                                                                                    \
+         's',                                                                                      \
+         0,                                                                                        \
+         G_OPTION_ARG_STRING_ARRAY,                                                                \
+         &(options).settings,                                                                      \
+         "set one key of the profile; may be repeated",                                            \
+         "SECTION.KEY=VALUE"}
+
+void hx_profile_options_clear(HxProfileOptions *options);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxProfileOptions, hx_profile_options_clear)
+
+/* The profile for @vm: the built-in default, then the file of --profile or, without it, what @vm
+ * last ran with, then each --set.  NULL with HX_ERROR_CONFIG or HX_ERROR_NOT_FOUND. */
+HxProfile *hx_profile_options_load(const HxProfileOptions *options, HxVm *vm, GError **error);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct HxProgress {
+    gboolean quiet;
+    gboolean terminal;
+    gboolean updating; /* the cursor is on a line that will be overwritten */
+};
+
+HxProgress *hx_progress_new(gboolean quiet)
+{
+    HxProgress *progress = g_new0(HxProgress, 1);
+    progress->quiet = quiet;
+    progress->terminal = isatty(STDERR_FILENO);
+    return progress;
+}
+
+static void clear_line(HxProgress *progress)
+{
+    if (progress->updating)
+        fputs("\r\033[K", stderr);
+    progress->updating = FALSE;
+}
+
+void hx_progress_free(HxProgress *progress)
+{
+    if (!progress)
+        return;
+    clear_line(progress);
+    g_free(progress);
+}
+
+void hx_progress_begin(HxProgress *progress, const char *phase)
+{
+    if (progress->quiet || !progress->terminal)
+        return;
+    clear_line(progress);
+    fprintf(stderr, "  %-14s ...", phase);
+    fflush(stderr);
+    progress->updating = TRUE;
+}
+
+void hx_progress_end(HxProgress *progress, const char *phase, double seconds, const char *detail)
+{
+    if (progress->quiet)
+        return;
+    clear_line(progress);
+    fprintf(stderr, "  %-14s %6.1f s  %s\n", phase, seconds, detail);
+}
+
+void hx_progress_note(HxProgress *progress, const char *text)
+{
+    if (progress->quiet)
+        return;
+    clear_line(progress);
+    fprintf(stderr, "  %s\n", text);
+}

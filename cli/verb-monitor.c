@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* helixvm monitor: the process that owns a running VM; started by `up`, not by people. */
+#include <fcntl.h>
+
+#include "cli/verb.h"
+#include "guest-provision/identity.h"
+#include "launcher/base/error.h"
+#include "launcher/base/log.h"
+#include "launcher/monitor.h"
+
+gboolean hx_verb_monitor(int argc, char **argv, GError **error)
+{
+    int start_fd = -1;
+    const GOptionEntry entries[] = {
+        {"start-fd", 0, 0, G_OPTION_ARG_INT, &start_fd, "a connected socket for events", "FD"},
+        G_OPTION_ENTRY_NULL,
+    };
+    if (!hx_verb_parse("[NAME]", entries, &argc, &argv, 0, 1, error))
+        return FALSE;
+    if (start_fd >= 0 && fcntl(start_fd, F_SETFD, FD_CLOEXEC) < 0) {
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--start-fd=%d: no such descriptor", start_fd);
+        return FALSE;
+    }
+    hx_log_init("helixvm-monitor", TRUE);
+    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    g_autofree char *public_key = NULL;
+    return vm && hx_vm_create_directories(vm, error) &&
+           hx_identity_ensure(hx_vm_identity_path(vm), &public_key, error) &&
+           hx_monitor_run(vm, start_fd, public_key, hx_verb_cancellable(), error);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/vm-status.h"
+
+#include <sys/socket.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/unix-socket.h"
+#include "launcher/control.h"
+
+#define ENCODER_REPLY_MAX (1024 * 1024)
+
+/* The JSON object in @path; NULL where there is none. */
+static JsonObject *read_object(const char *path)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    if (!json_parser_load_from_file(parser, path, NULL) ||
+        !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
+        return NULL;
+    return json_object_ref(json_node_get_object(json_parser_get_root(parser)));
+}
+
+/* helixvm-encoder's statistics; NULL where it does not answer. */
+static JsonObject *ask_encoder(HxVm *vm)
+{
+    hx_autofd int fd = hx_unix_connect(hx_vm_runtime_path(vm, "encoder.sock"), SOCK_STREAM);
+    if (fd < 0)
+        return NULL;
+    struct timeval timeout = {.tv_sec = 1};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    g_autoptr(GString) text = g_string_new(NULL);
+    char buffer[4096];
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0 && text->len < ENCODER_REPLY_MAX)
+        g_string_append_len(text, buffer, n);
+    g_autoptr(JsonParser) parser = json_parser_new();
+    if (!json_parser_load_from_data(parser, text->str, text->len, NULL) ||
+        !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
+        return NULL;
+    return json_object_ref(json_node_get_object(json_parser_get_root(parser)));
+}
+
+static JsonObject *ask_monitor(HxVm *vm, GCancellable *cancel, GError **error)
+{
+    int fd = hx_vm_connect_monitor(vm, error);
+    if (fd < 0)
+        return NULL;
+    g_autoptr(HxControl) control = hx_control_new(fd);
+    if (!hx_control_send(control, "{\"request\":\"status\"}", error))
+        return NULL;
+    JsonObject *status = hx_control_next(control, cancel, error);
+    if (!status && error && !*error)
+        g_set_error(error, HX_ERROR, HX_ERROR_NOT_RUNNING,
+                    "the monitor of VM \"%s\" has just ended", hx_vm_name(vm));
+    return status;
+}
+
+JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(JsonObject) status = ask_monitor(vm, cancel, &cause);
+    if (status) {
+        JsonObject *encoder = ask_encoder(vm);
+        if (encoder)
+            json_object_set_object_member(status, "encoder", encoder);
+        else
+            json_object_set_null_member(status, "encoder");
+        JsonObject *provisioned = read_object(hx_vm_state_path(vm, "guest.json"));
+        if (provisioned)
+            json_object_set_object_member(status, "provisioned", provisioned);
+        else
+            json_object_set_null_member(status, "provisioned");
+        return g_steal_pointer(&status);
+    }
+    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_RUNNING)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return NULL;
+    }
+    if (!g_file_test(hx_vm_state_path(vm, "profile.conf"), G_FILE_TEST_EXISTS)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
+                    "there is no VM \"%s\": make it with `helixvm up %s`", hx_vm_name(vm),
+                    hx_vm_name(vm));
+        return NULL;
+    }
+    status = json_object_new();
+    json_object_set_string_member(status, "name", hx_vm_name(vm));
+    json_object_set_string_member(status, "state", "stopped");
+    JsonObject *last = read_object(hx_vm_state_path(vm, "last-run.json"));
+    if (last)
+        json_object_set_object_member(status, "last_run", last);
+    else
+        json_object_set_null_member(status, "last_run");
+    return g_steal_pointer(&status);
+}

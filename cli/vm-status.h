@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is known of a VM: from its monitor, its encoder, and what its guest last reported. */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "launcher/vm.h"
+
+/* The status of @vm as the JSON object that helixvm(1), STATUS, describes, for json_object_unref.
+ * A VM that is down has a state and why it ended.  HX_ERROR_NOT_FOUND where there is no such VM. */
+JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error);

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The domain under libvirt: started on the first accelerator that gets the guest going.
+ *
+ * Theory of operation.  The domain is transient and bound to the monitor's connection
+ * (VIR_DOMAIN_START_AUTODESTROY): libvirt ends it when the monitor dies.  libvirt's events come in
+ * a thread of libvirt's own and are handed to the main loop, which alone changes the monitor's
+ * state.  An accelerator that opens proves nothing: each but the last has to bring the guest's
+ * first notification within a bound, and one that does not is left for the next. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/log.h"
+#include "launcher/monitor-internal.h"
+#include "launcher/vm-domain.h"
+
+/* A guest on a working accelerator sends its first notification within a few seconds. */
+#define ACCELERATOR_TIMEOUT_MS 30000
+#define DESTROY_TIMEOUT_MS 30000
+
+/* --- events -------------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    HxMonitor *monitor;
+    int event, detail;
+} HxDomainEvent;
+
+static const char *describe_stop(int detail)
+{
+    switch (detail) {
+    case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
+        return "the guest powered off";
+    case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
+        return "the domain was destroyed from outside";
+    case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
+        return "QEMU ended unexpectedly";
+    default:
+        return "QEMU failed";
+    }
+}
+
+static gboolean take_event(void *data)
+{
+    HxDomainEvent *event = data;
+    HxMonitor *monitor = event->monitor;
+    hx_log_debug("libvirt event %d, detail %d", event->event, event->detail);
+    if (event->event == VIR_DOMAIN_EVENT_STOPPED || event->event == VIR_DOMAIN_EVENT_CRASHED) {
+        monitor->domain_ended = TRUE;
+        monitor->domain_crashed = event->event == VIR_DOMAIN_EVENT_CRASHED ||
+                                  event->detail != VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN;
+        g_free(monitor->domain_end_reason);
+        monitor->domain_end_reason = g_strdup(describe_stop(event->detail));
+    }
+    if (event->event == VIR_DOMAIN_EVENT_SUSPENDED)
+        monitor->domain_paused = TRUE;
+    if (event->event == VIR_DOMAIN_EVENT_RESUMED)
+        monitor->domain_paused = FALSE;
+    return G_SOURCE_REMOVE;
+}
+
+/* In libvirt's thread. */
+static int on_domain_event(virConnect *connection, virDomain *domain, int event, int detail,
+                           void *data)
+{
+    HxMonitor *monitor = data;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    if (virDomainGetUUIDString(domain, uuid) < 0 || !g_str_equal(uuid, monitor->uuid))
+        return 0;
+    HxDomainEvent *copy = g_new0(HxDomainEvent, 1);
+    *copy = (HxDomainEvent){monitor, event, detail};
+    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, take_event, copy, g_free);
+    return 0;
+}
+
+static gboolean take_connection_loss(void *data)
+{
+    hx_monitor_fail(
+        data, g_error_new_literal(HX_ERROR, HX_ERROR_HOST, "the connection to libvirt was lost"));
+    return G_SOURCE_REMOVE;
+}
+
+/* In libvirt's thread. */
+static void on_connection_closed(virConnect *connection, int reason, void *data)
+{
+    g_main_context_invoke(NULL, take_connection_loss, data);
+}
+
+/* --- what libvirt says --------------------------------------------------------------------------
+ */
+
+/* The line of QEMU's log that tells most of why it failed, for g_free; NULL where there is none. */
+static char *last_qemu_error(HxMonitor *monitor)
+{
+    g_autofree char *name = g_strdup_printf("%s.log", virDomainGetName(monitor->domain));
+    g_autofree char *path =
+        geteuid() == 0 ? g_build_filename("/var/log/libvirt/qemu", name, NULL)
+                       : g_build_filename(g_get_user_cache_dir(), "libvirt/qemu/log", name, NULL);
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return NULL;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = g_strv_length(lines); i-- > 0;) {
+        if (strstr(lines[i], "starting up"))
+            return NULL; /* what is above is of an earlier run */
+        if (g_str_has_prefix(lines[i], "KVM") || strstr(lines[i], "rror"))
+            return g_strdup(g_strstrip(lines[i]));
+    }
+    return NULL;
+}
+
+typedef struct {
+    HxMonitor *monitor;
+    const char *xml;
+    GError *error;
+} CreateCall;
+
+static void create_domain(void *data)
+{
+    CreateCall *call = data;
+    call->monitor->domain =
+        virDomainCreateXML(call->monitor->connection, call->xml, VIR_DOMAIN_START_AUTODESTROY);
+    if (!call->monitor->domain)
+        hx_libvirt_set_error(&call->error, HX_ERROR_HOST, "libvirt cannot start the VM");
+}
+
+static void destroy_domain(void *data)
+{
+    HxMonitor *monitor = data;
+    virDomainDestroyFlags(monitor->domain, VIR_DOMAIN_DESTROY_GRACEFUL);
+}
+
+static void open_connection(void *data)
+{
+    CreateCall *call = data;
+    call->monitor->connection = hx_libvirt_open(&call->error);
+    if (call->monitor->connection)
+        call->monitor->qemu_user = hx_libvirt_qemu_user(call->monitor->connection);
+}
+
+gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error)
+{
+    hx_monitor_begin_phase(monitor, "libvirt");
+    if (!hx_libvirt_start_events(error))
+        return FALSE;
+    CreateCall call = {.monitor = monitor};
+    hx_monitor_call(open_connection, &call);
+    if (!monitor->connection) {
+        g_propagate_error(error, call.error);
+        return FALSE;
+    }
+    monitor->event_callback =
+        virConnectDomainEventRegisterAny(monitor->connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                         VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), monitor, NULL);
+    virConnectRegisterCloseCallback(monitor->connection, on_connection_closed, monitor, NULL);
+    /* Its monitor's lock is ours, so nobody owns a domain of this name any more. */
+    g_autofree char *name = hx_vm_domain_name(monitor->vm);
+    g_autoptr(virDomain) stale = virDomainLookupByName(monitor->connection, name);
+    if (stale) {
+        hx_monitor_note(monitor, "ending the domain %s that a monitor left behind", name);
+        virDomainDestroy(stale);
+    }
+    unsigned long version = 0;
+    virConnectGetLibVersion(monitor->connection, &version);
+    hx_monitor_end_phase(monitor, "libvirt %lu.%lu", version / 1000000, version / 1000 % 1000);
+    return TRUE;
+}
+
+/* --- start --------------------------------------------------------------------------------------
+ */
+
+static char *domain_xml(HxMonitor *monitor, const char *accelerator, GError **error)
+{
+    HxVmDomain domain = {
+        .uuid = monitor->uuid,
+        .accelerator = accelerator,
+        .display = monitor->display,
+        .x_display = monitor->x_display,
+        .render_node = monitor->render_node,
+        .vsock = monitor->vsock_kind,
+        .notify_port = monitor->notify_port,
+        .public_key = monitor->public_key,
+    };
+    return hx_vm_domain_xml(monitor->vm, monitor->profile, &domain, error);
+}
+
+static gboolean is_going_or_gone(HxMonitor *monitor)
+{
+    return monitor->guest_alive || monitor->domain_ended || monitor->domain_paused;
+}
+
+static gboolean on_time_out(void *data)
+{
+    *(gboolean *)data = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+/* End the domain at once and wait for libvirt's word that it has. */
+static void end_domain(HxMonitor *monitor)
+{
+    if (!monitor->domain)
+        return;
+    if (!monitor->domain_ended)
+        hx_monitor_call(destroy_domain, monitor);
+    gboolean timed_out = FALSE;
+    guint timer = g_timeout_add(DESTROY_TIMEOUT_MS, on_time_out, &timed_out);
+    while (!monitor->domain_ended && !timed_out)
+        g_main_context_iteration(NULL, TRUE);
+    if (!timed_out)
+        g_source_remove(timer);
+    g_clear_pointer(&monitor->domain, virDomainFree);
+}
+
+/* Why the domain did not get going, for g_free. */
+static char *describe_failure(HxMonitor *monitor)
+{
+    g_autofree char *said = last_qemu_error(monitor);
+    const char *what = monitor->domain_ended    ? monitor->domain_end_reason
+                       : monitor->domain_paused ? "the guest stopped in its first seconds"
+                                                : "no sign of life from the guest in 30 s";
+    return said ? g_strdup_printf("%s (%s)", what, said) : g_strdup(what);
+}
+
+/* Start on @accelerator.  FALSE without @error where it was tried and @ret_reason says why to leave
+ * it; FALSE with @error where there is no use in trying another. */
+static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gboolean is_last,
+                                char **ret_reason, GError **error)
+{
+    g_autofree char *xml = domain_xml(monitor, accelerator, error);
+    if (!xml)
+        return FALSE;
+    monitor->domain_ended = monitor->domain_paused = monitor->guest_alive = FALSE;
+    CreateCall call = {.monitor = monitor, .xml = xml};
+    hx_monitor_call(create_domain, &call);
+    if (!monitor->domain) {
+        *ret_reason = g_strdup(call.error->message);
+        g_error_free(call.error);
+        return FALSE;
+    }
+    if (is_last)
+        return TRUE;
+    g_autoptr(GError) cause = NULL;
+    if (!hx_monitor_wait(monitor, is_going_or_gone, ACCELERATOR_TIMEOUT_MS, &cause) &&
+        !g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    if (monitor->guest_alive)
+        return TRUE;
+    *ret_reason = describe_failure(monitor);
+    end_domain(monitor);
+    return FALSE;
+}
+
+static gboolean exists_here(const char *accelerator)
+{
+#ifdef __APPLE__
+    return !g_str_equal(accelerator, "kvm");
+#else
+    return !g_str_equal(accelerator, "hvf");
+#endif
+}
+
+/* With the kernel's vsock libvirt has chosen the CID: keep it, where hx_vm_connect looks for it. */
+static gboolean learn_cid(HxMonitor *monitor, GError **error)
+{
+    if (monitor->vsock_kind != HX_VSOCK_KERNEL)
+        return TRUE;
+    char *xml = virDomainGetXMLDesc(monitor->domain, 0);
+    monitor->cid = xml ? hx_libvirt_cid(xml) : 0;
+    free(xml);
+    if (monitor->cid == 0) {
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_HOST, "libvirt gave the VM no vsock CID");
+        return FALSE;
+    }
+    g_autofree char *text = g_strdup_printf("%u\n", monitor->cid);
+    return g_file_set_contents(hx_vm_runtime_path(monitor->vm, "cid"), text, -1, error);
+}
+
+gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
+{
+    g_auto(GStrv) accelerators = hx_profile_list(monitor->profile, "machine.accelerators");
+    monitor->left = g_ptr_array_new_with_free_func(g_free);
+    for (char **accelerator = accelerators; *accelerator; accelerator++) {
+        if (!exists_here(*accelerator))
+            continue;
+        g_autofree char *phase = g_strdup_printf("start (%s)", *accelerator);
+        g_autofree char *reason = NULL;
+        hx_monitor_begin_phase(monitor, phase);
+        if (try_accelerator(monitor, *accelerator, !accelerator[1], &reason, error)) {
+            monitor->accelerator = g_strdup(*accelerator);
+            monitor->domain_paused = FALSE;
+            hx_monitor_end_phase(monitor, "QEMU runs on %s", *accelerator);
+            return learn_cid(monitor, error);
+        }
+        if (!reason)
+            return FALSE;
+        g_ptr_array_add(monitor->left, g_strdup_printf("%s: %s", *accelerator, reason));
+        hx_monitor_end_phase(monitor, "left %s: %s", *accelerator, reason);
+    }
+    g_ptr_array_add(monitor->left, NULL);
+    g_autofree char *all = g_strjoinv("; ", (char **)monitor->left->pdata);
+    g_ptr_array_set_size(monitor->left, monitor->left->len - 1);
+    g_set_error(error, HX_ERROR, HX_ERROR_HOST, "no accelerator can run the VM: %s",
+                *all ? all : "the profile names none that this host has");
+    return FALSE;
+}
+
+/* --- stop ---------------------------------------------------------------------------------------
+ */
+
+void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
+{
+    if (!monitor->domain || monitor->domain_ended) {
+        *ret_text = g_strdup(monitor->domain_end_reason ? monitor->domain_end_reason
+                                                        : "the VM had not started");
+        end_domain(monitor);
+        return;
+    }
+    gint64 begun = g_get_monotonic_time();
+    guint timeout = monitor->ready ? monitor->stop_timeout : 0;
+    if (timeout > 0 &&
+        virDomainShutdownFlags(monitor->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) == 0) {
+        gboolean timed_out = FALSE;
+        guint timer = g_timeout_add_seconds(timeout, on_time_out, &timed_out);
+        /* Another request may ask for force meanwhile. */
+        while (!monitor->domain_ended && !timed_out && monitor->stop_timeout > 0)
+            g_main_context_iteration(NULL, TRUE);
+        if (!timed_out)
+            g_source_remove(timer);
+    }
+    double seconds = (g_get_monotonic_time() - begun) / (double)G_TIME_SPAN_SECOND;
+    if (monitor->domain_ended)
+        *ret_text = g_strdup_printf("the guest powered off in %.1f s", seconds);
+    else if (timeout > 0)
+        *ret_text =
+            g_strdup_printf("the guest did not power off in %.1f s and was forced off", seconds);
+    else
+        *ret_text = g_strdup("forced off");
+    end_domain(monitor);
+}
+
+void hx_monitor_close_domain(HxMonitor *monitor)
+{
+    if (monitor->connection) {
+        virConnectUnregisterCloseCallback(monitor->connection, on_connection_closed);
+        if (monitor->event_callback >= 0)
+            virConnectDomainEventDeregisterAny(monitor->connection, monitor->event_callback);
+        virConnectClose(g_steal_pointer(&monitor->connection));
+    }
+    g_clear_pointer(&monitor->accelerator, g_free);
+    g_clear_pointer(&monitor->left, g_ptr_array_unref);
+    g_clear_pointer(&monitor->domain_end_reason, g_free);
+}

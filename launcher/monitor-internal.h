@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The monitor's state, shared by its sources alone. */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "launcher/domain.h"
+#include "launcher/libvirt-connection.h"
+#include "launcher/monitor.h"
+#include "launcher/profile.h"
+
+typedef struct HxMonitor HxMonitor;
+
+/* A process that the monitor owns. */
+typedef struct {
+    HxMonitor *monitor;
+    const char *name; /* "helixvm-encoder", for messages */
+    pid_t pid;        /* 0: not running */
+    guint watch;
+    guint restarts;
+    gboolean stopping;
+    /* Called when it has ended without being told to. */
+    void (*ended)(HxMonitor *monitor, const char *reason);
+} HxPart;
+
+struct HxMonitor {
+    HxVm *vm;
+    HxProfile *profile;
+    const char *public_key;
+    GCancellable *cancel;
+    gint64 begun; /* monotonic, µs */
+    int lock_fd;
+    int log_fd;
+
+    /* What has been said, and to whom it is said. */
+    GPtrArray *events;      /* lines */
+    GPtrArray *subscribers; /* HxSubscriber */
+    int start_fd;
+    guint start_watch;
+    int control_fd;
+    guint control_watch;
+    gboolean ended; /* the last event is among them */
+    char *phase;
+    gint64 phase_begun;
+
+    /* Why the VM has to end. */
+    gboolean stop_requested;
+    guint stop_timeout; /* s; 0: at once */
+    GError *failure;
+    gboolean ready;
+    double ready_seconds;
+
+    /* The parts. */
+    HxPart xvfb, vsock, encoder;
+    HxDisplayKind display;
+    char *x_display;
+    char *render_node;
+    HxVsockKind vsock_kind;
+    char *vsock_reason; /* why the kernel's was left */
+    guint32 cid;
+    int encoder_listen_fd;
+    int encoder_stats_fd;
+    int notify_fd;
+    guint notify_watch;
+    guint notify_connections;
+    guint32 notify_port;
+    gboolean guest_alive; /* the guest has sent anything */
+    gboolean guest_ready;
+    char *guest_status; /* its last STATUS= */
+
+    /* The domain. */
+    virConnect *connection;
+    virDomain *domain;
+    char *uuid;
+    uid_t qemu_user;
+    char *accelerator;
+    GPtrArray *left; /* "kvm: reason" of the accelerators that were tried before */
+    int event_callback;
+    gboolean domain_ended;
+    gboolean domain_crashed; /* and not by the guest's own power off */
+    gboolean domain_paused;
+    char *domain_end_reason;
+};
+
+/* Run the main loop until @condition holds.  FALSE where the VM is to stop first (the failure, or
+ * HX_ERROR_CANCELLED), or after @timeout_ms (HX_ERROR_TIMEOUT; 0: no limit). */
+gboolean hx_monitor_wait(HxMonitor *monitor, gboolean (*condition)(HxMonitor *monitor),
+                         guint timeout_ms, GError **error);
+
+/* Run @call with @data in a thread, and the main loop meanwhile, so that status is answered. */
+void hx_monitor_call(void (*call)(void *data), void *data);
+
+/* The VM cannot go on: takes @error (the first one counts). */
+void hx_monitor_fail(HxMonitor *monitor, GError *error);
+
+/* monitor-events.c */
+void hx_monitor_begin_phase(HxMonitor *monitor, const char *phase);
+void hx_monitor_end_phase(HxMonitor *monitor, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void hx_monitor_note(HxMonitor *monitor, const char *format, ...) G_GNUC_PRINTF(2, 3);
+void hx_monitor_say_ready(HxMonitor *monitor);
+/* The last event: failed where @error is set, else stopped. */
+void hx_monitor_say_end(HxMonitor *monitor, const GError *error, const char *text);
+gboolean hx_monitor_open_control(HxMonitor *monitor, GError **error);
+void hx_monitor_close_control(HxMonitor *monitor);
+
+/* monitor-parts.c */
+gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error);
+gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error);
+gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error);
+void hx_monitor_stop_parts(HxMonitor *monitor);
+
+/* monitor-guest.c: what the guest says of itself */
+gboolean hx_monitor_listen_notify(HxMonitor *monitor, GError **error);
+void hx_monitor_close_notify(HxMonitor *monitor);
+
+/* monitor-domain.c */
+gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error);
+gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error);
+/* Power the guest off, or force it after stop_timeout.  Sets @ret_text to what was done. */
+void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text);
+void hx_monitor_close_domain(HxMonitor *monitor);
+
+/* monitor-status.c: one line of JSON, for g_free */
+char *hx_monitor_status(HxMonitor *monitor);

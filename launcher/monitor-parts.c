@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The processes beside QEMU: Xvfb, helixvm-vsock, helixvm-encoder.
+ *
+ * Theory of operation.  Each starts with the descriptors it needs and says READY=1 (Xvfb: its
+ * display's number) on a pipe; until then the start waits.  Each gets SIGKILL when the monitor
+ * dies.  One that ends by itself calls its `ended`: the encoder is started again, without the VM
+ * noticing; without the display or the vsock device the VM cannot go on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/log.h"
+#include "launcher/base/parts.h"
+#include "launcher/base/process.h"
+#include "launcher/base/unix-socket.h"
+#include "launcher/monitor-internal.h"
+#include "launcher/x-authority.h"
+
+#define ENCODER_PORT 5000 /* HXFR: PROTOCOLS, section 1 */
+#define START_TIMEOUT_MS 10000
+#define STOP_TIMEOUT_MS 3000
+#define ENCODER_RESTART_MS 200
+/* An encoder that ends this often will not get better by another start. */
+#define ENCODER_RESTARTS_MAX 1000
+
+static char *describe_end(int status)
+{
+    if (WIFSIGNALED(status))
+        return g_strdup_printf("was ended by signal %d (%s)", WTERMSIG(status),
+                               g_strsignal(WTERMSIG(status)));
+    return g_strdup_printf("ended with status %d", WEXITSTATUS(status));
+}
+
+static void on_part_ended(GPid pid, int status, void *data)
+{
+    HxPart *part = data;
+    g_autofree char *how = describe_end(status);
+    part->pid = 0;
+    part->watch = 0;
+    hx_log_info("%s (pid %d) %s", part->name, (int)pid, how);
+    if (!part->stopping && part->ended)
+        part->ended(part->monitor, how);
+}
+
+/* Start @argv as @part with @fds from descriptor 3 on; stderr is the monitor's log. */
+static gboolean start_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
+                           const int *fds, size_t n_fds, GError **error)
+{
+    part->monitor = monitor;
+    part->name = name;
+    part->stopping = FALSE;
+    g_ptr_array_add(argv, NULL);
+    HxProcess process = {
+        .argv = (const char *const *)argv->pdata,
+        .stdin_fd = -1,
+        .stdout_fd = -1,
+        .stderr_fd = monitor->log_fd,
+        .fds = fds,
+        .n_fds = n_fds,
+        .own_session = TRUE,
+    };
+    part->pid = hx_process_spawn(&process, error);
+    if (part->pid < 0) {
+        part->pid = 0;
+        return FALSE;
+    }
+    part->watch = g_child_watch_add(part->pid, on_part_ended, part);
+    return TRUE;
+}
+
+/* What comes on a pipe up to the first newline, while the main loop runs. */
+typedef struct {
+    GString *line;
+    gboolean complete, closed;
+} ReadyLine;
+
+static gboolean on_ready_line(int fd, GIOCondition condition, void *data)
+{
+    ReadyLine *ready = data;
+    char buffer[64];
+    ssize_t n = read(fd, buffer, sizeof buffer);
+    if (n > 0)
+        g_string_append_len(ready->line, buffer, n);
+    if (n == 0 || (n < 0 && errno != EINTR) || ready->line->len > 256)
+        ready->closed = TRUE;
+    if (strchr(ready->line->str, '\n'))
+        ready->complete = TRUE;
+    return ready->complete || ready->closed ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+}
+
+static gboolean on_time_out(void *data)
+{
+    *(gboolean *)data = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+/* Wait for @part's line on @fd.  NULL with @error where it ends first or says nothing in time. */
+static char *await_line(HxPart *part, int fd, GError **error)
+{
+    ReadyLine ready = {.line = g_string_new(NULL)};
+    gboolean timed_out = FALSE;
+    guint source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP, on_ready_line, &ready);
+    guint timer = g_timeout_add(START_TIMEOUT_MS, on_time_out, &timed_out);
+    while (!ready.complete && !ready.closed && !timed_out)
+        g_main_context_iteration(NULL, TRUE);
+    if (!ready.complete && !ready.closed)
+        g_source_remove(source);
+    if (!timed_out)
+        g_source_remove(timer);
+    char *line = g_strstrip(g_string_free(ready.line, FALSE));
+    if (ready.complete)
+        return line;
+    g_free(line);
+    g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s did not get ready%s: see monitor.log in %s",
+                part->name, timed_out ? " in 10 s" : "", hx_vm_state_path(part->monitor->vm, "."));
+    return NULL;
+}
+
+/* --- Xvfb ---------------------------------------------------------------------------------------
+ */
+
+static char *find_render_node(void)
+{
+    for (int minor = 128; minor < 136; minor++) {
+        char *path = g_strdup_printf("/dev/dri/renderD%d", minor);
+        if (access(path, R_OK | W_OK) == 0)
+            return path;
+        g_free(path);
+    }
+    return NULL;
+}
+
+static void display_ended(HxMonitor *monitor, const char *reason)
+{
+    hx_monitor_fail(monitor, g_error_new(HX_ERROR, HX_ERROR_HOST,
+                                         "the X server that QEMU draws with %s", reason));
+}
+
+static gboolean start_xvfb(HxMonitor *monitor, GError **error)
+{
+    const char *authority = hx_vm_runtime_path(monitor->vm, "qemu/xauthority");
+    if (!hx_x_authority_create(authority, monitor->qemu_user, error))
+        return FALSE;
+    int pipe_fds[2];
+    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
+        return FALSE;
+    hx_autofd int read_end = pipe_fds[0];
+    hx_autofd int write_end = pipe_fds[1];
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    const char *const arguments[] = {
+        "Xvfb",         "-displayfd", "3",   "-auth",    authority,    "-screen", "0",
+        "1280x1024x24", "-nolisten",  "tcp", "-noreset", "+extension", "GLX",     "-nocursor"};
+    for (size_t i = 0; i < G_N_ELEMENTS(arguments); i++)
+        g_ptr_array_add(argv, (void *)arguments[i]);
+    monitor->xvfb.ended = display_ended;
+    if (!start_part(&monitor->xvfb, monitor, "Xvfb", argv, &write_end, 1, error))
+        return FALSE;
+    hx_close(&write_end);
+    g_autofree char *number = await_line(&monitor->xvfb, read_end, error);
+    if (!number)
+        return FALSE;
+    monitor->x_display = g_strdup_printf(":%s", number);
+    return TRUE;
+}
+
+gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
+{
+    if (!hx_profile_boolean(monitor->profile, "gpu.enabled")) {
+        monitor->display = HX_DISPLAY_NONE;
+        return TRUE;
+    }
+    const char *wanted = hx_profile_string(monitor->profile, "gpu.display");
+    if (!g_str_equal(wanted, "xvfb"))
+        monitor->render_node = find_render_node();
+    if (monitor->render_node) {
+        monitor->display = HX_DISPLAY_EGL_HEADLESS;
+        hx_monitor_end_phase(monitor, "%s", monitor->render_node);
+        return TRUE;
+    }
+    if (g_str_equal(wanted, "egl-headless")) {
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_HOST,
+                            "the profile wants gpu.display=egl-headless, but the host has no DRM "
+                            "render node that you may use: set gpu.display=auto");
+        return FALSE;
+    }
+    monitor->display = HX_DISPLAY_XVFB;
+    hx_monitor_begin_phase(monitor, "display");
+    if (!start_xvfb(monitor, error))
+        return FALSE;
+    hx_monitor_end_phase(monitor, "Xvfb %s, software GL: the host has no DRM render node",
+                         monitor->x_display);
+    return TRUE;
+}
+
+/* --- helixvm-vsock ------------------------------------------------------------------------------
+ */
+
+static void vsock_ended(HxMonitor *monitor, const char *reason)
+{
+    hx_monitor_fail(monitor, g_error_new(HX_ERROR, HX_ERROR_HOST,
+                                         "the vsock device, helixvm-vsock, %s", reason));
+}
+
+static gboolean start_vhost_user(HxMonitor *monitor, GError **error)
+{
+    const char *path = hx_vm_runtime_path(monitor->vm, "vsock-device.sock");
+    hx_autofd int front_end = hx_unix_listen(path, SOCK_STREAM, 0600);
+    if (front_end < 0 || chown(path, monitor->qemu_user, -1) < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, front_end < 0 ? -front_end : errno,
+                           "cannot listen on %s for QEMU", path);
+        return FALSE;
+    }
+    g_autofree char *program = hx_part_path("helixvm-vsock", error);
+    if (!program)
+        return FALSE;
+    int pipe_fds[2];
+    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
+        return FALSE;
+    hx_autofd int read_end = pipe_fds[0];
+    hx_autofd int write_end = pipe_fds[1];
+    g_autofree char *cid = g_strdup_printf("--guest-cid=%u", monitor->cid);
+    g_autofree char *host =
+        g_strdup_printf("--host-socket=%s", hx_vm_runtime_path(monitor->vm, "vsock.sock"));
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_ptr_array_add(argv, program);
+    g_ptr_array_add(argv, "--fd=3");
+    g_ptr_array_add(argv, "--ready-fd=4");
+    g_ptr_array_add(argv, cid);
+    g_ptr_array_add(argv, host);
+    const int fds[] = {front_end, write_end};
+    monitor->vsock.ended = vsock_ended;
+    if (!start_part(&monitor->vsock, monitor, "helixvm-vsock", argv, fds, G_N_ELEMENTS(fds), error))
+        return FALSE;
+    hx_close(&write_end);
+    g_autofree char *line = await_line(&monitor->vsock, read_end, error);
+    return line != NULL;
+}
+
+gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error)
+{
+    hx_monitor_begin_phase(monitor, "vsock");
+    if (monitor->vsock_kind == HX_VSOCK_KERNEL) {
+        hx_monitor_end_phase(monitor, "the kernel's vhost-vsock");
+        return TRUE;
+    }
+    if (!start_vhost_user(monitor, error))
+        return FALSE;
+    hx_monitor_end_phase(monitor, "vhost-user device helixvm-vsock, CID %u%s%s", monitor->cid,
+                         monitor->vsock_reason ? ": " : "",
+                         monitor->vsock_reason ? monitor->vsock_reason : "");
+    return TRUE;
+}
+
+/* --- helixvm-encoder ----------------------------------------------------------------------------
+ */
+
+static gboolean spawn_encoder(HxMonitor *monitor, GError **error);
+
+static gboolean restart_encoder(void *data)
+{
+    HxMonitor *monitor = data;
+    g_autoptr(GError) error = NULL;
+    if (monitor->encoder.stopping || monitor->encoder.pid)
+        return G_SOURCE_REMOVE;
+    if (!spawn_encoder(monitor, &error))
+        hx_monitor_note(monitor, "%s", error->message);
+    return G_SOURCE_REMOVE;
+}
+
+static void encoder_ended(HxMonitor *monitor, const char *reason)
+{
+    if (monitor->encoder.restarts >= ENCODER_RESTARTS_MAX) {
+        hx_monitor_note(monitor, "helixvm-encoder %s, again: it is not restarted any more", reason);
+        return;
+    }
+    monitor->encoder.restarts++;
+    hx_monitor_note(monitor, "helixvm-encoder %s: restarting it", reason);
+    g_timeout_add(ENCODER_RESTART_MS, restart_encoder, monitor);
+}
+
+static gboolean spawn_encoder(HxMonitor *monitor, GError **error)
+{
+    g_autofree char *program = hx_part_path("helixvm-encoder", error);
+    if (!program)
+        return FALSE;
+    int pipe_fds[2];
+    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
+        return FALSE;
+    hx_autofd int read_end = pipe_fds[0];
+    hx_autofd int write_end = pipe_fds[1];
+    const HxProfile *profile = monitor->profile;
+    g_autofree char *preset =
+        g_strdup_printf("--preset=%s", hx_profile_string(profile, "encoder.preset"));
+    g_autofree char *bitrate = g_strdup_printf(
+        "--bitrate=%" G_GINT64_FORMAT, hx_profile_integer(profile, "encoder.bitrate") * 1000);
+    g_autofree char *interval =
+        g_strdup_printf("--keyframe-interval=%" G_GINT64_FORMAT,
+                        hx_profile_integer(profile, "encoder.keyframe-interval"));
+    g_autofree char *module =
+        g_strdup_printf("--module-socket=%s", hx_vm_runtime_path(monitor->vm, "qemu/export.sock"));
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_ptr_array_add(argv, program);
+    g_ptr_array_add(argv, "--listen-fd=3");
+    g_ptr_array_add(argv, "--stats-fd=4");
+    g_ptr_array_add(argv, "--ready-fd=5");
+    if (monitor->display != HX_DISPLAY_NONE)
+        g_ptr_array_add(argv, module);
+    g_ptr_array_add(argv, preset);
+    g_ptr_array_add(argv, bitrate);
+    g_ptr_array_add(argv, interval);
+    const int fds[] = {monitor->encoder_listen_fd, monitor->encoder_stats_fd, write_end};
+    monitor->encoder.ended = encoder_ended;
+    if (!start_part(&monitor->encoder, monitor, "helixvm-encoder", argv, fds, G_N_ELEMENTS(fds),
+                    error))
+        return FALSE;
+    hx_close(&write_end);
+    g_autofree char *line = await_line(&monitor->encoder, read_end, error);
+    return line != NULL;
+}
+
+gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
+{
+    hx_monitor_begin_phase(monitor, "encoder");
+    if (monitor->vsock_kind == HX_VSOCK_VHOST_USER) {
+        g_autofree char *file = g_strdup_printf("vsock.sock_%d", ENCODER_PORT);
+        monitor->encoder_listen_fd =
+            hx_unix_listen(hx_vm_runtime_path(monitor->vm, file), SOCK_STREAM, 0600);
+    }
+    monitor->encoder_stats_fd =
+        hx_unix_listen(hx_vm_runtime_path(monitor->vm, "encoder.sock"), SOCK_STREAM, 0600);
+    int r = MIN(monitor->encoder_listen_fd, monitor->encoder_stats_fd);
+    if (r < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot listen for the encoder's clients");
+        return FALSE;
+    }
+    if (!spawn_encoder(monitor, error))
+        return FALSE;
+    hx_monitor_end_phase(monitor, "helixvm-encoder, x264 %s, vsock port %d",
+                         hx_profile_string(monitor->profile, "encoder.preset"), ENCODER_PORT);
+    return TRUE;
+}
+
+/* --- all ----------------------------------------------------------------------------------------
+ */
+
+static void stop_part(HxPart *part)
+{
+    part->stopping = TRUE;
+    if (!part->pid)
+        return;
+    gboolean timed_out = FALSE;
+    kill(part->pid, SIGTERM);
+    guint timer = g_timeout_add(STOP_TIMEOUT_MS, on_time_out, &timed_out);
+    while (part->pid && !timed_out)
+        g_main_context_iteration(NULL, TRUE);
+    if (!timed_out)
+        g_source_remove(timer);
+    if (!part->pid)
+        return;
+    hx_log_warning("%s does not end: killing it", part->name);
+    kill(part->pid, SIGKILL);
+    while (part->pid)
+        g_main_context_iteration(NULL, TRUE);
+}
+
+void hx_monitor_stop_parts(HxMonitor *monitor)
+{
+    stop_part(&monitor->encoder);
+    stop_part(&monitor->vsock);
+    stop_part(&monitor->xvfb);
+    hx_close(&monitor->encoder_listen_fd);
+    hx_close(&monitor->encoder_stats_fd);
+    g_clear_pointer(&monitor->x_display, g_free);
+    g_clear_pointer(&monitor->render_node, g_free);
+}

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Theory of operation.  The main function below is the VM's life in order: parts, domain, guest,
+ * supervision, end.  While it waits for anything, the main loop runs and answers status; events
+ * only note what happened (the guest said READY, a part ended, somebody asks for the end), and the
+ * wait looks at the notes.  Whatever was begun is ended in reverse order, however far it came. */
+#include "launcher/monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <linux/vm_sockets.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/log.h"
+#include "launcher/base/parts.h"
+#include "launcher/disk.h"
+#include "launcher/image.h"
+#include "launcher/monitor-internal.h"
+
+#define ENCODER_PORT 5000
+#define BOOT_TIMEOUT_MS (300 * 1000)
+#define SSH_PORT 22
+#define SSH_TRIES 10
+/* With the vhost-user device a guest is alone on its vsock: any CID above the reserved ones. */
+#define GUEST_CID 3
+
+/* --- waiting ------------------------------------------------------------------------------------
+ */
+
+static gboolean on_time_out(void *data)
+{
+    *(gboolean *)data = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+gboolean hx_monitor_wait(HxMonitor *monitor, gboolean (*condition)(HxMonitor *), guint timeout_ms,
+                         GError **error)
+{
+    gboolean timed_out = FALSE;
+    guint timer = timeout_ms ? g_timeout_add(timeout_ms, on_time_out, &timed_out) : 0;
+    while (!condition(monitor) && !monitor->failure && !monitor->stop_requested && !timed_out)
+        g_main_context_iteration(NULL, TRUE);
+    if (timer && !timed_out)
+        g_source_remove(timer);
+    if (monitor->failure)
+        g_propagate_error(error, g_error_copy(monitor->failure));
+    else if (monitor->stop_requested)
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "stopped on request");
+    else if (condition(monitor))
+        return TRUE;
+    else
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_TIMEOUT, "timed out");
+    return FALSE;
+}
+
+typedef struct {
+    void (*call)(void *data);
+    void *data;
+    gboolean done;
+} ThreadCall;
+
+static gboolean on_call_done(void *data)
+{
+    ((ThreadCall *)data)->done = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+static void *run_call(void *data)
+{
+    ThreadCall *call = data;
+    call->call(call->data);
+    g_main_context_invoke(NULL, on_call_done, call);
+    return NULL;
+}
+
+void hx_monitor_call(void (*call)(void *data), void *data)
+{
+    ThreadCall thread_call = {call, data, FALSE};
+    GThread *thread = g_thread_new("blocking-call", run_call, &thread_call);
+    while (!thread_call.done)
+        g_main_context_iteration(NULL, TRUE);
+    g_thread_join(thread);
+}
+
+void hx_monitor_fail(HxMonitor *monitor, GError *error)
+{
+    if (!monitor->failure)
+        monitor->failure = error;
+    else
+        g_error_free(error);
+}
+
+/* --- preparation --------------------------------------------------------------------------------
+ */
+
+/* Hold the lock file of the runtime directory.  An ending monitor removes both, so that what was
+ * locked may be gone from its path: then it is tried anew. */
+static int try_lock(HxVm *vm, GError **error)
+{
+    const char *path = hx_vm_runtime_path(vm, "lock");
+    for (;;) {
+        if (!hx_vm_create_directories(vm, error))
+            return -1;
+        hx_autofd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0 && errno == ENOENT)
+            continue;
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            if (errno == EWOULDBLOCK)
+                g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
+                            "another monitor runs VM \"%s\" already", hx_vm_name(vm));
+            else
+                hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot take the lock %s", path);
+            return -1;
+        }
+        struct stat locked, there;
+        if (fstat(fd, &locked) == 0 && stat(path, &there) == 0 && locked.st_ino == there.st_ino &&
+            locked.st_dev == there.st_dev)
+            return hx_steal_fd(&fd);
+    }
+}
+
+static gboolean load_uuid(HxMonitor *monitor, GError **error)
+{
+    const char *path = hx_vm_state_path(monitor->vm, "uuid");
+    if (g_file_get_contents(path, &monitor->uuid, NULL, NULL)) {
+        g_strstrip(monitor->uuid);
+        if (g_uuid_string_is_valid(monitor->uuid))
+            return TRUE;
+        g_clear_pointer(&monitor->uuid, g_free);
+    }
+    monitor->uuid = g_uuid_string_random();
+    return g_file_set_contents(path, monitor->uuid, -1, error);
+}
+
+static gboolean prepare_disk(HxMonitor *monitor, GError **error)
+{
+    hx_monitor_begin_phase(monitor, "disk");
+    const char *name = hx_profile_string(monitor->profile, "disk.image");
+    g_autoptr(HxImage) image = hx_image_open(name, error);
+    if (!image)
+        return FALSE;
+    gboolean created = FALSE;
+    gint64 size = hx_profile_integer(monitor->profile, "disk.size");
+    if (!hx_disk_ensure(hx_vm_state_path(monitor->vm, "disk.qcow2"), hx_image_disk(image), size,
+                        monitor->qemu_user, &created, monitor->cancel, error))
+        return FALSE;
+    hx_monitor_end_phase(monitor, "%s on image %s", created ? "a new overlay" : "the overlay",
+                         name);
+    return TRUE;
+}
+
+/* QEMU's user sees neither the build directory of another user nor root's home: it gets a copy of
+ * the module, and a directory of its own for the module's socket. */
+static gboolean prepare_module(HxMonitor *monitor, GError **error)
+{
+    const char *directory = hx_vm_runtime_path(monitor->vm, "qemu");
+    if (g_mkdir_with_parents(directory, 0700) < 0 || chown(directory, monitor->qemu_user, -1) < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot make the directory %s", directory);
+        return FALSE;
+    }
+    g_autofree char *part = hx_part_path("libhelixvm-export.so", error);
+    g_autofree char *contents = NULL;
+    gsize size = 0;
+    return part && g_file_get_contents(part, &contents, &size, error) &&
+           g_file_set_contents_full(hx_vm_state_path(monitor->vm, "libhelixvm-export.so"), contents,
+                                    size, G_FILE_SET_CONTENTS_CONSISTENT, 0755, error);
+}
+
+/* Why the kernel's vsock cannot be this VM's, for g_free; NULL where it can, and the encoder's port
+ * is then ours. */
+static char *try_kernel_vsock(HxMonitor *monitor)
+{
+    hx_autofd int device = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+    if (device < 0)
+        return g_strdup_printf("/dev/vhost-vsock: %s", g_strerror(errno));
+    hx_autofd int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_vm address = {
+        .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = ENCODER_PORT};
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(fd, SOMAXCONN) < 0)
+        return g_strdup_printf("vsock port %d of the host: %s", ENCODER_PORT, g_strerror(errno));
+    monitor->encoder_listen_fd = hx_steal_fd(&fd);
+    return NULL;
+}
+
+static gboolean choose_vsock(HxMonitor *monitor, GError **error)
+{
+    const char *wanted = hx_profile_string(monitor->profile, "vsock.device");
+    monitor->vsock_kind = HX_VSOCK_VHOST_USER;
+    monitor->cid = GUEST_CID;
+    if (g_str_equal(wanted, "vhost-user"))
+        return TRUE;
+    monitor->vsock_reason = try_kernel_vsock(monitor);
+    if (!monitor->vsock_reason) {
+        monitor->vsock_kind = HX_VSOCK_KERNEL;
+        monitor->cid = 0; /* libvirt's choice, read from the running domain */
+        return TRUE;
+    }
+    if (!g_str_equal(wanted, "kernel"))
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_HOST,
+                "the profile wants vsock.device=kernel, but it cannot be had: %s: set "
+                "vsock.device=auto",
+                monitor->vsock_reason);
+    return FALSE;
+}
+
+/* --- the guest ----------------------------------------------------------------------------------
+ */
+
+static gboolean is_ready_or_gone(HxMonitor *monitor)
+{
+    return monitor->guest_ready || monitor->domain_ended;
+}
+
+static gboolean await_ready(HxMonitor *monitor, GError **error)
+{
+    hx_monitor_begin_phase(monitor, "boot");
+    g_autoptr(GError) cause = NULL;
+    if (!hx_monitor_wait(monitor, is_ready_or_gone, BOOT_TIMEOUT_MS, &cause)) {
+        if (g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT))
+            g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT,
+                        "the guest did not report READY within %d s; its last word: %s: see %s",
+                        BOOT_TIMEOUT_MS / 1000,
+                        monitor->guest_status ? monitor->guest_status : "none",
+                        hx_vm_state_path(monitor->vm, "console.log"));
+        else
+            g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    if (monitor->domain_ended) {
+        g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "%s before it was ready: see %s",
+                    monitor->domain_end_reason, hx_vm_state_path(monitor->vm, "console.log"));
+        return FALSE;
+    }
+    hx_monitor_end_phase(monitor, "the guest reported READY");
+    return TRUE;
+}
+
+typedef struct {
+    HxMonitor *monitor;
+    char banner[4];
+    GError *error;
+} SshCall;
+
+static void read_ssh_banner(void *data)
+{
+    SshCall *call = data;
+    hx_autofd int fd =
+        hx_vm_connect(call->monitor->vm, SSH_PORT, call->monitor->cancel, &call->error);
+    if (fd < 0)
+        return;
+    struct timeval timeout = {.tv_sec = 30};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    int r = hx_read_all(fd, call->banner, sizeof call->banner);
+    if (r < 0)
+        hx_set_error_errno(&call->error, HX_ERROR_GUEST, -r, "the guest's SSH server says nothing");
+}
+
+static gboolean never(HxMonitor *monitor)
+{
+    return FALSE;
+}
+
+static gboolean await_ssh(HxMonitor *monitor, GError **error)
+{
+    hx_monitor_begin_phase(monitor, "ssh");
+    for (int i = 0; i < SSH_TRIES; i++) {
+        SshCall call = {.monitor = monitor};
+        hx_monitor_call(read_ssh_banner, &call);
+        if (!call.error && memcmp(call.banner, "SSH-", 4) == 0) {
+            hx_monitor_end_phase(monitor, "answers on vsock port %d", SSH_PORT);
+            return TRUE;
+        }
+        gboolean is_last = i == SSH_TRIES - 1;
+        if (is_last && call.error)
+            g_propagate_error(error, g_steal_pointer(&call.error));
+        else if (is_last)
+            g_set_error_literal(error, HX_ERROR, HX_ERROR_GUEST,
+                                "what answers on the guest's SSH port is no SSH server");
+        g_clear_error(&call.error);
+        g_autoptr(GError) cause = NULL;
+        if (!is_last && !hx_monitor_wait(monitor, never, 500, &cause) &&
+            !g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT)) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return FALSE;
+        }
+    }
+    return FALSE;
+}
+
+/* --- the VM's life ------------------------------------------------------------------------------
+ */
+
+static gboolean start(HxMonitor *monitor, GError **error)
+{
+    return load_uuid(monitor, error) && hx_monitor_open_libvirt(monitor, error) &&
+           prepare_disk(monitor, error) && prepare_module(monitor, error) &&
+           choose_vsock(monitor, error) && hx_monitor_start_display(monitor, error) &&
+           hx_monitor_start_vsock(monitor, error) && hx_monitor_listen_notify(monitor, error) &&
+           hx_monitor_start_domain(monitor, error) && hx_monitor_start_encoder(monitor, error) &&
+           await_ready(monitor, error) && await_ssh(monitor, error);
+}
+
+static gboolean is_gone(HxMonitor *monitor)
+{
+    return monitor->domain_ended;
+}
+
+/* Until there is a reason for the end: TRUE where it is a good one. */
+static gboolean supervise(HxMonitor *monitor, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (!hx_monitor_wait(monitor, is_gone, 0, &cause)) {
+        if (!monitor->failure)
+            return TRUE;
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    if (!monitor->domain_crashed)
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_FAILED, "%s", monitor->domain_end_reason);
+    return FALSE;
+}
+
+/* Why the last run ended, for `status` of a VM that is down. */
+static void keep_end(HxMonitor *monitor, gboolean failed, const char *text)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *time = g_date_time_format_iso8601(now);
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "time");
+    json_builder_add_string_value(builder, time);
+    json_builder_set_member_name(builder, "failed");
+    json_builder_add_boolean_value(builder, failed);
+    json_builder_set_member_name(builder, "reason");
+    json_builder_add_string_value(builder, text);
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    g_autofree char *json = json_to_string(root, TRUE);
+    g_file_set_contents(hx_vm_state_path(monitor->vm, "last-run.json"), json, -1, NULL);
+}
+
+static void remove_runtime_files(HxMonitor *monitor)
+{
+    static const char *const files[] = {
+        "cid",
+        "vsock-device.sock",
+        "vsock.sock",
+        "vsock.sock_5000",
+        "vsock.sock_5009",
+        "encoder.sock",
+        "qemu/export.sock",
+        "qemu/xauthority",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
+        g_unlink(hx_vm_runtime_path(monitor->vm, files[i]));
+    g_rmdir(hx_vm_runtime_path(monitor->vm, "qemu"));
+}
+
+static gboolean on_cancelled(GCancellable *cancel, void *data)
+{
+    HxMonitor *monitor = data;
+    if (!monitor->stop_requested) {
+        monitor->stop_requested = TRUE;
+        monitor->stop_timeout = 60;
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean live(HxMonitor *monitor, GError **error)
+{
+    GSource *source = g_cancellable_source_new(monitor->cancel);
+    g_source_set_callback(source, G_SOURCE_FUNC(on_cancelled), monitor, NULL);
+    g_source_attach(source, NULL);
+    GError *failure = NULL;
+    if (start(monitor, &failure)) {
+        hx_monitor_say_ready(monitor);
+        supervise(monitor, &failure);
+    }
+    g_autofree char *text = NULL;
+    if (failure && !monitor->ready)
+        monitor->stop_timeout = 0;
+    hx_monitor_stop_domain(monitor, &text);
+    hx_monitor_stop_parts(monitor);
+    hx_monitor_close_notify(monitor);
+    hx_monitor_close_domain(monitor);
+    remove_runtime_files(monitor);
+    const char *reason = failure ? failure->message : text;
+    keep_end(monitor, failure != NULL, reason);
+    hx_monitor_say_end(monitor, failure, reason);
+    g_source_destroy(source);
+    g_source_unref(source);
+    if (!failure)
+        return TRUE;
+    g_propagate_error(error, failure);
+    return FALSE;
+}
+
+gboolean hx_monitor_run(HxVm *vm, int start_fd, const char *public_key, GCancellable *cancel,
+                        GError **error)
+{
+    HxMonitor monitor = {
+        .vm = vm,
+        .public_key = public_key,
+        .cancel = cancel,
+        .begun = g_get_monotonic_time(),
+        .lock_fd = -1,
+        .log_fd = STDERR_FILENO,
+        .start_fd = start_fd,
+        .control_fd = -1,
+        .encoder_listen_fd = -1,
+        .encoder_stats_fd = -1,
+        .notify_fd = -1,
+        .event_callback = -1,
+    };
+    monitor.lock_fd = try_lock(vm, error);
+    if (monitor.lock_fd < 0)
+        return FALSE;
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    monitor.profile = profile;
+    gboolean good = hx_profile_merge_file(profile, hx_vm_state_path(vm, "profile.conf"), error) &&
+                    hx_monitor_open_control(&monitor, error) && live(&monitor, error);
+    unlink(hx_vm_runtime_path(vm, "control.sock"));
+    unlink(hx_vm_runtime_path(vm, "lock"));
+    g_rmdir(hx_vm_runtime_path(vm, NULL));
+    hx_close(&monitor.lock_fd);
+    /* Last: who waits for the end waits for these connections to close, and may then start anew. */
+    if (monitor.events)
+        hx_monitor_close_control(&monitor);
+    g_clear_error(&monitor.failure);
+    g_free(monitor.uuid);
+    g_free(monitor.vsock_reason);
+    return good;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The monitor: the one process that owns a running VM, from its first part to its last. */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "launcher/vm.h"
+
+/* What a monitor says, one JSON object a line, on the start descriptor and on control connections:
+ *
+ *   {"event":"phase","phase":P,"state":"begun"|"done","seconds":S,"detail":D}
+ *   {"event":"note","text":T}          something the user should know
+ *   {"event":"ready","seconds":S}      READY=1 came and SSH answers
+ *   {"event":"failed","code":C,"text":T}   C as in launcher/base/error.h; the last event
+ *   {"event":"stopped","text":T}       the VM is off and its parts are gone; the last event
+ *
+ * A control connection (control.sock) takes one request line:
+ *
+ *   {"request":"status"}               answered by one line, see hx_monitor_status
+ *   {"request":"watch"}                all events from the start on, until the last
+ *   {"request":"down","timeout":SECONDS}   power off, force after SECONDS (0: at once); then events
+ */
+
+/* Be the monitor of @vm until it has stopped: take its lock, start its parts and its domain along
+ * profile.conf in its state directory, watch them, and end them all.  @start_fd (-1: none) is a
+ * connected socket that gets the events; where its other end closes before the VM is ready, the
+ * start is given up.  @public_key is what the guest's root accepts.  @cancel stops the VM as "down"
+ * does.  Call it from the main thread, once a process.  FALSE with the reason where the VM did not
+ * come up or could not go on; HX_ERROR_FAILED where another monitor runs already. */
+gboolean hx_monitor_run(HxVm *vm, int start_fd, const char *public_key, GCancellable *cancel,
+                        GError **error);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "launcher/vm-domain.h"
+
+#include <string.h>
+
+#include "launcher/image.h"
+
+char *hx_vm_domain_name(HxVm *vm)
+{
+    return g_strdup_printf("helixvm-%s", hx_vm_name(vm));
+}
+
+/* systemd.system-credentials(7): where the guest reports, and whom its root admits. */
+static char **credentials(const HxVmDomain *domain)
+{
+    g_autofree char *line = g_strconcat(domain->public_key, "\n", NULL);
+    g_autofree char *key = g_base64_encode((const guchar *)line, strlen(line));
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    g_strv_builder_take(
+        builder, g_strdup_printf("io.systemd.credential.binary:ssh.authorized_keys.root=%s", key));
+    g_strv_builder_take(builder,
+                        g_strdup_printf("io.systemd.credential:vmm.notify_socket=vsock-stream:2:%u",
+                                        domain->notify_port));
+    return g_strv_builder_end(builder);
+}
+
+char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *domain, GError **error)
+{
+    g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
+    if (!image)
+        return NULL;
+    g_autofree char *name = hx_vm_domain_name(vm);
+    g_auto(GStrv) credential_list = credentials(domain);
+    gboolean has_gpu = domain->display != HX_DISPLAY_NONE;
+    HxDomainParts parts = {
+        .name = name,
+        .uuid = domain->uuid,
+        .accelerator = domain->accelerator,
+        .kernel = hx_image_kernel(image),
+        .initrd = hx_image_initrd(image),
+        .disk = hx_vm_state_path(vm, "disk.qcow2"),
+        .console_log = hx_vm_state_path(vm, "console.log"),
+        .display = domain->display,
+        .x_display = domain->x_display,
+        .x_authority = hx_vm_runtime_path(vm, "qemu/xauthority"),
+        .render_node = domain->render_node,
+        .vsock = domain->vsock,
+        .vsock_socket = hx_vm_runtime_path(vm, "vsock-device.sock"),
+        .credentials = (const char *const *)credential_list,
+        .export_module = has_gpu ? hx_vm_state_path(vm, "libhelixvm-export.so") : NULL,
+        .export_socket = hx_vm_runtime_path(vm, "qemu/export.sock"),
+    };
+    return hx_domain_xml(profile, &parts, error);
+}

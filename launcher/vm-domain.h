@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The domain of one VM: its profile and files, and what was found on the host, as libvirt XML. */
+#pragma once
+
+#include "launcher/domain.h"
+#include "launcher/vm.h"
+
+/* What the host offers this run.  Borrowed strings. */
+typedef struct {
+    const char *uuid;
+    const char *accelerator;
+    HxDisplayKind display;
+    const char *x_display;   /* with HX_DISPLAY_XVFB */
+    const char *render_node; /* with HX_DISPLAY_EGL_HEADLESS */
+    HxVsockKind vsock;
+    guint32 notify_port;    /* the host's vsock port that takes the guest's READY=1 */
+    const char *public_key; /* that the guest's root admits, as in authorized_keys */
+} HxVmDomain;
+
+/* The vsock port that takes READY=1 where the guest is alone on its vsock. */
+#define HX_NOTIFY_PORT 5009
+
+/* The domain's name for libvirt, for g_free. */
+char *hx_vm_domain_name(HxVm *vm);
+
+/* The domain's XML, for g_free.  HX_ERROR_NOT_FOUND where its base image is missing. */
+char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *domain,
+                       GError **error);
