@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Theory of operation.  One script finds out all there is to know; each step compares that with
+ * what should be and acts only on a difference, so that a second run is the login and that one
+ * script. What is installed is remembered in the guest with its checksum, written after the files:
+ * a run that was interrupted finds files of its own that are already right, and goes on.  What was
+ * verified is remembered until the guest restarts, under a name made of the checksums. */
+#include "guest-provision/provision.h"
+
+#include <elf.h>
+#include <string.h>
+
+#include "guest-provision/facts.h"
+#include "launcher/base/error.h"
+#include "launcher/base/parts.h"
+
+#define SCRIPT_SECONDS 120
+#define PACKAGES_SECONDS 1800
+#define UPLOAD_SECONDS 300
+
+typedef struct {
+    const char *step;
+    const char *part;  /* of the build, for hx_part_path; or NULL */
+    const char *datum; /* of the source tree, for hx_data_path; or NULL */
+    const char *path;  /* in the guest; %m: what uname -m says */
+    guint mode;
+    gboolean is_the_users; /* not overwritten where it was changed */
+} File;
+
+static const File files[] = {
+    {"vsockenc", "guest/libgstvsockenc.so", NULL,
+     "/usr/lib/%m-linux-gnu/gstreamer-1.0/libgstvsockenc.so", 0644, FALSE},
+    {"session", "guest/helixvm-session", NULL, "/usr/local/libexec/helixvm-session", 0755, FALSE},
+    {"unit", NULL, "guest-provision/session/helixvm-session@.service",
+     "/etc/systemd/system/helixvm-session@.service", 0644, FALSE},
+    {"desktop", NULL, "guest-provision/session/desktop.conf", "/etc/helixvm/sessions/desktop.conf",
+     0644, TRUE},
+};
+#define N_FILES G_N_ELEMENTS(files)
+
+typedef struct {
+    const HxGuest *guest;
+    HxSsh *ssh;
+    HxFacts *facts;    /* of detect.sh */
+    HxFacts *verified; /* of verify.sh, now or earlier */
+    GBytes *contents[N_FILES];
+    char *sums[N_FILES];
+    char *paths[N_FILES];
+    GString *manifest; /* what is installed once the run is through */
+    gboolean directories_made;
+    gboolean files_changed;
+    gboolean changed;
+} Run;
+
+static void run_clear(Run *run)
+{
+    g_clear_pointer(&run->ssh, hx_ssh_close);
+    g_clear_pointer(&run->facts, hx_facts_free);
+    g_clear_pointer(&run->verified, hx_facts_free);
+    for (size_t i = 0; i < N_FILES; i++) {
+        g_clear_pointer(&run->contents[i], g_bytes_unref);
+        g_clear_pointer(&run->sums[i], g_free);
+        g_clear_pointer(&run->paths[i], g_free);
+    }
+    if (run->manifest)
+        g_string_free(run->manifest, TRUE);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
+
+static gboolean read_file(const char *path, GBytes **ret_content, GError **error)
+{
+    char *text = NULL;
+    gsize size = 0;
+    g_autoptr(GError) cause = NULL;
+    if (!g_file_get_contents(path, &text, &size, &cause)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s", cause->message);
+        return FALSE;
+    }
+    *ret_content = g_bytes_new_take(text, size);
+    return TRUE;
+}
+
+/* --- scripts ------------------------------------------------------------------------------------
+ */
+
+/* Why a command failed, from its stderr, in words that tell what to do. */
+static char *explain(const char *stderr_text)
+{
+    static const struct {
+        const char *says;
+        const char *means;
+    } causes[] = {
+        {"No space left on device", "the guest's disk is full"},
+        {"Could not get lock", "another apt or dpkg is at work in the guest: try again later"},
+        {"Unable to acquire the dpkg",
+         "another apt or dpkg is at work in the guest: try again later"},
+        {"Temporary failure resolving", "the guest has no network to fetch packages by"},
+        {"Could not resolve", "the guest has no network to fetch packages by"},
+        {"Read-only file system", "the guest's file system is read-only"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(causes); i++)
+        if (strstr(stderr_text, causes[i].says))
+            return g_strdup(causes[i].means);
+    g_autofree char *valid = g_utf8_make_valid(stderr_text, -1);
+    g_strchomp(valid);
+    const char *last = strrchr(valid, '\n');
+    return g_strdup(*valid ? (last ? last + 1 : valid) : "it did not say why");
+}
+
+/* Run guest-provision/steps/@name in the guest with @arguments.  @ret_output, where not NULL, gets
+ * its stdout. */
+static gboolean run_script(Run *run, const char *name, const char *const *arguments, guint seconds,
+                           char **ret_output, GError **error)
+{
+    g_autofree char *file = g_strconcat("guest-provision/steps/", name, NULL);
+    g_autofree char *path = hx_data_path(file, error);
+    g_autoptr(GBytes) script = NULL;
+    if (!path || !read_file(path, &script, error))
+        return FALSE;
+    /* The shell has read all of the script before it runs: commands in it find an empty stdin. */
+    g_autoptr(GString) command = g_string_new("sh -c \"$(cat)\" sh");
+    for (; arguments && *arguments; arguments++) {
+        g_autofree char *quoted = g_shell_quote(*arguments);
+        g_string_append_printf(command, " %s", quoted);
+    }
+    g_auto(HxSshOutput) output = {};
+    if (!hx_ssh_run(run->ssh, command->str, script, seconds, &output, error))
+        return FALSE;
+    if (output.exit_status != 0) {
+        g_autofree char *why = explain(output.err->str);
+        g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "%s failed in VM \"%s\" with status %d: %s",
+                    name, run->guest->login.vm, output.exit_status, why);
+        return FALSE;
+    }
+    if (ret_output)
+        *ret_output = g_string_free(g_steal_pointer(&output.out), FALSE);
+    return TRUE;
+}
+
+/* --- what helixvm brings ------------------------------------------------------------------------
+ */
+
+/* Whether the ELF file @content was built for @machine, as uname -m has it. */
+static gboolean built_for(GBytes *content, const char *machine)
+{
+    gsize size;
+    const Elf64_Ehdr *header = g_bytes_get_data(content, &size);
+    if (size < sizeof *header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
+        return FALSE;
+    if (g_strcmp0(machine, "x86_64") == 0)
+        return header->e_machine == EM_X86_64;
+    return g_strcmp0(machine, "aarch64") == 0 && header->e_machine == EM_AARCH64;
+}
+
+/* Read all that is to be installed before anything is changed: a part that is missing shows first.
+ */
+static gboolean read_files(Run *run, GError **error)
+{
+    for (size_t i = 0; i < N_FILES; i++) {
+        const File *file = &files[i];
+        g_autofree char *path =
+            file->part ? hx_part_path(file->part, error) : hx_data_path(file->datum, error);
+        if (!path || !read_file(path, &run->contents[i], error))
+            return FALSE;
+        run->sums[i] = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, run->contents[i]);
+    }
+    return TRUE;
+}
+
+static char **read_packages(GError **error)
+{
+    g_autofree char *path = hx_data_path("guest-provision/session/packages", error);
+    g_autoptr(GBytes) content = NULL;
+    if (!path || !read_file(path, &content, error))
+        return NULL;
+    gsize size;
+    const char *bytes = g_bytes_get_data(content, &size);
+    g_autofree char *text = g_strndup(bytes, size);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autoptr(GStrvBuilder) packages = g_strv_builder_new();
+    for (char **line = lines; *line; line++) {
+        char *name = g_strstrip(*line);
+        if (*name && *name != '#')
+            g_strv_builder_add(packages, name);
+    }
+    return g_strv_builder_end(packages);
+}
+
+/* Where the files go, now that the machine is known. */
+static gboolean settle_paths(Run *run, GError **error)
+{
+    const char *machine = hx_facts_get(run->facts, "machine");
+    if (g_strcmp0(machine, "x86_64") != 0 && g_strcmp0(machine, "aarch64") != 0) {
+        g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                    "VM \"%s\" is of machine %s: sessions run on x86_64 and aarch64",
+                    run->guest->login.vm, machine ? machine : "unknown");
+        return FALSE;
+    }
+    for (size_t i = 0; i < N_FILES; i++) {
+        g_autoptr(GString) path = g_string_new(files[i].path);
+        g_string_replace(path, "%m", machine, 0);
+        run->paths[i] = g_strdup(path->str);
+    }
+    return TRUE;
+}
+
+/* --- steps --------------------------------------------------------------------------------------
+ */
+
+static gboolean step_connect(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
+                             GError **error)
+{
+    run->ssh = hx_guest_ssh(run->guest, error);
+    *ret_state = HX_STEP_DONE;
+    return run->ssh != NULL;
+}
+
+static gboolean step_detect(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
+                            GError **error)
+{
+    g_auto(GStrv) packages = read_packages(error);
+    if (!packages)
+        return FALSE;
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    g_strv_builder_addv(builder, (const char **)packages);
+    g_strv_builder_add(builder, "--");
+    for (size_t i = 0; i < N_FILES; i++)
+        g_strv_builder_add(builder, files[i].path);
+    g_auto(GStrv) arguments = g_strv_builder_end(builder);
+    g_autofree char *output = NULL;
+    if (!read_files(run, error) || !run_script(run, "detect.sh", (const char *const *)arguments,
+                                               SCRIPT_SECONDS, &output, error))
+        return FALSE;
+    run->facts = hx_facts_new(output);
+    *ret_state = HX_STEP_DONE;
+    *ret_detail = g_strdup(hx_facts_get(run->facts, "os"));
+    return settle_paths(run, error);
+}
+
+static gboolean step_packages(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
+                              GError **error)
+{
+    g_autofree const char **missing = hx_facts_all(run->facts, "missing");
+    if (hx_facts_get(run->facts, "nodpkg")) {
+        g_auto(GStrv) packages = read_packages(NULL);
+        g_autofree char *names = packages ? g_strjoinv(" ", packages) : NULL;
+        *ret_detail = g_strdup_printf("no dpkg: not checked for %s", names);
+        return TRUE;
+    }
+    if (!missing[0])
+        return TRUE;
+    g_autofree char *names = g_strjoinv(" ", (char **)missing);
+    if (!run_script(run, "packages.sh", missing, PACKAGES_SECONDS, NULL, error)) {
+        g_prefix_error(error, "cannot install %s: ", names);
+        return FALSE;
+    }
+    *ret_state = HX_STEP_DONE;
+    *ret_detail = g_steal_pointer(&names);
+    return TRUE;
+}
+
+static gboolean step_user(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
+                          GError **error)
+{
+    if (hx_facts_get(run->facts, "user"))
+        return TRUE;
+    *ret_state = HX_STEP_DONE;
+    return run_script(run, "user.sh", NULL, SCRIPT_SECONDS, NULL, error);
+}
+
+/* One command for the directories of all files. */
+static gboolean make_directories(Run *run, GError **error)
+{
+    if (run->directories_made)
+        return TRUE;
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    for (size_t i = 0; i < N_FILES; i++) {
+        g_autofree char *directory = g_path_get_dirname(run->paths[i]);
+        g_strv_builder_add(builder, directory);
+    }
+    g_auto(GStrv) arguments = g_strv_builder_end(builder);
+    run->directories_made = run_script(run, "directories.sh", (const char *const *)arguments,
+                                       SCRIPT_SECONDS, NULL, error);
+    return run->directories_made;
+}
+
+static gboolean step_file(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
+                          GError **error)
+{
+    const File *file = &files[index];
+    const char *path = run->paths[index];
+    const char *ours = run->sums[index];
+    g_autofree char *there = hx_facts_sum(run->facts, "sum", path);
+    g_autofree char *before = hx_facts_sum(run->facts, "installed", path);
+    gboolean kept =
+        file->is_the_users && there && !g_str_equal(there, ours) && g_strcmp0(there, before) != 0;
+    /* What was never installed here is not remembered as if it were. */
+    if (!kept)
+        g_string_append_printf(run->manifest, "%s  %s\n", ours, path);
+    else if (before)
+        g_string_append_printf(run->manifest, "%s  %s\n", before, path);
+    if (kept) {
+        *ret_detail = g_strdup_printf("%s was changed in the guest, and is kept", path);
+        return TRUE;
+    }
+    if (g_strcmp0(there, ours) == 0) {
+        run->files_changed |= g_strcmp0(before, ours) != 0;
+        return TRUE;
+    }
+    if (file->part && !built_for(run->contents[index], hx_facts_get(run->facts, "machine"))) {
+        g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s is not built for the guest's machine (%s)",
+                    file->part, hx_facts_get(run->facts, "machine"));
+        return FALSE;
+    }
+    if (!make_directories(run, error) ||
+        !hx_ssh_upload(run->ssh, run->contents[index], path, file->mode, UPLOAD_SECONDS, error))
+        return FALSE;
+    run->files_changed = TRUE;
+    *ret_state = HX_STEP_DONE;
+    *ret_detail = g_strdup(path);
+    return TRUE;
+}
+
+static gboolean step_settle(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
+                            GError **error)
+{
+    if (!run->files_changed)
+        return TRUE;
+    const char *arguments[] = {run->manifest->str, NULL};
+    *ret_state = HX_STEP_DONE;
+    return run_script(run, "settle.sh", arguments, SCRIPT_SECONDS, NULL, error);
+}
+
+/* A name for all that verify.sh depends on and that provisioning puts there. */
+static char *verification_key(Run *run)
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    for (size_t i = 0; i < N_FILES; i++)
+        if (files[i].part)
+            g_checksum_update(sum, (const guchar *)run->sums[i], -1);
+    return g_strdup(g_checksum_get_string(sum));
+}
+
+static gboolean step_verify(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
+                            GError **error)
+{
+    g_autofree char *key = verification_key(run);
+    g_autofree const char **lines = hx_facts_all(run->facts, "verified");
+    g_autofree char *earlier = g_strjoinv("\n", (char **)lines);
+    run->verified = hx_facts_new(earlier);
+    if (run->changed || g_strcmp0(hx_facts_get(run->verified, "key"), key) != 0) {
+        const char *arguments[] = {key, NULL};
+        g_autofree char *output = NULL;
+        if (!run_script(run, "verify.sh", arguments, SCRIPT_SECONDS, &output, error))
+            return FALSE;
+        g_clear_pointer(&run->verified, hx_facts_free);
+        run->verified = hx_facts_new(output);
+        *ret_state = HX_STEP_DONE;
+    }
+    if (!hx_facts_get(run->verified, "element")) {
+        const char *why = hx_facts_get(run->verified, "element-error");
+        g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                    "the element vsockenc does not load in VM \"%s\": %s", run->guest->login.vm,
+                    why ? why : "gst-inspect-1.0 did not say why");
+        return FALSE;
+    }
+    const char *gl = hx_facts_get(run->verified, "gl");
+    const char *vulkan = hx_facts_get(run->verified, "vulkan");
+    *ret_detail = g_strdup_printf("GL %s, Vulkan %s", gl ? gl : "none", vulkan ? vulkan : "none");
+    return TRUE;
+}
+
+/* --- the run ------------------------------------------------------------------------------------
+ */
+
+typedef gboolean StepFunc(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
+                          GError **error);
+
+static const struct {
+    const char *name;
+    StepFunc *run;
+    size_t index; /* of files[], for step_file */
+    gboolean changes_guest;
+} steps[] = {
+    {"connect", step_connect, 0, FALSE},  {"detect", step_detect, 0, FALSE},
+    {"packages", step_packages, 0, TRUE}, {"user", step_user, 0, TRUE},
+    {"vsockenc", step_file, 0, TRUE},     {"session", step_file, 1, TRUE},
+    {"unit", step_file, 2, TRUE},         {"desktop", step_file, 3, TRUE},
+    {"systemd", step_settle, 0, TRUE},    {"verify", step_verify, 0, FALSE},
+};
+
+HxSsh *hx_guest_ssh(const HxGuest *guest, GError **error)
+{
+    int fd = guest->connect(HX_GUEST_SSH_PORT, guest->data, guest->cancel, error);
+    return fd >= 0 ? hx_ssh_open(fd, &guest->login, guest->cancel, error) : NULL;
+}
+
+static void set_string(JsonObject *object, const char *name, const char *value)
+{
+    if (value)
+        json_object_set_string_member(object, name, value);
+    else
+        json_object_set_null_member(object, name);
+}
+
+static JsonObject *describe(const Run *run)
+{
+    JsonObject *object = json_object_new();
+    json_object_set_boolean_member(object, "provisioned", TRUE);
+    json_object_set_boolean_member(object, "changed", run->changed);
+    set_string(object, "os", hx_facts_get(run->facts, "os"));
+    set_string(object, "machine", hx_facts_get(run->facts, "machine"));
+    set_string(object, "gstreamer", hx_facts_get(run->facts, "gstreamer"));
+    set_string(object, "render_node", hx_facts_get(run->facts, "render"));
+    set_string(object, "element", hx_facts_get(run->verified, "element"));
+    set_string(object, "gl_renderer", hx_facts_get(run->verified, "gl"));
+    set_string(object, "vulkan_renderer", hx_facts_get(run->verified, "vulkan"));
+    return object;
+}
+
+JsonObject *hx_provision(const HxGuest *guest, HxStepReport report, void *data, GError **error)
+{
+    g_auto(Run) run = {.guest = guest, .manifest = g_string_new(NULL)};
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+        HxStepState state = HX_STEP_ALREADY;
+        g_autofree char *detail = NULL;
+        gint64 begin = g_get_monotonic_time();
+        report(steps[i].name, HX_STEP_BEGUN, 0, NULL, data);
+        gboolean good = steps[i].run(&run, steps[i].index, &state, &detail, error);
+        double seconds = (g_get_monotonic_time() - begin) / 1e6;
+        report(steps[i].name, good ? state : HX_STEP_FAILED, seconds, detail, data);
+        if (!good)
+            return NULL;
+        run.changed |= state == HX_STEP_DONE && steps[i].changes_guest;
+    }
+    return describe(&run);
+}

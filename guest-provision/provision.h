@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Makes a running guest serve sessions: packages, user, encoder element, session service. */
+#pragma once
+
+#include <gio/gio.h>
+#include <json-glib/json-glib.h>
+
+#include "guest-provision/ssh.h"
+
+/* Connect to the guest's vsock @port: a connected stream socket for the callee, or -1. */
+typedef int (*HxGuestConnect)(guint32 port, void *data, GCancellable *cancel, GError **error);
+
+typedef struct {
+    HxGuestConnect connect;
+    void *data;
+    HxSshLogin login;
+    GCancellable *cancel; /* may be NULL */
+} HxGuest;
+
+/* The guest's SSH port on vsock, where systemd 257 listens. */
+#define HX_GUEST_SSH_PORT 22
+
+/* Connect and log in: hx_ssh_open's errors and the connect function's own. */
+HxSsh *hx_guest_ssh(const HxGuest *guest, GError **error);
+
+typedef enum {
+    HX_STEP_BEGUN,
+    HX_STEP_ALREADY, /* nothing had to be changed */
+    HX_STEP_DONE,    /* something was changed */
+    HX_STEP_FAILED,  /* the error follows */
+} HxStepState;
+
+/* @seconds since the step began; @detail may be NULL.  Called in the caller's thread. */
+typedef void (*HxStepReport)(const char *step, HxStepState state, double seconds,
+                             const char *detail, void *data);
+
+/* Provision @guest: idempotent, and an interrupted run is completed by the next.  Files that differ
+ * from what was installed before are the user's own where they are configuration: kept.
+ *
+ * Returns what is now known of the guest: "provisioned" (true), "os", "machine", "gstreamer",
+ * "render_node", "element", "gl_renderer", "vulkan_renderer" (strings, null where the guest has
+ * none), "changed" (boolean).  NULL with HX_ERROR_GUEST (what failed in the guest, and why),
+ * HX_ERROR_HOST (a part is not built) or the errors of the connection. */
+JsonObject *hx_provision(const HxGuest *guest, HxStepReport report, void *data, GError **error);
