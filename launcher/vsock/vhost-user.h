@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The back end of a vhost-user connection: QEMU's messages set up memory and queues. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "launcher/vsock/events.h"
+#include "launcher/vsock/guest-memory.h"
+#include "launcher/vsock/virtqueue.h"
+
+/* The queues that reach the back end: the front end keeps the event queue (virtio 1.2, 5.10.2). */
+enum { HX_VSOCK_RX = 0, HX_VSOCK_TX = 1, HX_VSOCK_QUEUES = 2 };
+
+typedef struct HxVhostUser HxVhostUser;
+
+/* Serve the front ends that connect to @listen_fd, one after another.  @reset is called whenever
+ * the guest that was there is gone: another one, or the same after a reset, knows nothing of what
+ * was before.  @listen_fd stays the caller's, non-blocking.  Returns NULL with *ret_error, a
+ * negative errno. */
+HxVhostUser *hx_vhost_user_new(HxEvents *events, int listen_fd, uint64_t guest_cid,
+                               void (*reset)(void *data), void *data, int *ret_error);
+
+void hx_vhost_user_free(HxVhostUser *vhost);
+
+/* Owned by @vhost, and as long-lived. */
+HxVirtqueue *hx_vhost_user_queue(HxVhostUser *vhost, unsigned index);
