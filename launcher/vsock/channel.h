@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Private to the device: its state, and a connection together with its host socket. */
+#pragma once
+
+#include <glib.h>
+
+#include "launcher/vsock/connection.h"
+#include "launcher/vsock/device.h"
+#include "launcher/vsock/events.h"
+#include "launcher/vsock/held-data.h"
+#include "launcher/vsock/host-sockets.h"
+#include "launcher/vsock/virtqueue.h"
+
+/* IOV_MAX: what one readv or sendmsg takes, and no less than the longest chain of the driver's. */
+#define HX_GATHER_MAX 1024
+/* Chains per lap of either queue. */
+#define HX_LAP 128
+/* Chains per read from a host socket: at 4 KiB, as Linux guests offer them, 128 KiB. */
+#define HX_READ_CHAINS 32
+/* With so many RSTs due, no more packets are taken from the guest before it takes those. */
+#define HX_RESETS_PAUSE 1024
+#define HX_RESETS_MAX (HX_RESETS_PAUSE + HX_LAP + 2 * HX_VSOCK_CONNECTIONS_MAX)
+
+typedef struct {
+    HxVsock *vsock;
+    HxConnection connection;
+    uint64_t key; /* guest's and host's port, in vsock->by_ports */
+    HxEventSource source;
+    int fd; /* -1 once the host's program is gone; the guest's RST is then awaited */
+    GList all_link, run_link;
+    bool queued;   /* in vsock->run */
+    bool detached; /* the guest has no such connection any more: only held data is left to write */
+    bool readable; /* there may be something to read; edge-triggered, so until read() says no */
+    bool ending;   /* the host's program has shut down or closed: read to the end */
+    bool hung_up;  /* it has closed */
+    bool ended;    /* read to the end */
+    bool deaf;     /* it takes no more */
+    HxHeldData held;
+    unsigned read_chains; /* how many chains to offer to the next read */
+} HxChannel;
+
+/* An RST that is due to the guest without a connection. */
+typedef struct {
+    uint64_t cid; /* whose address the guest used: 2, unless it was wrong */
+    uint32_t host_port, guest_port;
+    uint16_t type;
+} HxReset;
+
+struct HxVsock {
+    HxEvents *events;
+    uint64_t guest_cid;
+    HxHostSockets *host;
+    HxVirtqueue *rx, *tx;
+    GHashTable *by_ports; /* HxChannel.key → HxChannel */
+    GQueue all;           /* every channel, oldest first */
+    GQueue run;           /* those with something for the guest */
+    uint32_t next_host_port;
+    unsigned complaints; /* logged since the last reset */
+
+    HxReset resets[HX_RESETS_MAX];
+    unsigned resets_start, resets_count;
+
+    /* Consecutive RW packets to one channel, written at once. */
+    struct {
+        HxChannel *channel;
+        struct iovec iov[HX_GATHER_MAX];
+        unsigned n_iov;
+        uint16_t heads[HX_LAP];
+        unsigned n_heads;
+    } gather;
+    /* Buffers of the guest's for one read: whole, and behind the header. */
+    struct iovec buffers[HX_GATHER_MAX], payload[HX_GATHER_MAX];
+};
+
+/* Log what the guest did wrong, unless it does little else. */
+void hx_vsock_complain(HxVsock *vsock, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* Queue an RST that belongs to no connection. */
+void hx_vsock_refuse(HxVsock *vsock, uint64_t cid, uint32_t host_port, uint32_t guest_port,
+                     uint16_t type);
+
+/* Whether another channel fits; makes room where one is only left to wait. */
+bool hx_vsock_has_room(HxVsock *vsock);
+
+/* One lap: returns whether to come back at once.  device-tx.c, device-rx.c */
+bool hx_vsock_run_tx(HxVsock *vsock);
+bool hx_vsock_run_rx(HxVsock *vsock);
+
+/* Take over @fd for @connection; NULL, and @fd closed, where it cannot be waited for. */
+HxChannel *hx_channel_new(HxVsock *vsock, const HxConnection *connection, int fd);
+
+/* Forget the channel, and close its socket. */
+void hx_channel_free(HxChannel *channel);
+
+/* The guest has, or is about to get, an RST: nothing passes between it and the channel any more.
+ * What it had sent is still written; the channel is freed then, or at once. */
+void hx_channel_detach(HxChannel *channel);
+
+/* Queue an RST and detach. */
+void hx_channel_reset(HxChannel *channel);
+
+/* Write data of the guest's; what the socket does not take is held.  The connection accounts for
+ * both.  Never frees the channel. */
+void hx_channel_write(HxChannel *channel, const struct iovec *iov, unsigned count);
+
+/* The guest's shutdown flags have changed.  May free the channel. */
+void hx_channel_guest_shutdown(HxChannel *channel);
+
+/* Queue the channel where it has something for the guest. */
+void hx_channel_schedule(HxChannel *channel);
+
+/* Whether the socket may be read and the guest takes it. */
+bool hx_channel_wants_read(const HxChannel *channel);
+
+/* After a read: what the host's program has shut down is now to be told to the guest. */
+void hx_channel_settle(HxChannel *channel);
+
+/* Close the socket of a program that is gone; the guest's RST is then awaited. */
+void hx_channel_close_socket(HxChannel *channel);

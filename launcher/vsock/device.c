@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Theory of operation
+ *
+ * One thread.  After each round of epoll events the device runs laps over its two queues, bounded
+ * so that events get their turn.  Nothing waits for anything but epoll: a host socket that takes
+ * nothing has its data held, up to the credit its guest was given; a guest that offers no buffers
+ * leaves the host's data in the sockets.
+ *
+ * RSTs that belong to no connection are queued.  When too many are, no more packets are taken from
+ * the guest before it takes those: its own backlog then bounds them.
+ */
+#include "launcher/vsock/device.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "launcher/base/fd.h"
+#include "launcher/base/log.h"
+#include "launcher/vsock/channel.h"
+
+/* Ports below are for programs to listen at; those of connections from the host are above. */
+#define FIRST_HOST_PORT (1u << 30)
+#define COMPLAINTS_MAX 100
+
+void hx_vsock_complain(HxVsock *vsock, const char *format, ...)
+{
+    if (vsock->complaints++ >= COMPLAINTS_MAX)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    hx_log_warning("%s%s", text,
+                   vsock->complaints == COMPLAINTS_MAX ? " (no more of this until the next reset)"
+                                                       : "");
+}
+
+void hx_vsock_refuse(HxVsock *vsock, uint64_t cid, uint32_t host_port, uint32_t guest_port,
+                     uint16_t type)
+{
+    if (vsock->resets_count == HX_RESETS_MAX) {
+        hx_vsock_complain(vsock, "the guest takes no packets: an RST is lost");
+        return;
+    }
+    unsigned end = (vsock->resets_start + vsock->resets_count++) % HX_RESETS_MAX;
+    vsock->resets[end] = (HxReset){cid, host_port, guest_port, type};
+}
+
+bool hx_vsock_has_room(HxVsock *vsock)
+{
+    if (vsock->all.length < HX_VSOCK_CONNECTIONS_MAX)
+        return true;
+    for (GList *link = vsock->all.head; link; link = link->next) {
+        HxChannel *channel = link->data;
+        if (!channel->detached && channel->fd >= 0)
+            continue;
+        if (channel->detached)
+            hx_channel_free(channel);
+        else
+            hx_channel_reset(channel);
+        return true;
+    }
+    return false;
+}
+
+/* A program of the host asks for the guest's @port. */
+static void connect_guest(void *data, int fd, uint32_t port)
+{
+    HxVsock *vsock = data;
+    if (!hx_virtqueue_usable(vsock->rx) || !hx_virtqueue_usable(vsock->tx) ||
+        !hx_vsock_has_room(vsock)) {
+        hx_log_debug("a connection to the guest's port %u is refused: %s", port,
+                     hx_virtqueue_usable(vsock->rx) ? "too many" : "its driver is not running");
+        close(fd);
+        return;
+    }
+    uint64_t key;
+    do {
+        if (++vsock->next_host_port < FIRST_HOST_PORT || vsock->next_host_port == UINT32_MAX)
+            vsock->next_host_port = FIRST_HOST_PORT;
+        key = (uint64_t)port << 32 | vsock->next_host_port;
+    } while (g_hash_table_contains(vsock->by_ports, &key));
+    HxConnection connection;
+    hx_connection_request(&connection, vsock->guest_cid, port, vsock->next_host_port);
+    hx_channel_new(vsock, &connection, fd);
+}
+
+HxVsock *hx_vsock_new(HxEvents *events, uint64_t guest_cid, const char *host_path, int *ret_error)
+{
+    HxVsock *vsock = g_new0(HxVsock, 1);
+    vsock->events = events;
+    vsock->guest_cid = guest_cid;
+    vsock->by_ports = g_hash_table_new(g_int64_hash, g_int64_equal);
+    vsock->next_host_port = FIRST_HOST_PORT;
+    vsock->host = hx_host_sockets_new(events, host_path, connect_guest, vsock, ret_error);
+    if (!vsock->host)
+        g_clear_pointer(&vsock, hx_vsock_free);
+    return vsock;
+}
+
+void hx_vsock_set_queues(HxVsock *vsock, HxVirtqueue *rx, HxVirtqueue *tx)
+{
+    vsock->rx = rx;
+    vsock->tx = tx;
+}
+
+void hx_vsock_reset(HxVsock *vsock)
+{
+    GList *next;
+    for (GList *link = vsock->all.head; link; link = next) {
+        HxChannel *channel = link->data;
+        next = link->next;
+        if (!channel->detached)
+            hx_channel_detach(channel);
+    }
+    vsock->resets_count = 0;
+    vsock->complaints = 0;
+}
+
+void hx_vsock_free(HxVsock *vsock)
+{
+    if (!vsock)
+        return;
+    while (vsock->all.head)
+        hx_channel_free(vsock->all.head->data);
+    hx_host_sockets_free(vsock->host);
+    g_hash_table_unref(vsock->by_ports);
+    g_free(vsock);
+}
+
+bool hx_vsock_run(HxVsock *vsock)
+{
+    bool more = hx_vsock_run_tx(vsock);
+    bool paused = vsock->resets_count >= HX_RESETS_PAUSE;
+    more |= hx_vsock_run_rx(vsock);
+    more |= paused && vsock->resets_count < HX_RESETS_PAUSE;
+    if (vsock->rx->broken || vsock->tx->broken) {
+        /* One queue alone is no device: the host's programs are not to wait for it. */
+        hx_virtqueue_break(vsock->rx, "the other queue is broken");
+        hx_virtqueue_break(vsock->tx, "the other queue is broken");
+        hx_vsock_reset(vsock);
+        return false;
+    }
+    return more;
+}

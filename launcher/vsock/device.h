@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The vsock device: packets between a guest's two queues and Unix sockets of the host. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "launcher/vsock/events.h"
+#include "launcher/vsock/virtqueue.h"
+
+/* Connections at once, those that are ending included; one more is refused.  Memory for data is at
+ * most HX_CONNECTION_BUFFER each. */
+#define HX_VSOCK_CONNECTIONS_MAX 2048
+
+/* The longest path for the host's socket: "_4294967295" is added for the guest's connections. */
+#define HX_VSOCK_PATH_MAX 96
+
+typedef struct HxVsock HxVsock;
+
+/* Listen at @host_path for connections to the guest; PATH_PORT is where those of the guest go.
+ * Returns NULL with *ret_error, a negative errno. */
+HxVsock *hx_vsock_new(HxEvents *events, uint64_t guest_cid, const char *host_path, int *ret_error);
+
+/* Ends all connections and removes the host's socket. */
+void hx_vsock_free(HxVsock *vsock);
+
+/* The queues, which live as long as @vsock: to the guest, and from it. */
+void hx_vsock_set_queues(HxVsock *vsock, HxVirtqueue *rx, HxVirtqueue *tx);
+
+/* The guest has forgotten all connections: end them.  What it had sent still goes to the host. */
+void hx_vsock_reset(HxVsock *vsock);
+
+/* Move packets, for a bounded time.  To be called after each round of events.  Returns whether
+ * there is more to do at once. */
+bool hx_vsock_run(HxVsock *vsock);

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* helixvm-vsock: a vhost-user vsock device for one VM. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/log.h"
+#include "launcher/base/unix-socket.h"
+#include "launcher/vsock/device.h"
+#include "launcher/vsock/vhost-user.h"
+
+typedef struct {
+    int fd;
+    char *socket_path;
+    gint64 guest_cid;
+    char *host_socket;
+    int ready_fd;
+    gboolean print_capabilities;
+} Arguments;
+
+static void arguments_clear(Arguments *arguments)
+{
+    g_free(arguments->socket_path);
+    g_free(arguments->host_socket);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Arguments, arguments_clear)
+
+typedef struct {
+    HxEventSource source;
+    bool stop;
+} Signals;
+
+static gboolean check_arguments(const Arguments *arguments, GError **error)
+{
+    const char *problem = NULL;
+    if ((arguments->fd >= 0) == (arguments->socket_path != NULL))
+        problem = "give one of --fd and --socket-path";
+    else if (arguments->guest_cid < 3 || arguments->guest_cid >= UINT32_MAX)
+        problem = "give --guest-cid, from 3 to 4294967294";
+    else if (!arguments->host_socket)
+        problem = "give --host-socket, the path for connections of the host";
+    else if (strlen(arguments->host_socket) > HX_VSOCK_PATH_MAX)
+        problem = "the path of --host-socket is longer than 96 bytes";
+    if (problem)
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_USAGE, problem);
+    return problem == NULL;
+}
+
+static gboolean parse_arguments(int argc, char **argv, Arguments *arguments, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"fd", 0, 0, G_OPTION_ARG_INT, &arguments->fd,
+         "The listening Unix socket for the vhost-user front end", "N"},
+        {"socket-path", 0, 0, G_OPTION_ARG_FILENAME, &arguments->socket_path,
+         "Listen for the vhost-user front end here instead", "PATH"},
+        {"guest-cid", 0, 0, G_OPTION_ARG_INT64, &arguments->guest_cid, "The guest's CID", "CID"},
+        {"host-socket", 0, 0, G_OPTION_ARG_FILENAME, &arguments->host_socket,
+         "Where programs of the host say \"CONNECT port\"; the guest's connections to a port go "
+         "to PATH_port",
+         "PATH"},
+        {"ready-fd", 0, 0, G_OPTION_ARG_INT, &arguments->ready_fd,
+         "Write READY=1 here when all sockets listen", "N"},
+        {"print-capabilities", 0, 0, G_OPTION_ARG_NONE, &arguments->print_capabilities,
+         "Print what this back end is, as JSON, and exit", NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    g_option_context_set_summary(context, "A virtio socket device for QEMU's vhost-user-vsock.");
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, error)) {
+        (*error)->domain = HX_ERROR;
+        (*error)->code = HX_ERROR_USAGE;
+        return FALSE;
+    }
+    if (argc > 1) {
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "unexpected argument: %s", argv[1]);
+        return FALSE;
+    }
+    return arguments->print_capabilities || check_arguments(arguments, error);
+}
+
+/* The listening socket for front ends, non-blocking. */
+static int open_listener(const Arguments *arguments, GError **error)
+{
+    if (arguments->socket_path) {
+        int fd = hx_unix_listen(arguments->socket_path, SOCK_STREAM | SOCK_NONBLOCK, 0600);
+        if (fd < 0)
+            hx_set_error_errno(error, HX_ERROR_HOST, -fd, "cannot listen at %s",
+                               arguments->socket_path);
+        return fd;
+    }
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    if (getsockopt(arguments->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening) {
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--fd=%d is no listening socket",
+                    arguments->fd);
+        return -1;
+    }
+    int r = hx_set_nonblocking(arguments->fd, true);
+    if (r == 0 && fcntl(arguments->fd, F_SETFD, FD_CLOEXEC) < 0)
+        r = -errno;
+    if (r < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot use --fd=%d", arguments->fd);
+        return -1;
+    }
+    return arguments->fd;
+}
+
+static void signalled(HxEventSource *source, uint32_t events)
+{
+    HX_CONTAINER_OF(source, Signals, source)->stop = true;
+}
+
+static int watch_signals(HxEvents *events, Signals *signals)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    signals->source.ready = signalled;
+    return hx_events_add(events, &signals->source, fd, EPOLLIN);
+}
+
+static int say_ready(int fd)
+{
+    static const char line[] = "READY=1\n";
+    int r = hx_write_all(fd, line, sizeof line - 1);
+    close(fd);
+    return r;
+}
+
+static void reset_device(void *data)
+{
+    hx_vsock_reset(data);
+}
+
+static gboolean serve(const Arguments *arguments, int listener, GError **error)
+{
+    HxEvents events;
+    Signals signals = {.stop = false};
+    HxVsock *vsock = NULL;
+    HxVhostUser *vhost = NULL;
+    int r = hx_events_init(&events);
+    if (r == 0)
+        r = watch_signals(&events, &signals);
+    if (r < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot wait for events");
+        return FALSE;
+    }
+    vsock = hx_vsock_new(&events, arguments->guest_cid, arguments->host_socket, &r);
+    if (!vsock) {
+        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot listen at %s", arguments->host_socket);
+        return FALSE;
+    }
+    vhost = hx_vhost_user_new(&events, listener, arguments->guest_cid, reset_device, vsock, &r);
+    if (vhost)
+        hx_vsock_set_queues(vsock, hx_vhost_user_queue(vhost, HX_VSOCK_RX),
+                            hx_vhost_user_queue(vhost, HX_VSOCK_TX));
+    if (r == 0 && arguments->ready_fd >= 0)
+        r = say_ready(arguments->ready_fd);
+    if (r == 0)
+        hx_log_info("guest CID %" PRId64 ", host socket %s", arguments->guest_cid,
+                    arguments->host_socket);
+    while (r == 0 && !signals.stop)
+        r = hx_events_dispatch(&events, hx_vsock_run(vsock) ? 0 : -1);
+    if (r < 0)
+        hx_set_error_errno(error, HX_ERROR_FAILED, -r, "cannot serve the device");
+    hx_vsock_free(vsock);
+    hx_vhost_user_free(vhost);
+    hx_close(&signals.source.fd);
+    hx_events_clear(&events);
+    return r == 0;
+}
+
+/* A descriptor for every connection that is allowed, and standard ones that are open: a socket must
+ * not become number 2. */
+static void prepare_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    hx_close(&fd);
+}
+
+int main(int argc, char **argv)
+{
+    prepare_descriptors();
+    hx_log_init("helixvm-vsock", TRUE);
+    g_auto(Arguments) arguments = {.fd = -1, .ready_fd = -1};
+    g_autoptr(GError) error = NULL;
+    if (!parse_arguments(argc, argv, &arguments, &error)) {
+        hx_log_error("%s", error->message);
+        return hx_error_exit_status(error);
+    }
+    if (arguments.print_capabilities) {
+        puts("{\n  \"type\": \"vsock\"\n}");
+        return 0;
+    }
+    hx_autofd int listener = -1;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        hx_set_error_errno(&error, HX_ERROR_HOST, errno, "cannot give up new privileges");
+    else
+        listener = open_listener(&arguments, &error);
+    if (!error)
+        serve(&arguments, listener, &error);
+    if (listener >= 0 && arguments.socket_path)
+        unlink(arguments.socket_path);
+    if (error)
+        hx_log_error("%s", error->message);
+    return hx_error_exit_status(error);
+}
