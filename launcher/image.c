@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "launcher/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/process.h"
+#include "launcher/directories.h"
+
+#define NAME_MAX_LENGTH 40
+#define LOCK_POLL_MS 200
+#define METADATA_MAX (64 * 1024)
+
+struct HxImage {
+    char *name;
+    char *directory;
+    char *disk;
+    char *kernel;
+    char *initrd;
+    char *built_at;
+    char *debian_version;
+    char *kernel_version;
+    char *recipe;
+    guint64 virtual_size;
+    guint64 size;
+};
+
+char *hx_image_directory(GError **error)
+{
+    g_autofree char *state = hx_state_directory(error);
+    if (!state)
+        return NULL;
+    g_autofree char *path = g_build_filename(state, "images", NULL);
+    if (mkdir(path, 0755) == 0) {
+        /* Whatever the umask is: QEMU's user reads what is in it. */
+        if (chmod(path, 0755) == 0)
+            return g_steal_pointer(&path);
+    } else if (errno == EEXIST) {
+        return g_steal_pointer(&path);
+    }
+    hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot make the directory %s", path);
+    return NULL;
+}
+
+static gboolean check_name(const char *name, GError **error)
+{
+    size_t length = strlen(name);
+    size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._");
+    if (length >= 1 && length <= NAME_MAX_LENGTH && good == length && g_ascii_isalnum(*name))
+        return TRUE;
+    g_set_error(
+        error, HX_ERROR, HX_ERROR_USAGE,
+        "\"%s\" cannot be an image's name: 1 to %d of a-z, 0-9, \"-\", \".\" and \"_\", the "
+        "first a letter or digit",
+        name, NAME_MAX_LENGTH);
+    return FALSE;
+}
+
+char *hx_image_path(const char *name, GError **error)
+{
+    if (!check_name(name, error))
+        return NULL;
+    g_autofree char *directory = hx_image_directory(error);
+    return directory ? g_build_filename(directory, name, NULL) : NULL;
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static gboolean damaged(const HxImage *image, const char *why, GError **error)
+{
+    g_set_error(
+        error, HX_ERROR, HX_ERROR_CONFIG,
+        "image \"%s\" is damaged (%s): remove it with `helixvm image remove %s` and build it "
+        "again",
+        image->name, why, image->name);
+    return FALSE;
+}
+
+static gboolean add_file(HxImage *image, const char *name, char **ret_path, GError **error)
+{
+    struct stat file;
+    *ret_path = g_build_filename(image->directory, name, NULL);
+    if (lstat(*ret_path, &file) < 0 || !S_ISREG(file.st_mode) || file.st_size == 0) {
+        g_autofree char *why = g_strdup_printf("its %s is missing", name);
+        return damaged(image, why, error);
+    }
+    image->size += file.st_size;
+    return TRUE;
+}
+
+static gboolean read_metadata(HxImage *image, GError **error)
+{
+    g_autofree char *path = g_build_filename(image->directory, "image.json", NULL);
+    g_autofree char *text = NULL;
+    gsize length = 0;
+    g_autoptr(JsonParser) parser = json_parser_new();
+    JsonNode *root = NULL;
+    if (g_file_get_contents(path, &text, &length, NULL) && length <= METADATA_MAX &&
+        json_parser_load_from_data(parser, text, length, NULL))
+        root = json_parser_get_root(parser);
+    if (!root || !JSON_NODE_HOLDS_OBJECT(root))
+        return damaged(image, "its image.json cannot be read", error);
+
+    JsonObject *object = json_node_get_object(root);
+    struct {
+        const char *member;
+        char **value;
+    } texts[] = {
+        {"built_at", &image->built_at},
+        {"debian_version", &image->debian_version},
+        {"kernel_version", &image->kernel_version},
+        {"recipe", &image->recipe},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        JsonNode *node = json_object_get_member(object, texts[i].member);
+        if (!node || json_node_get_value_type(node) != G_TYPE_STRING)
+            return damaged(image, "its image.json is incomplete", error);
+        *texts[i].value = json_node_dup_string(node);
+    }
+    JsonNode *size = json_object_get_member(object, "virtual_size");
+    if (!size || json_node_get_value_type(size) != G_TYPE_INT64 || json_node_get_int(size) <= 0)
+        return damaged(image, "its image.json is incomplete", error);
+    image->virtual_size = json_node_get_int(size);
+    return TRUE;
+}
+
+HxImage *hx_image_open(const char *name, GError **error)
+{
+    g_autofree char *path = hx_image_path(name, error);
+    if (!path)
+        return NULL;
+    g_autoptr(HxImage) image = g_new0(HxImage, 1);
+    image->name = g_strdup(name);
+    image->directory = g_steal_pointer(&path);
+    if (!g_file_test(image->directory, G_FILE_TEST_IS_DIR)) {
+        gboolean is_default = g_str_equal(name, "default");
+        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
+                    "no image \"%s\": build it with `helixvm image build%s%s`", name,
+                    is_default ? "" : " ", is_default ? "" : name);
+        return NULL;
+    }
+    if (!read_metadata(image, error) || !add_file(image, "disk.qcow2", &image->disk, error) ||
+        !add_file(image, "kernel", &image->kernel, error) ||
+        !add_file(image, "initrd", &image->initrd, error))
+        return NULL;
+    return g_steal_pointer(&image);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const HxImage *const *first = a;
+    const HxImage *const *second = b;
+    return strcmp((*first)->name, (*second)->name);
+}
+
+GPtrArray *hx_image_list(GError **error)
+{
+    g_autofree char *path = hx_image_directory(error);
+    if (!path)
+        return NULL;
+    g_autoptr(GDir) directory = g_dir_open(path, 0, error);
+    if (!directory)
+        return NULL;
+    g_autoptr(GPtrArray) images = g_ptr_array_new_with_free_func((GDestroyNotify)hx_image_free);
+    for (const char *name; (name = g_dir_read_name(directory));) {
+        HxImage *image = check_name(name, NULL) ? hx_image_open(name, NULL) : NULL;
+        if (image)
+            g_ptr_array_add(images, image);
+    }
+    g_ptr_array_sort(images, by_name);
+    return g_steal_pointer(&images);
+}
+
+void hx_image_free(HxImage *image)
+{
+    if (!image)
+        return;
+    g_free(image->name);
+    g_free(image->directory);
+    g_free(image->disk);
+    g_free(image->kernel);
+    g_free(image->initrd);
+    g_free(image->built_at);
+    g_free(image->debian_version);
+    g_free(image->kernel_version);
+    g_free(image->recipe);
+    g_free(image);
+}
+
+#define DEFINE_GETTER(type, field)                                                                 \
+    type hx_image_##field(const HxImage *image)                                                    \
+    {                                                                                              \
+        return image->field;                                                                       \
+    }
+
+DEFINE_GETTER(const char *, name)
+DEFINE_GETTER(const char *, disk)
+DEFINE_GETTER(const char *, kernel)
+DEFINE_GETTER(const char *, initrd)
+DEFINE_GETTER(const char *, built_at)
+DEFINE_GETTER(const char *, debian_version)
+DEFINE_GETTER(const char *, kernel_version)
+DEFINE_GETTER(const char *, recipe)
+DEFINE_GETTER(guint64, virtual_size)
+DEFINE_GETTER(guint64, size)
+
+/* --- who uses it ----------------------------------------------------------------------------- */
+
+/* The backing file that the qcow2 file @path names, or NULL: QEMU's "docs/interop/qcow2", header
+ * bytes 0 to 19.  Read here and not by qemu-img, which takes a lock that a running VM holds. */
+static char *backing_file(const char *path)
+{
+    struct {
+        guint32 magic;
+        guint32 version;
+        guint64 offset;
+        guint32 size;
+    } __attribute__((packed)) header;
+    hx_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || pread(fd, &header, sizeof header, 0) != sizeof header ||
+        header.magic != GUINT32_TO_BE(0x514649fbU))
+        return NULL;
+    guint32 size = GUINT32_FROM_BE(header.size);
+    guint64 offset = GUINT64_FROM_BE(header.offset);
+    if (size == 0 || size > 1023 || offset > G_MAXUINT32)
+        return NULL;
+    g_autofree char *name = g_malloc0(size + 1);
+    return pread(fd, name, size, offset) == (ssize_t)size ? g_steal_pointer(&name) : NULL;
+}
+
+static gboolean uses(const char *vm_directory, const HxImage *image)
+{
+    g_autoptr(GDir) directory = g_dir_open(vm_directory, 0, NULL);
+    for (const char *name; directory && (name = g_dir_read_name(directory));) {
+        if (!g_str_has_suffix(name, ".qcow2"))
+            continue;
+        g_autofree char *path = g_build_filename(vm_directory, name, NULL);
+        g_autofree char *base = backing_file(path);
+        struct stat of_base, of_image;
+        if (!base)
+            continue;
+        if (g_str_equal(base, image->disk))
+            return TRUE;
+        if (stat(base, &of_base) == 0 && stat(image->disk, &of_image) == 0 &&
+            of_base.st_dev == of_image.st_dev && of_base.st_ino == of_image.st_ino)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+char **hx_image_users(const HxImage *image, GError **error)
+{
+    g_autofree char *state = hx_state_directory(error);
+    if (!state)
+        return NULL;
+    g_autoptr(GStrvBuilder) users = g_strv_builder_new();
+    g_autofree char *vms = g_build_filename(state, "vms", NULL);
+    g_autoptr(GDir) directory = g_dir_open(vms, 0, NULL);
+    for (const char *name; directory && (name = g_dir_read_name(directory));) {
+        g_autofree char *path = g_build_filename(vms, name, NULL);
+        if (uses(path, image))
+            g_strv_builder_add(users, name);
+    }
+    return g_strv_builder_end(users);
+}
+
+gboolean hx_image_check_unused(const HxImage *image, const char *to_do, GError **error)
+{
+    g_auto(GStrv) users = hx_image_users(image, error);
+    if (!users)
+        return FALSE;
+    if (!*users)
+        return TRUE;
+    g_autofree char *names = g_strjoinv(", ", users);
+    g_autofree char *path = hx_state_directory(NULL);
+    g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
+                "cannot %s image \"%s\": the disk of VM %s lies on it (remove %s/vms/%s first)",
+                to_do, image->name, names, path, users[1] ? "NAME" : users[0]);
+    return FALSE;
+}
+
+/* --- changing -------------------------------------------------------------------------------- */
+
+/* flock(2) on the directory itself: the kernel gives it back whatever ends its holder, and it
+ * leaves no file.  There is nothing to wait on but the lock itself, so a waiter that can be
+ * cancelled has to ask again and again. */
+int hx_image_lock(void (*waiting)(void *data), void *data, GCancellable *cancellable,
+                  GError **error)
+{
+    g_autofree char *path = hx_image_directory(error);
+    if (!path)
+        return -1;
+    hx_autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot open %s", path);
+        return -1;
+    }
+    GPollFD cancelled;
+    gboolean pollable = g_cancellable_make_pollfd(cancellable, &cancelled);
+    gboolean told = FALSE;
+    int r = 0;
+    while (!g_cancellable_set_error_if_cancelled(cancellable, error)) {
+        r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+        if (r != -EWOULDBLOCK && r != -EINTR)
+            break;
+        if (!told && waiting)
+            waiting(data);
+        told = TRUE;
+        g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, LOCK_POLL_MS);
+    }
+    if (pollable)
+        g_cancellable_release_fd(cancellable);
+    if (g_cancellable_is_cancelled(cancellable))
+        return -1;
+    if (r < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot lock %s", path);
+        return -1;
+    }
+    return hx_steal_fd(&fd);
+}
+
+gboolean hx_image_delete_tree(const char *path, GError **error)
+{
+    const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", path, NULL};
+    return hx_process_run(argv, NULL, NULL, error);
+}
+
+gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **error)
+{
+    g_autofree char *path = hx_image_path(name, error);
+    if (!path)
+        return FALSE;
+    hx_autofd int lock = hx_image_lock(NULL, NULL, cancellable, error);
+    if (lock < 0)
+        return FALSE;
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(HxImage) image = hx_image_open(name, &cause);
+    if (!image && !g_error_matches(cause, HX_ERROR, HX_ERROR_CONFIG)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    if (image && !hx_image_check_unused(image, "remove", error))
+        return FALSE;
+    /* Out of the way in one step, so that half an image is never seen; a builder deletes what an
+     * interrupted removal leaves. */
+    g_autofree char *directory = g_path_get_dirname(path);
+    g_autofree char *removed = g_strdup_printf("%s/.%s.removed", directory, name);
+    if (!hx_image_delete_tree(removed, error))
+        return FALSE;
+    if (rename(path, removed) < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot remove %s", path);
+        return FALSE;
+    }
+    return hx_image_delete_tree(removed, error);
+}

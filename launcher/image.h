@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The base images that VMs' disks lie on: where they are, what they are, and who uses them. */
+#pragma once
+
+#include <gio/gio.h>
+
+/* A base image: a read-only qcow2 disk, and the kernel and initial ramdisk that boot it directly.
+ */
+typedef struct HxImage HxImage;
+
+/* The directory of all images, STATE/images, made where it is missing.  Free with g_free. */
+char *hx_image_directory(GError **error);
+
+/* The image called @name.  HX_ERROR_USAGE for a bad name (1 to 40 characters of a-z, 0-9, '-', '.'
+ * and '_', the first a letter or digit), HX_ERROR_NOT_FOUND where it was never built,
+ * HX_ERROR_CONFIG where it is damaged.  Any thread. */
+HxImage *hx_image_open(const char *name, GError **error);
+
+/* All images, by name, as HxImage; damaged ones are left out.  Free with g_ptr_array_unref. */
+GPtrArray *hx_image_list(GError **error);
+
+void hx_image_free(HxImage *image);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxImage, hx_image_free)
+
+/* Absolute paths and other text live as long as @image. */
+const char *hx_image_name(const HxImage *image);
+const char *hx_image_disk(const HxImage *image);
+const char *hx_image_kernel(const HxImage *image);
+const char *hx_image_initrd(const HxImage *image);
+const char *hx_image_built_at(const HxImage *image);       /* ISO 8601, UTC */
+const char *hx_image_debian_version(const HxImage *image); /* "13.1" */
+const char *hx_image_kernel_version(const HxImage *image); /* as uname -r */
+const char *hx_image_recipe(const HxImage *image);         /* checksum of what it was built from */
+guint64 hx_image_virtual_size(const HxImage *image);       /* bytes, as the guest sees the disk */
+guint64 hx_image_size(const HxImage *image);               /* bytes of all its files */
+
+/* The names of the VMs whose disk lies on @image, which may neither change nor go while there are
+ * any; an empty array where there is none.  Free with g_strfreev. */
+char **hx_image_users(const HxImage *image, GError **error);
+
+/* Remove the image called @name, damaged or not.  HX_ERROR_NOT_FOUND where there is none,
+ * HX_ERROR_CONFIG naming the VMs where some use it.  Waits for a build to end. */
+gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **error);
+
+/* The lock of all images, which builds and removals hold: a descriptor to be closed, or -1.  Calls
+ * @waiting, where not NULL, once if somebody else has it, then waits. */
+int hx_image_lock(void (*waiting)(void *data), void *data, GCancellable *cancellable,
+                  GError **error);
+
+/* For the builder: where image @name is, or is to be; for g_free. */
+char *hx_image_path(const char *name, GError **error);
+
+/* For the builder: refuse where VMs use the image that is at @name now. */
+gboolean hx_image_check_unused(const HxImage *image, const char *to_do, GError **error);
+
+/* For the builder: delete a directory and what is in it, without following links out of it.
+ * TRUE where there is none. */
+gboolean hx_image_delete_tree(const char *path, GError **error);
