@@ -46,7 +46,8 @@ protocol_SRC := $(wildcard guest-provision/session/stream-protocol.c)
 
 COMPONENTS := base launcher provision cli vsock encoder module vsockenc session
 PROGRAMS := $(BUILD)/helixvm $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder \
-	$(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session
+	$(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session \
+	$(BUILD)/guest/helixvm-init
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -88,6 +89,10 @@ $(BUILD)/guest/libgstvsockenc.so: $(vsockenc_OBJ)
 	$(LINK) -shared $^ $(vsockenc_LIBS)
 $(BUILD)/guest/helixvm-session: $(BUILD)/obj/guest-provision/session/main.o $(BUILD)/lib/session.a
 	$(LINK) $^ $(session_LIBS)
+# Runs where there is no library: in the initial ramdisk.
+$(BUILD)/guest/helixvm-init: guest-provision/image/init.c $(BUILD)/flags
+	@mkdir -p $(@D) && echo link $@ && $(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra \
+		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $@ $<
 
 # --- tests ---------------------------------------------------------------------------------------
 # tests/unit/COMPONENT/NAME.c links COMPONENT's archive, base and tests/fakes/COMPONENT-*.c.
