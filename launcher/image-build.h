@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Build a base image from Debian's packages. */
+#pragma once
+
+#include "launcher/image.h"
+
+/* What a build is doing.  Told when a phase begins and ends, and in between when there is news, at
+ * least every second. */
+typedef struct {
+    const char *phase;    /* "downloading packages"; a constant */
+    const char *detail;   /* the latest line of output that says something, or NULL */
+    double fraction;      /* of the whole build, 0 to 1, by what builds take on two cores */
+    double phase_seconds; /* since the phase began */
+    double seconds;       /* since the build began */
+    gboolean finished;    /* the phase is over */
+} HxImageProgress;
+
+typedef void HxImageProgressFunc(const HxImageProgress *progress, void *data);
+
+typedef enum {
+    HX_IMAGE_BUILT,   /* made anew */
+    HX_IMAGE_CURRENT, /* it is there already, from the same recipe */
+    HX_IMAGE_KEPT,    /* it is there from an older recipe, but the disks of VMs lie on it */
+} HxImageOutcome;
+
+/* See that image @name is there and made as this helixvm makes it: Debian 13 with the packages,
+ * units and modules that the files of guest-provision/image and guest-provision/session/packages
+ * say.  @force builds it anew in any case.  A second builder waits for the first, then finds it
+ * there.  The image appears whole or not at all; when cancelled or failed nothing is left but,
+ * where it failed, a log that the message names.  A running build ends with the process that called
+ * it. Errors: HX_ERROR_HOST (missing program, space or rights), HX_ERROR_FAILED (a step failed),
+ * HX_ERROR_CONFIG (@force, but the disks of VMs lie on it).  Call it from the main thread. */
+gboolean hx_image_build(const char *name, gboolean force, HxImageProgressFunc *progress, void *data,
+                        HxImageOutcome *ret_outcome, GCancellable *cancellable, GError **error);
