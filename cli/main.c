@@ -21,6 +21,7 @@ static const struct {
     {"up", "[NAME]", "start a VM and wait until it is ready", hx_verb_up},
     {"down", "[NAME]", "power a VM off", hx_verb_down},
     {"status", "[NAME]", "say what a VM is and does", hx_verb_status},
+    {"image", "build|list|remove [NAME]", "make, show and remove base images", hx_verb_image},
     {"define", "[NAME]", "print a VM's libvirt domain or QEMU command line", hx_verb_define},
     {"monitor", "[NAME]", NULL, hx_verb_monitor},
 };
