@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The interface of a video encoder: pictures in, H.264 access units out. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "encoder/service/picture.h"
+
+typedef struct {
+    uint32_t width;   /* pixels, even */
+    uint32_t height;  /* lines, even */
+    uint32_t bitrate; /* bit/s */
+    uint32_t fps_num; /* frames per second that the bitrate is meant for */
+    uint32_t fps_den;
+    uint32_t keyframe_interval; /* frames, at most so many from keyframe to keyframe */
+    const char *preset;         /* of x264's names; outlives the encoder */
+} HxEncoderSettings;
+
+typedef struct {
+    const uint8_t *data; /* Annex B; the encoder's own, until it is next called */
+    size_t size;
+    bool is_keyframe; /* then SPS and PPS are in front of it */
+} HxAccessUnit;
+
+typedef struct HxEncoder HxEncoder;
+
+/* An encoder is used by one thread at a time.  Every picture gives one access unit at once, and a
+ * decoder shows them in the order they come in (no B frames). */
+typedef struct {
+    const char *name;
+    /* Whether there is a preset of that name. */
+    bool (*has_preset)(const char *preset);
+    /* 0, or a negative errno: -EINVAL where the settings are not possible. */
+    int (*open)(const HxEncoderSettings *settings, HxEncoder **ret_encoder);
+    /* Another bitrate (bit/s) from the next picture on, without a keyframe.  0 or a negative errno.
+     */
+    int (*set_bitrate)(HxEncoder *encoder, uint32_t bitrate);
+    /* @picture has the size of the settings, and is not kept.  0, or a negative errno. */
+    int (*encode)(HxEncoder *encoder, const HxPicture *picture, bool force_keyframe,
+                  HxAccessUnit *ret_unit);
+    /* Takes NULL. */
+    void (*close)(HxEncoder *encoder);
+} HxEncoderClass;
+
+extern const HxEncoderClass hx_encoder_x264;

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "encoder/service/service.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <json-glib/json-glib.h>
+#include <linux/vm_sockets.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "encoder/service/connection.h"
+#include "encoder/service/module-client.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/log.h"
+
+/* Connections without a frame yet, and those about to end, beside one for each session. */
+#define SPARE_CONNECTIONS 8
+
+struct HxService {
+    HxConnectionContext context;
+    GPtrArray *connections; /* HxConnection */
+    GPtrArray *listeners;   /* Listener */
+    guint64 accepted;
+};
+
+typedef struct {
+    int fd;
+    GSource *source;
+} Listener;
+
+static void free_listener(void *data)
+{
+    Listener *listener = data;
+    g_source_destroy(listener->source);
+    g_source_unref(listener->source);
+    hx_close(&listener->fd);
+    g_free(listener);
+}
+
+static void on_connection_ended(HxConnection *connection, void *data)
+{
+    HxService *service = data;
+    g_ptr_array_remove_fast(service->connections, connection);
+}
+
+HxService *hx_service_new(const HxServiceOptions *options)
+{
+    HxModuleClient *module = hx_module_client_new(options->module_path);
+    if (!module)
+        return NULL;
+    HxService *service = g_new0(HxService, 1);
+    service->context = (HxConnectionContext){
+        .module = module,
+        .encoder = options->encoder,
+        .defaults = options->defaults,
+        .max_sessions = (gint)options->max_sessions,
+        .ended = on_connection_ended,
+        .data = service,
+    };
+    service->connections = g_ptr_array_new_with_free_func((GDestroyNotify)hx_connection_free);
+    service->listeners = g_ptr_array_new_with_free_func(free_listener);
+    return service;
+}
+
+static char *name_peer(HxService *service, const struct sockaddr_storage *address)
+{
+    switch (address->ss_family) {
+    case AF_VSOCK: {
+        const struct sockaddr_vm *vm = (const struct sockaddr_vm *)address;
+        return g_strdup_printf("vsock %u:%u", vm->svm_cid, vm->svm_port);
+    }
+    case AF_INET: {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+        return g_strdup_printf("tcp port %u", ntohs(in->sin_port));
+    }
+    default:
+        return g_strdup_printf("unix %" G_GUINT64_FORMAT, service->accepted);
+    }
+}
+
+static gboolean on_client(int listening, GIOCondition condition, void *data)
+{
+    HxService *service = data;
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    hx_autofd int fd = accept4(listening, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
+    if (fd < 0)
+        return G_SOURCE_CONTINUE;
+    service->accepted++;
+    if (service->connections->len >= (guint)service->context.max_sessions + SPARE_CONNECTIONS)
+        return G_SOURCE_CONTINUE;
+    g_autofree char *peer = name_peer(service, &address);
+    g_ptr_array_add(service->connections,
+                    hx_connection_start(&service->context, hx_steal_fd(&fd), peer));
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_statistics(int listening, GIOCondition condition, void *data)
+{
+    hx_autofd int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return G_SOURCE_CONTINUE;
+    g_autofree char *text = hx_service_describe(data);
+    /* It fits the socket's buffer; a reader that is gone is no matter. */
+    ssize_t ignored G_GNUC_UNUSED = send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return G_SOURCE_CONTINUE;
+}
+
+static int add_listener(HxService *service, int fd, GUnixFDSourceFunc callback)
+{
+    int type = 0, listening = 0;
+    socklen_t length = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+        return -errno;
+    length = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0)
+        return -errno;
+    if (type != SOCK_STREAM || !listening)
+        return -EINVAL;
+    int r = hx_set_nonblocking(fd, 1);
+    if (r < 0)
+        return r;
+    Listener *listener = g_new0(Listener, 1);
+    listener->fd = fd;
+    listener->source = g_unix_fd_source_new(fd, G_IO_IN);
+    g_source_set_callback(listener->source, G_SOURCE_FUNC(callback), service, NULL);
+    g_source_attach(listener->source, NULL);
+    g_ptr_array_add(service->listeners, listener);
+    return 0;
+}
+
+int hx_service_listen(HxService *service, int fd)
+{
+    return add_listener(service, fd, on_client);
+}
+
+int hx_service_listen_statistics(HxService *service, int fd)
+{
+    return add_listener(service, fd, on_statistics);
+}
+
+char *hx_service_describe(HxService *service)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "version");
+    json_builder_add_string_value(builder, HELIXVM_VERSION);
+    json_builder_set_member_name(builder, "encoder");
+    json_builder_add_string_value(builder, service->context.encoder->name);
+    json_builder_set_member_name(builder, "preset");
+    json_builder_add_string_value(builder, service->context.defaults.preset);
+    json_builder_set_member_name(builder, "module");
+    json_builder_begin_object(builder);
+    hx_module_client_describe(service->context.module, builder);
+    json_builder_end_object(builder);
+    json_builder_set_member_name(builder, "connections");
+    json_builder_add_int_value(builder, service->connections->len);
+    json_builder_set_member_name(builder, "sessions");
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < service->connections->len; i++)
+        hx_connection_describe(service->connections->pdata[i], builder);
+    json_builder_end_array(builder);
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    return json_to_string(root, TRUE);
+}
+
+void hx_service_free(HxService *service)
+{
+    if (!service)
+        return;
+    g_ptr_array_unref(service->listeners);
+    hx_module_client_stop(service->context.module);
+    for (guint i = 0; i < service->connections->len; i++)
+        hx_connection_stop(service->connections->pdata[i]);
+    g_ptr_array_unref(service->connections);
+    hx_module_client_free(service->context.module);
+    g_free(service);
+}

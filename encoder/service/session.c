@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "encoder/service/session.h"
+
+#include <errno.h>
+
+#include "encoder/service/statistics.h"
+#include "launcher/base/log.h"
+
+#define BITRATE_MIN 10000u
+#define BITRATE_MAX 1000000000u
+#define FPS_MAX 1000u
+#define FPS_TERM_MAX 1000000u
+/* An unchanged picture is still coded so many times, to gain the quality that its first coding,
+ * with the bits of one frame, did not have. */
+#define REFINEMENTS 5
+
+struct HxSession {
+    guint16 id;
+    const HxEncoderClass *class;
+
+    /* the encoding thread's alone */
+    HxEncoderSettings settings; /* width and height: those of the encoder */
+    HxEncoder *encoder;         /* NULL: none yet */
+    gboolean force_keyframe;
+    HxPicture last;
+    guint repeats; /* how often the last picture came again */
+
+    GMutex lock; /* for the rest */
+    guint32 width, height, bitrate;
+    guint64 frames, keyframes, unchanged, bytes, errors;
+    gboolean from_resource;
+    HxSamples stages[HX_STAGE_COUNT];
+};
+
+HxSession *hx_session_new(guint16 id, const HxEncoderClass *class,
+                          const HxEncoderSettings *defaults)
+{
+    HxSession *session = g_new0(HxSession, 1);
+    session->id = id;
+    session->class = class;
+    session->settings = *defaults;
+    session->settings.width = session->settings.height = 0;
+    session->bitrate = defaults->bitrate;
+    g_mutex_init(&session->lock);
+    return session;
+}
+
+void hx_session_free(HxSession *session)
+{
+    if (!session)
+        return;
+    session->class->close(session->encoder);
+    hx_picture_clear(&session->last);
+    g_mutex_clear(&session->lock);
+    g_free(session);
+}
+
+guint16 hx_session_id(const HxSession *session)
+{
+    return session->id;
+}
+
+static void close_encoder(HxSession *session)
+{
+    session->class->close(session->encoder);
+    session->encoder = NULL;
+    session->repeats = 0;
+}
+
+int hx_session_configure(HxSession *session, const HxfrConfigReq *config)
+{
+    HxEncoderSettings *settings = &session->settings;
+    if (config->bitrate && (config->bitrate < BITRATE_MIN || config->bitrate > BITRATE_MAX))
+        return -EINVAL;
+    if (config->fps_num || config->fps_den) {
+        if (!config->fps_num || !config->fps_den || config->fps_num > FPS_TERM_MAX ||
+            config->fps_den > FPS_TERM_MAX || config->fps_num / config->fps_den > FPS_MAX ||
+            config->fps_den / config->fps_num > FPS_MAX)
+            return -EINVAL;
+        if (config->fps_num != settings->fps_num || config->fps_den != settings->fps_den)
+            close_encoder(session);
+        settings->fps_num = config->fps_num;
+        settings->fps_den = config->fps_den;
+    }
+    if (config->bitrate && config->bitrate != settings->bitrate) {
+        settings->bitrate = config->bitrate;
+        /* One that cannot change begins anew. */
+        if (session->encoder && session->class->set_bitrate(session->encoder, config->bitrate) < 0)
+            close_encoder(session);
+        g_mutex_lock(&session->lock);
+        session->bitrate = config->bitrate;
+        g_mutex_unlock(&session->lock);
+    }
+    return 0;
+}
+
+void hx_session_force_keyframe(HxSession *session)
+{
+    session->force_keyframe = TRUE;
+}
+
+static int ensure_encoder(HxSession *session, const HxPicture *picture)
+{
+    HxEncoderSettings *settings = &session->settings;
+    if (session->encoder && settings->width == picture->width &&
+        settings->height == picture->height)
+        return 0;
+    close_encoder(session);
+    settings->width = picture->width;
+    settings->height = picture->height;
+    int r = session->class->open(settings, &session->encoder);
+    if (r < 0)
+        return r;
+    g_mutex_lock(&session->lock);
+    session->width = picture->width;
+    session->height = picture->height;
+    g_mutex_unlock(&session->lock);
+    hx_log_debug("session %u: %s, %u×%u, %u kbit/s", session->id, session->class->name,
+                 settings->width, settings->height, settings->bitrate / 1000);
+    return 0;
+}
+
+int hx_session_encode(HxSession *session, HxPicture *picture, gboolean force_keyframe,
+                      gboolean may_be_empty, HxAccessUnit *ret_unit)
+{
+    int r = ensure_encoder(session, picture);
+    if (r < 0)
+        return r;
+    force_keyframe |= session->force_keyframe;
+    if (may_be_empty) {
+        session->repeats = hx_picture_equal(picture, &session->last) ? session->repeats + 1 : 0;
+        if (session->repeats > REFINEMENTS && !force_keyframe) {
+            *ret_unit = (HxAccessUnit){0};
+            return 0;
+        }
+    }
+    r = session->class->encode(session->encoder, picture, force_keyframe, ret_unit);
+    if (r < 0) {
+        close_encoder(session);
+        return r;
+    }
+    session->force_keyframe = FALSE;
+    HxPicture previous = session->last;
+    session->last = *picture;
+    *picture = previous;
+    return 0;
+}
+
+void hx_session_count_frame(HxSession *session, const gint64 stage_us[HX_STAGE_COUNT], gsize bytes,
+                            gboolean is_keyframe, gboolean from_resource)
+{
+    g_mutex_lock(&session->lock);
+    session->frames += bytes > 0;
+    session->unchanged += bytes == 0;
+    session->keyframes += is_keyframe;
+    session->bytes += bytes;
+    session->from_resource = from_resource;
+    for (int i = 0; i < HX_STAGE_COUNT; i++)
+        hx_samples_add(&session->stages[i], stage_us[i]);
+    g_mutex_unlock(&session->lock);
+}
+
+void hx_session_count_error(HxSession *session)
+{
+    g_mutex_lock(&session->lock);
+    session->errors++;
+    g_mutex_unlock(&session->lock);
+}
+
+static void add_count(JsonBuilder *builder, const char *name, guint64 value)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_add_int_value(builder, (gint64)value);
+}
+
+void hx_session_describe(HxSession *session, JsonBuilder *builder)
+{
+    static const char *const names[HX_STAGE_COUNT] = {
+        [HX_STAGE_READ] = "read",     [HX_STAGE_CONVERT] = "convert", [HX_STAGE_QUEUE] = "queue",
+        [HX_STAGE_ENCODE] = "encode", [HX_STAGE_SEND] = "send",
+    };
+    g_mutex_lock(&session->lock);
+    add_count(builder, "session_id", session->id);
+    add_count(builder, "width", session->width);
+    add_count(builder, "height", session->height);
+    add_count(builder, "bitrate", session->bitrate);
+    add_count(builder, "frames", session->frames);
+    add_count(builder, "keyframes", session->keyframes);
+    add_count(builder, "unchanged", session->unchanged);
+    add_count(builder, "bytes", session->bytes);
+    add_count(builder, "errors", session->errors);
+    json_builder_set_member_name(builder, "source");
+    if (session->frames + session->unchanged)
+        json_builder_add_string_value(builder, session->from_resource ? "resource" : "pixels");
+    else
+        json_builder_add_null_value(builder);
+    json_builder_set_member_name(builder, "stage_ms");
+    json_builder_begin_object(builder);
+    for (int i = 0; i < HX_STAGE_COUNT; i++)
+        hx_samples_describe(&session->stages[i], names[i], builder);
+    json_builder_end_object(builder);
+    g_mutex_unlock(&session->lock);
+}
