@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Each built-in profile as a domain: against its golden file, and against libvirt's schema.
+ * HELIXVM_UPDATE_GOLDEN=1 writes the golden files anew, to be read before they are committed. */
+#include "launcher/domain.h"
+
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+#include <libxml/xpathInternals.h>
+
+#include "launcher/base/process.h"
+
+static const char *const credentials[] = {
+    "io.systemd.credential.binary:ssh.authorized_keys.root=c3NoLWVkMjU1MTkgQQo=",
+    "io.systemd.credential:vmm.notify_socket=vsock-stream:2:5009",
+    NULL,
+};
+
+static HxDomainParts parts(void)
+{
+    return (HxDomainParts){
+        .name = "helixvm-golden",
+        .uuid = "6a1b9f2e-4c58-4b0e-9d5b-6f4c1a1f0d11",
+        .accelerator = "tcg",
+        .kernel = "/state/images/default/kernel",
+        .initrd = "/state/images/default/initrd",
+        .disk = "/state/vms/golden/disk.qcow2",
+        .console_log = "/state/vms/golden/console.log",
+        .display = HX_DISPLAY_XVFB,
+        .x_display = ":0",
+        .x_authority = "/run/helixvm/golden/qemu/xauthority",
+        .render_node = "/dev/dri/renderD128",
+        .vsock = HX_VSOCK_VHOST_USER,
+        .vsock_socket = "/run/helixvm/golden/vsock-device.sock",
+        .credentials = credentials,
+        .export_module = "/state/vms/golden/libhelixvm-export.so",
+        .export_socket = "/run/helixvm/golden/qemu/export.sock",
+    };
+}
+
+static void assert_valid(const char *xml)
+{
+    g_autofree char *path = NULL;
+    int fd = g_file_open_tmp("helixvm-domain-XXXXXX.xml", &path, NULL);
+    g_assert_cmpint(fd, >=, 0);
+    g_close(fd, NULL);
+    g_assert_true(g_file_set_contents(path, xml, -1, NULL));
+    g_autoptr(GError) error = NULL;
+    const char *const argv[] = {"virt-xml-validate", path, "domain", NULL};
+    hx_process_run(argv, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_unlink(path);
+}
+
+static void test_golden(const void *data)
+{
+    const char *file = data;
+    g_autofree char *profile_path = g_build_filename("qemu-profiles", file, NULL);
+    g_autofree char *golden_name = g_strdup_printf("%.*s.xml", (int)strcspn(file, "."), file);
+    g_autofree char *golden_path = g_build_filename("tests", "golden", golden_name, NULL);
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    g_autoptr(GError) error = NULL;
+    g_assert_true(hx_profile_merge_file(profile, profile_path, NULL));
+    HxDomainParts given = parts();
+    g_autofree char *xml = hx_domain_xml(profile, &given, &error);
+    g_assert_no_error(error);
+    assert_valid(xml);
+    if (g_getenv("HELIXVM_UPDATE_GOLDEN"))
+        g_assert_true(g_file_set_contents(golden_path, xml, -1, NULL));
+    g_autofree char *golden = NULL;
+    g_file_get_contents(golden_path, &golden, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(xml, ==, golden);
+}
+
+/* The value of the XPath @expression over @xml; for g_free. */
+static char *value_of(const char *xml, const char *expression)
+{
+    xmlDoc *document = xmlReadDoc(BAD_CAST xml, NULL, NULL, XML_PARSE_NONET);
+    g_assert_nonnull(document);
+    xmlXPathContext *context = xmlXPathNewContext(document);
+    xmlXPathRegisterNs(context, BAD_CAST "qemu",
+                       BAD_CAST "http://libvirt.org/schemas/domain/qemu/1.0");
+    xmlXPathObject *found = xmlXPathEvalExpression(BAD_CAST expression, context);
+    g_assert_nonnull(found);
+    char *value = (char *)xmlXPathCastToString(found);
+    xmlXPathFreeObject(found);
+    xmlXPathFreeContext(context);
+    xmlFreeDoc(document);
+    return value;
+}
+
+static void assert_value(const char *xml, const char *expression, const char *expected)
+{
+    g_autofree char *value = value_of(xml, expression);
+    g_assert_cmpstr(value, ==, expected);
+}
+
+/* Text of the user's is text in XML, and no option to QEMU. */
+static void test_hostile_text(void)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    const char *cmdline = "a=\"<b>&amp;'</cmdline>\"";
+    g_autofree char *setting = g_strconcat("boot.cmdline=", cmdline, NULL);
+    g_assert_true(hx_profile_merge_setting(profile, setting, NULL));
+    HxDomainParts given = parts();
+    given.vsock_socket = "/run/a,path=/etc/passwd";
+    g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
+    assert_valid(xml);
+    assert_value(xml, "/domain/os/cmdline", cmdline);
+    assert_value(xml, "/domain/qemu:commandline/qemu:arg[2]/@value",
+                 "socket,id=helixvm-vsock,path=/run/a,,path=/etc/passwd");
+}
+
+static void test_without_gpu(void)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    HxDomainParts given = parts();
+    given.display = HX_DISPLAY_NONE;
+    given.export_module = NULL;
+    g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
+    assert_valid(xml);
+    assert_value(xml, "count(/domain/qemu:override)", "0");
+    assert_value(xml, "count(/domain/qemu:commandline/qemu:env)", "0");
+    assert_value(xml, "/domain/devices/video/model/@type", "none");
+}
+
+static void test_host_gpu_and_kernel_vsock(void)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    HxDomainParts given = parts();
+    given.display = HX_DISPLAY_EGL_HEADLESS;
+    given.vsock = HX_VSOCK_KERNEL;
+    given.accelerator = "kvm";
+    g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
+    assert_valid(xml);
+    assert_value(xml, "/domain/@type", "kvm");
+    assert_value(xml, "/domain/cpu/@mode", "host-passthrough");
+    assert_value(xml, "/domain/devices/vsock/cid/@auto", "yes");
+    assert_value(xml, "count(/domain/qemu:commandline/qemu:arg)", "0");
+    assert_value(xml, "/domain/devices/graphics/gl/@rendernode", "/dev/dri/renderD128");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_autoptr(GDir) directory = g_dir_open("qemu-profiles", 0, NULL);
+    g_assert_nonnull(directory);
+    const char *file;
+    while ((file = g_dir_read_name(directory))) {
+        if (!g_str_has_suffix(file, ".conf"))
+            continue;
+        g_autofree char *name = g_strconcat("/domain/golden/", file, NULL);
+        g_test_add_data_func_full(name, g_strdup(file), test_golden, g_free);
+    }
+    g_test_add_func("/domain/hostile-text", test_hostile_text);
+    g_test_add_func("/domain/without-gpu", test_without_gpu);
+    g_test_add_func("/domain/host-gpu-and-kernel-vsock", test_host_gpu_and_kernel_vsock);
+    return g_test_run();
+}
