@@ -23,6 +23,7 @@ static const struct {
     {"status", "[NAME]", "say what a VM is and does", hx_verb_status},
     {"image", "build|list|remove [NAME]", "make, show and remove base images", hx_verb_image},
     {"define", "[NAME]", "print a VM's libvirt domain or QEMU command line", hx_verb_define},
+    {"delete", "NAME", "remove a VM with its disk", hx_verb_delete},
     {"monitor", "[NAME]", NULL, hx_verb_monitor},
 };
 

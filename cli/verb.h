@@ -10,6 +10,7 @@ typedef gboolean HxVerbFunc(int argc, char **argv, GError **error);
 
 /* One row a verb in cli/main.c, one file each: cli/verb-NAME.c. */
 HxVerbFunc hx_verb_define;
+HxVerbFunc hx_verb_delete;
 HxVerbFunc hx_verb_down;
 HxVerbFunc hx_verb_exec;
 HxVerbFunc hx_verb_image;

@@ -10,7 +10,6 @@
 #include <glib/gstdio.h>
 #include <linux/vm_sockets.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,6 +22,7 @@
 #include "launcher/disk.h"
 #include "launcher/image.h"
 #include "launcher/monitor-internal.h"
+#include "launcher/vm-lock.h"
 
 #define ENCODER_PORT 5000
 #define BOOT_TIMEOUT_MS (300 * 1000)
@@ -99,32 +99,6 @@ void hx_monitor_fail(HxMonitor *monitor, GError *error)
 
 /* --- preparation --------------------------------------------------------------------------------
  */
-
-/* Hold the lock file of the runtime directory.  An ending monitor removes both, so that what was
- * locked may be gone from its path: then it is tried anew. */
-static int try_lock(HxVm *vm, GError **error)
-{
-    const char *path = hx_vm_runtime_path(vm, "lock");
-    for (;;) {
-        if (!hx_vm_create_directories(vm, error))
-            return -1;
-        hx_autofd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0 && errno == ENOENT)
-            continue;
-        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
-            if (errno == EWOULDBLOCK)
-                g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
-                            "another monitor runs VM \"%s\" already", hx_vm_name(vm));
-            else
-                hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot take the lock %s", path);
-            return -1;
-        }
-        struct stat locked, there;
-        if (fstat(fd, &locked) == 0 && stat(path, &there) == 0 && locked.st_ino == there.st_ino &&
-            locked.st_dev == there.st_dev)
-            return hx_steal_fd(&fd);
-    }
-}
 
 static gboolean load_uuid(HxMonitor *monitor, GError **error)
 {
@@ -422,7 +396,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, const char *public_key, GCancell
         .notify_fd = -1,
         .event_callback = -1,
     };
-    monitor.lock_fd = try_lock(vm, error);
+    monitor.lock_fd = hx_vm_lock(vm, error);
     if (monitor.lock_fd < 0)
         return FALSE;
     g_autoptr(HxProfile) profile = hx_profile_new();
@@ -430,9 +404,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, const char *public_key, GCancell
     gboolean good = hx_profile_merge_file(profile, hx_vm_state_path(vm, "profile.conf"), error) &&
                     hx_monitor_open_control(&monitor, error) && live(&monitor, error);
     unlink(hx_vm_runtime_path(vm, "control.sock"));
-    unlink(hx_vm_runtime_path(vm, "lock"));
-    g_rmdir(hx_vm_runtime_path(vm, NULL));
-    hx_close(&monitor.lock_fd);
+    hx_vm_unlock(vm, monitor.lock_fd);
     /* Last: who waits for the end waits for these connections to close, and may then start anew. */
     if (monitor.events)
         hx_monitor_close_control(&monitor);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The lock of a VM: who holds it owns the VM's files and its domain. */
+#pragma once
+
+#include "launcher/vm.h"
+
+/* Take the lock of @vm, making its directories where they are missing; does not wait.  Returns a
+ * descriptor for hx_vm_unlock, or -1 with HX_ERROR_FAILED where somebody else holds the lock,
+ * HX_ERROR_HOST where it cannot be taken. */
+int hx_vm_lock(HxVm *vm, GError **error);
+
+/* Remove the lock file, and the runtime directory where nothing else is in it, and close @fd. */
+void hx_vm_unlock(HxVm *vm, int fd);
