@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "guest-provision/facts.h"
+#include "guest-provision/script.h"
 #include "launcher/base/error.h"
 #include "launcher/base/parts.h"
 
@@ -66,76 +67,6 @@ static void run_clear(Run *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
 
-static gboolean read_file(const char *path, GBytes **ret_content, GError **error)
-{
-    char *text = NULL;
-    gsize size = 0;
-    g_autoptr(GError) cause = NULL;
-    if (!g_file_get_contents(path, &text, &size, &cause)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s", cause->message);
-        return FALSE;
-    }
-    *ret_content = g_bytes_new_take(text, size);
-    return TRUE;
-}
-
-/* --- scripts ------------------------------------------------------------------------------------
- */
-
-/* Why a command failed, from its stderr, in words that tell what to do. */
-static char *explain(const char *stderr_text)
-{
-    static const struct {
-        const char *says;
-        const char *means;
-    } causes[] = {
-        {"No space left on device", "the guest's disk is full"},
-        {"Could not get lock", "another apt or dpkg is at work in the guest: try again later"},
-        {"Unable to acquire the dpkg",
-         "another apt or dpkg is at work in the guest: try again later"},
-        {"Temporary failure resolving", "the guest has no network to fetch packages by"},
-        {"Could not resolve", "the guest has no network to fetch packages by"},
-        {"Read-only file system", "the guest's file system is read-only"},
-    };
-    for (size_t i = 0; i < G_N_ELEMENTS(causes); i++)
-        if (strstr(stderr_text, causes[i].says))
-            return g_strdup(causes[i].means);
-    g_autofree char *valid = g_utf8_make_valid(stderr_text, -1);
-    g_strchomp(valid);
-    const char *last = strrchr(valid, '\n');
-    return g_strdup(*valid ? (last ? last + 1 : valid) : "it did not say why");
-}
-
-/* Run guest-provision/steps/@name in the guest with @arguments.  @ret_output, where not NULL, gets
- * its stdout. */
-static gboolean run_script(Run *run, const char *name, const char *const *arguments, guint seconds,
-                           char **ret_output, GError **error)
-{
-    g_autofree char *file = g_strconcat("guest-provision/steps/", name, NULL);
-    g_autofree char *path = hx_data_path(file, error);
-    g_autoptr(GBytes) script = NULL;
-    if (!path || !read_file(path, &script, error))
-        return FALSE;
-    /* The shell has read all of the script before it runs: commands in it find an empty stdin. */
-    g_autoptr(GString) command = g_string_new("sh -c \"$(cat)\" sh");
-    for (; arguments && *arguments; arguments++) {
-        g_autofree char *quoted = g_shell_quote(*arguments);
-        g_string_append_printf(command, " %s", quoted);
-    }
-    g_auto(HxSshOutput) output = {};
-    if (!hx_ssh_run(run->ssh, command->str, script, seconds, &output, error))
-        return FALSE;
-    if (output.exit_status != 0) {
-        g_autofree char *why = explain(output.err->str);
-        g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "%s failed in VM \"%s\" with status %d: %s",
-                    name, run->guest->login.vm, output.exit_status, why);
-        return FALSE;
-    }
-    if (ret_output)
-        *ret_output = g_string_free(g_steal_pointer(&output.out), FALSE);
-    return TRUE;
-}
-
 /* --- what helixvm brings ------------------------------------------------------------------------
  */
 
@@ -159,7 +90,8 @@ static gboolean read_files(Run *run, GError **error)
         const File *file = &files[i];
         g_autofree char *path =
             file->part ? hx_part_path(file->part, error) : hx_data_path(file->datum, error);
-        if (!path || !read_file(path, &run->contents[i], error))
+        run->contents[i] = path ? hx_script_read(path, error) : NULL;
+        if (!run->contents[i])
             return FALSE;
         run->sums[i] = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, run->contents[i]);
     }
@@ -169,8 +101,8 @@ static gboolean read_files(Run *run, GError **error)
 static char **read_packages(GError **error)
 {
     g_autofree char *path = hx_data_path("guest-provision/session/packages", error);
-    g_autoptr(GBytes) content = NULL;
-    if (!path || !read_file(path, &content, error))
+    g_autoptr(GBytes) content = path ? hx_script_read(path, error) : NULL;
+    if (!content)
         return NULL;
     gsize size;
     const char *bytes = g_bytes_get_data(content, &size);
@@ -227,8 +159,9 @@ static gboolean step_detect(Run *run, size_t index, HxStepState *ret_state, char
         g_strv_builder_add(builder, files[i].path);
     g_auto(GStrv) arguments = g_strv_builder_end(builder);
     g_autofree char *output = NULL;
-    if (!read_files(run, error) || !run_script(run, "detect.sh", (const char *const *)arguments,
-                                               SCRIPT_SECONDS, &output, error))
+    if (!read_files(run, error) ||
+        !hx_script_run(run->ssh, "detect.sh", (const char *const *)arguments, SCRIPT_SECONDS,
+                       &output, error))
         return FALSE;
     run->facts = hx_facts_new(output);
     *ret_state = HX_STEP_DONE;
@@ -249,7 +182,7 @@ static gboolean step_packages(Run *run, size_t index, HxStepState *ret_state, ch
     if (!missing[0])
         return TRUE;
     g_autofree char *names = g_strjoinv(" ", (char **)missing);
-    if (!run_script(run, "packages.sh", missing, PACKAGES_SECONDS, NULL, error)) {
+    if (!hx_script_run(run->ssh, "packages.sh", missing, PACKAGES_SECONDS, NULL, error)) {
         g_prefix_error(error, "cannot install %s: ", names);
         return FALSE;
     }
@@ -264,7 +197,7 @@ static gboolean step_user(Run *run, size_t index, HxStepState *ret_state, char *
     if (hx_facts_get(run->facts, "user"))
         return TRUE;
     *ret_state = HX_STEP_DONE;
-    return run_script(run, "user.sh", NULL, SCRIPT_SECONDS, NULL, error);
+    return hx_script_run(run->ssh, "user.sh", NULL, SCRIPT_SECONDS, NULL, error);
 }
 
 /* One command for the directories of all files. */
@@ -278,8 +211,8 @@ static gboolean make_directories(Run *run, GError **error)
         g_strv_builder_add(builder, directory);
     }
     g_auto(GStrv) arguments = g_strv_builder_end(builder);
-    run->directories_made = run_script(run, "directories.sh", (const char *const *)arguments,
-                                       SCRIPT_SECONDS, NULL, error);
+    run->directories_made = hx_script_run(
+        run->ssh, "directories.sh", (const char *const *)arguments, SCRIPT_SECONDS, NULL, error);
     return run->directories_made;
 }
 
@@ -327,7 +260,7 @@ static gboolean step_settle(Run *run, size_t index, HxStepState *ret_state, char
         return TRUE;
     const char *arguments[] = {run->manifest->str, NULL};
     *ret_state = HX_STEP_DONE;
-    return run_script(run, "settle.sh", arguments, SCRIPT_SECONDS, NULL, error);
+    return hx_script_run(run->ssh, "settle.sh", arguments, SCRIPT_SECONDS, NULL, error);
 }
 
 /* A name for all that verify.sh depends on and that provisioning puts there. */
@@ -350,7 +283,7 @@ static gboolean step_verify(Run *run, size_t index, HxStepState *ret_state, char
     if (run->changed || g_strcmp0(hx_facts_get(run->verified, "key"), key) != 0) {
         const char *arguments[] = {key, NULL};
         g_autofree char *output = NULL;
-        if (!run_script(run, "verify.sh", arguments, SCRIPT_SECONDS, &output, error))
+        if (!hx_script_run(run->ssh, "verify.sh", arguments, SCRIPT_SECONDS, &output, error))
             return FALSE;
         g_clear_pointer(&run->verified, hx_facts_free);
         run->verified = hx_facts_new(output);

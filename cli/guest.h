@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The guest of a VM, as verbs reach it: launcher/vm.h's connection and guest-provision's SSH. */
+#pragma once
+
+#include "guest-provision/provision.h"
+#include "launcher/vm.h"
+
+/* How guest-provision reaches the guest of @vm, which must outlive what is returned.  Interrupted
+ * by the signals that end a verb. */
+HxGuest hx_verb_guest(HxVm *vm);
+
+/* The arguments @argv as one command of the guest's shell, each a word whatever is in it; for
+ * g_free. */
+char *hx_verb_quote(int argc, char **argv);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Runs the scripts of guest-provision/steps in a guest. */
+#pragma once
+
+#include "guest-provision/ssh.h"
+
+/* Run the script @name with the NULL-terminated @arguments (NULL: none) by the guest's sh, with an
+ * empty stdin, for at most @seconds.  @ret_output, where not NULL, gets its stdout, for g_free.
+ * HX_ERROR_GUEST where it exits with another status than 0, with the cause that its stderr tells;
+ * HX_ERROR_HOST where the script is missing here; or hx_ssh_run's errors. */
+gboolean hx_script_run(HxSsh *ssh, const char *name, const char *const *arguments, guint seconds,
+                       char **ret_output, GError **error);
+
+/* The content of the file @path, for g_bytes_unref; NULL with HX_ERROR_HOST. */
+GBytes *hx_script_read(const char *path, GError **error);
+
+/* Why a command failed, from its stderr, in words that tell what to do; for g_free. */
+char *hx_script_explain(const char *stderr_text);
