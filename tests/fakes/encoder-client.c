@@ -265,8 +265,7 @@ void test_decode_and_compare(const GByteArray *stream, guint32 width, guint32 he
         for (guint32 y = 0; y < coded_height; y++) {
             for (guint32 x = 0; x < coded_width; x++) {
                 /* Chroma is shared by neighbours: where blocks meet, colours mix. */
-                if ((x % 48 < 4 || x % 48 >= 44 || y % 40 < 4 || y % 40 >= 36) && x < width - 8 &&
-                    y < height - 8)
+                if (x % 48 < 4 || x % 48 >= 44 || y % 40 < 4 || y % 40 >= 36)
                     continue;
                 guint8 rgb[3];
                 test_pattern(MIN(x, width - 1), MIN(y, height - 1), frame, rgb);
