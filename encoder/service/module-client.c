@@ -175,10 +175,21 @@ static int greet(HxModuleClient *client)
                : -EPROTO;
 }
 
+/* Nothing is owed now: whatever there is on the socket, it is of no use any more. */
+static gboolean is_stale(const HxModuleClient *client)
+{
+    struct pollfd p = {.fd = client->fd, .events = POLLIN};
+    return poll(&p, 1, 0) != 0;
+}
+
 static int ensure_connected(HxModuleClient *client)
 {
-    if (client->fd >= 0)
-        return 0;
+    if (client->fd >= 0) {
+        if (!is_stale(client))
+            return 0;
+        disconnect(client, "the module in QEMU has gone");
+        client->retry_at = 0;
+    }
     g_mutex_lock(&client->state_lock);
     gboolean stopped = client->stopped;
     g_mutex_unlock(&client->state_lock);
