@@ -64,7 +64,7 @@ typedef struct {
     double fraction; /* of the phase */
     gint64 phase_began, began;
     char *detail;
-    guint packages, unpacked, set_up; /* counted from the output of apt and dpkg */
+    guint lists, packages, unpacked, set_up; /* counted from the output of apt and dpkg */
 } Build;
 
 static void build_clear(Build *build)
@@ -119,15 +119,15 @@ static void follow(Build *build, const char *line)
     unsigned upgraded, count;
     if (sscanf(line, "%u upgraded, %u newly installed", &upgraded, &count) == 2) {
         build->packages += MIN(count, 100000);
-        /* The second list, and the longer, is that of the packages asked for. */
-        build->fraction = build->packages > count ? 0.5 : 0.2;
+        build->lists++;
     } else if (g_str_has_prefix(line, "Unpacking ")) {
         enter_phase(build, PHASE_UNPACK);
         build->unpacked++;
         build->fraction = (double)build->unpacked / MAX(build->packages, 1);
     } else if (g_str_has_prefix(line, "Setting up ")) {
         build->set_up++;
-        if (build->unpacked == build->packages && build->packages > 0)
+        /* The first list is the essential packages, the second all others. */
+        if (build->lists > 1 && build->unpacked >= build->packages)
             enter_phase(build, PHASE_SET_UP);
         if (build->phase == PHASE_SET_UP)
             build->fraction = (double)build->set_up / build->packages;
