@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A guest in plain QEMU with helixvm's vsock device and a listener for its READY=1, without libvirt
+# and the launcher: for the image's own tests and for benchmarks' peers.
+package PlainQemu;
+
+use strict;
+use warnings;
+use Carp;
+use File::Temp ();
+use IO::Select;
+use IO::Socket::UNIX;
+use POSIX ();
+use Time::HiRes qw(time);
+
+use constant READY_PORT => 9999;
+
+my %running;    # every process that this one started
+
+sub spawn {
+    my ($log, @command) = @_;
+    defined(my $pid = fork) or croak "fork: $!";
+    if ($pid == 0) {
+        open STDIN,  '<',  '/dev/null';
+        open STDOUT, '>>', $log;
+        open STDERR, '>&', \*STDOUT;
+        exec @command or POSIX::_exit(127);
+    }
+    $running{$pid} = $command[0];
+    return $pid;
+}
+
+sub reap {
+    my ($pid) = @_;
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    delete $running{$pid};
+}
+
+# new(image => {disk, kernel, initrd}, build => DIR, append => TEXT, credentials => {NAME => VALUE},
+#     binary_credentials => {NAME => BASE64}, memory => MIB, args => [...]) starts the guest.
+sub new {
+    my ($class, %option) = @_;
+    my $self = bless {
+        directory => File::Temp->newdir('helixvm-qemu-XXXXXX', TMPDIR => 1),
+        lines     => [],
+        %option,
+    }, $class;
+    my $dir = "$self->{directory}";
+    $self->{console} = "$dir/console.log";
+    $self->{vsock}   = "$dir/v";
+    $self->{listener} = IO::Socket::UNIX->new(
+        Local  => "$dir/v_" . READY_PORT,
+        Listen => 64,
+    ) or croak "listen: $!";
+
+    my $build = $option{build} // $ENV{BUILD} // 'build';
+    my ($is_ready, $ready);
+    {
+        local $^F = 1000;    # the device inherits the pipe
+        pipe $is_ready, $ready or croak "pipe: $!";
+    }
+    $self->{device} = spawn(
+        "$dir/vsock.log", "$build/helixvm-vsock", "--socket-path=$dir/device", '--guest-cid=3',
+        "--host-socket=$dir/v", '--ready-fd=' . fileno $ready
+    );
+    close $ready;
+    my $told = <$is_ready>;
+    croak 'helixvm-vsock did not start' unless defined $told && $told =~ /READY=1/;
+    close $is_ready;
+
+    my %credentials = (
+        'vmm.notify_socket' => 'vsock-stream:2:' . READY_PORT,
+        %{ $option{credentials} // {} }
+    );
+    my $memory = $option{memory} // 2048;
+    $self->{started} = time;
+    $self->{qemu} = spawn(
+        "$dir/qemu.log",
+        'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot',
+        '-display', 'none', '-machine', 'q35,memory-backend=ram', '-accel', 'tcg,thread=multi',
+        '-cpu', 'max', '-smp', 2, '-m', $memory,
+        '-object', "memory-backend-memfd,id=ram,size=${memory}M,share=on",
+        '-kernel', $self->{image}{kernel}, '-initrd', $self->{image}{initrd},
+        '-append', "root=/dev/vda rw console=ttyS0 panic=-1 " . ($option{append} // ''),
+        '-drive', "file=$self->{image}{disk},if=virtio,format=qcow2,snapshot=on",
+        '-chardev', "file,id=console,path=$dir/console.log", '-serial', 'chardev:console',
+        '-chardev', "socket,id=vsock,path=$dir/device",
+        '-device', 'vhost-user-vsock-pci,chardev=vsock',
+        '-netdev', 'user,id=net,restrict=on', '-device', 'virtio-net-pci,netdev=net',
+        '-device', 'virtio-rng-pci', '-device', 'virtio-vga',
+        (map { ('-smbios', "type=11,value=io.systemd.credential:$_=$credentials{$_}") }
+            sort keys %credentials),
+        (map { ('-smbios', "type=11,value=io.systemd.credential.binary:$_=$option{binary_credentials}{$_}") }
+            sort keys %{ $option{binary_credentials} // {} }),
+        @{ $option{args} // [] },
+    );
+    return $self;
+}
+
+# Seconds from QEMU's start to the guest's READY=1; undef where it ends first or @timeout s pass.
+# Each message of the guest's is kept in {lines} as [seconds, text].
+sub wait_ready {
+    my ($self, $timeout) = @_;
+    my $deadline = $self->{started} + $timeout;
+    my $select   = IO::Select->new($self->{listener});
+    my %text;
+    while ((my $left = $deadline - time) > 0) {
+        my @readable = $select->can_read($left < 1 ? $left : 1);
+        for my $socket (@readable) {
+            if ($socket == $self->{listener}) {
+                my $client = $socket->accept or next;
+                $select->add($client);
+                $text{$client} = '';
+                next;
+            }
+            my $size = sysread $socket, $text{$socket}, 4096, length $text{$socket};
+            next if $size;
+            # The guest waits for this end of the connection before it goes on.
+            $select->remove($socket);
+            close $socket;
+            my $message = delete $text{$socket};
+            my $at      = time - $self->{started};
+            push @{ $self->{lines} }, map { [$at, $_] } split /\n/, $message;
+            return $at if $message =~ /^READY=1$/m;
+        }
+        return undef if waitpid($self->{qemu}, POSIX::WNOHANG()) != 0;
+    }
+    return undef;
+}
+
+# Connects to @port in the guest; undef where nobody listens.
+sub connect {
+    my ($self, $port) = @_;
+    my $socket = IO::Socket::UNIX->new(Peer => $self->{vsock}) or return undef;
+    syswrite $socket, "CONNECT $port\n";
+    my $answer = '';
+    while ($answer !~ /\n/) {
+        sysread $socket, $answer, 1, length $answer or return undef;
+    }
+    return $answer =~ /^OK / ? $socket : undef;
+}
+
+sub console {
+    my ($self) = @_;
+    open my $file, '<', $self->{console} or return '';
+    local $/;
+    return <$file> // '';
+}
+
+sub stop {
+    my ($self) = @_;
+    reap(delete $self->{qemu})   if $self->{qemu};
+    reap(delete $self->{device}) if $self->{device};
+    delete $self->{listener};
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local ($., $@, $!, $^E, $?);
+    $self->stop;
+}
+
+# Interrupted, a test takes what it started with it.
+$SIG{INT} = $SIG{TERM} = sub { exit 130 };
+END {
+    my $status = $?;
+    reap($_) for keys %running;
+    $? = $status;
+}
+
+1;
