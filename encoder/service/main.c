@@ -68,6 +68,8 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
                                : "--listen-fd is missing");
         return FALSE;
     }
+    if (!ret->preset)
+        ret->preset = g_strdup("superfast");
     if (!hx_encoder_x264.has_preset(ret->preset)) {
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "x264 has no preset %s", ret->preset);
         return FALSE;
@@ -148,7 +150,6 @@ int main(int argc, char **argv)
     g_auto(Arguments) arguments = {
         .stats_fd = -1,
         .ready_fd = -1,
-        .preset = g_strdup("superfast"),
         .bitrate = 8000000,
         .keyframe_interval = 120,
         .max_sessions = 8,
