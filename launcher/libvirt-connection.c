@@ -43,22 +43,26 @@ static gboolean may_start_daemons(void)
            !g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR);
 }
 
-static gboolean start_daemons(GError **error)
+void hx_libvirt_start_log_daemon(void)
 {
     static const char *const virtlogd[] = {"virtlogd", "-d", "--timeout", DAEMON_IDLE_SECONDS,
                                            NULL};
+    /* It refuses to start twice, and libvirt says it best where there is none. */
+    if (may_start_daemons())
+        hx_process_run(virtlogd, NULL, NULL, NULL);
+}
+
+static gboolean start_daemon(GError **error)
+{
     static const char *const libvirtd[] = {"libvirtd", "-d", "--timeout", DAEMON_IDLE_SECONDS,
                                            NULL};
     g_autoptr(GError) cause = NULL;
-    /* Each refuses to start twice, and returns when it serves. */
-    if (!hx_process_run(virtlogd, NULL, NULL, &cause))
-        g_clear_error(&cause);
-    if (!hx_process_run(libvirtd, NULL, NULL, &cause)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_HOST,
-                    "libvirtd does not run and cannot be started: %s", cause->message);
-        return FALSE;
-    }
-    return TRUE;
+    /* It returns when it serves. */
+    if (hx_process_run(libvirtd, NULL, NULL, &cause))
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_HOST, "libvirtd does not run and cannot be started: %s",
+                cause->message);
+    return FALSE;
 }
 
 virConnect *hx_libvirt_open(GError **error)
@@ -76,7 +80,7 @@ virConnect *hx_libvirt_open(GError **error)
         /* Another helixvm may have started them while this one waited for the lock. */
         connection = virConnectOpen(uri());
         if (!connection) {
-            if (!start_daemons(error))
+            if (!start_daemon(error))
                 return NULL;
             connection = virConnectOpen(uri());
         }

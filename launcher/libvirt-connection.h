@@ -14,6 +14,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
  * seconds).  Close with virConnectClose.  NULL with HX_ERROR_HOST. */
 virConnect *hx_libvirt_open(GError **error);
 
+/* See that virtlogd serves, where no init system would start it: a domain's start needs it, and it
+ * ends by itself when no domain logs.  Blocks for a moment. */
+void hx_libvirt_start_log_daemon(void);
+
 /* Start the thread that dispatches libvirt's events; call once, before the first hx_libvirt_open of
  * a process that wants events.  Callbacks then run in that thread. */
 gboolean hx_libvirt_start_events(GError **error);

@@ -120,6 +120,7 @@ typedef struct {
 static void create_domain(void *data)
 {
     CreateCall *call = data;
+    hx_libvirt_start_log_daemon();
     call->monitor->domain =
         virDomainCreateXML(call->monitor->connection, call->xml, VIR_DOMAIN_START_AUTODESTROY);
     if (!call->monitor->domain)
