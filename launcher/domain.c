@@ -114,7 +114,9 @@ static void write_display(xmlTextWriter *xml, const HxDomainParts *parts)
         break;
     }
     start(xml, "video", NULL);
-    start(xml, "model", "type", "virtio", "heads", "1", "primary", "yes", "blob", "on", NULL);
+    /* libvirt's blob='on' wants /dev/udmabuf; without it the property itself does: see below. */
+    start(xml, "model", "type", "virtio", "heads", "1", "primary", "yes",
+          parts->udmabuf ? "blob" : NULL, "on", NULL);
     empty(xml, "acceleration", "accel3d", "yes");
     end(xml);
     end(xml);
@@ -171,7 +173,9 @@ static void write_qemu_arguments(xmlTextWriter *xml, const HxDomainParts *parts)
         empty(xml, "qemu:arg", "value", "-chardev");
         empty(xml, "qemu:arg", "value", chardev);
         empty(xml, "qemu:arg", "value", "-device");
-        empty(xml, "qemu:arg", "value", "vhost-user-vsock-pci,chardev=helixvm-vsock");
+        /* libvirt gives out slots from the lowest on and does not know of this one. */
+        empty(xml, "qemu:arg", "value",
+              "vhost-user-vsock-pci,chardev=helixvm-vsock,bus=pcie.0,addr=0x18");
     }
     if (parts->export_module) {
         empty(xml, "qemu:env", "name", "LD_PRELOAD", "value", parts->export_module);
@@ -180,18 +184,30 @@ static void write_qemu_arguments(xmlTextWriter *xml, const HxDomainParts *parts)
     end(xml);
 }
 
-/* Venus and its host memory window: properties that libvirt does not know. */
-static void write_qemu_override(xmlTextWriter *xml, const HxProfile *profile)
+static void write_property(xmlTextWriter *xml, const char *name, const char *type,
+                           const char *value)
 {
-    if (!hx_profile_boolean(profile, "gpu.venus"))
+    empty(xml, "qemu:property", "name", name, "type", type, "value", value);
+}
+
+/* Venus and its window for host memory, which libvirt does not know. */
+static void write_qemu_override(xmlTextWriter *xml, const HxProfile *profile,
+                                const HxDomainParts *parts)
+{
+    gboolean venus = hx_profile_boolean(profile, "gpu.venus");
+    if (!venus && parts->udmabuf)
         return;
     g_autofree char *hostmem = g_strdup_printf(
         "%" G_GINT64_FORMAT, hx_profile_integer(profile, "gpu.hostmem") * 1024 * 1024);
     start(xml, "qemu:override", NULL);
     start(xml, "qemu:device", "alias", "video0", NULL);
     start(xml, "qemu:frontend", NULL);
-    empty(xml, "qemu:property", "name", "venus", "type", "bool", "value", "true");
-    empty(xml, "qemu:property", "name", "hostmem", "type", "unsigned", "value", hostmem);
+    if (!parts->udmabuf)
+        write_property(xml, "blob", "bool", "true");
+    if (venus) {
+        write_property(xml, "venus", "bool", "true");
+        write_property(xml, "hostmem", "unsigned", hostmem);
+    }
     end(xml);
     end(xml);
     end(xml);
@@ -218,7 +234,7 @@ char *hx_domain_xml(const HxProfile *profile, const HxDomainParts *parts, GError
     write_devices(xml, profile, parts);
     write_qemu_arguments(xml, parts);
     if (parts->display != HX_DISPLAY_NONE)
-        write_qemu_override(xml, profile);
+        write_qemu_override(xml, profile, parts);
     end(xml);
     int r = xmlTextWriterEndDocument(xml);
     xmlFreeTextWriter(xml); /* flushes into the buffer */

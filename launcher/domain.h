@@ -30,6 +30,7 @@ typedef struct {
     const char *x_display;   /* ":5"; with HX_DISPLAY_XVFB */
     const char *x_authority; /* its cookie file */
     const char *render_node; /* with HX_DISPLAY_EGL_HEADLESS */
+    gboolean udmabuf;        /* the host has /dev/udmabuf */
     HxVsockKind vsock;
     const char *vsock_socket; /* the vhost-user socket of helixvm-vsock */
     const char *const

@@ -224,6 +224,19 @@ static char *describe_failure(HxMonitor *monitor)
     return said ? g_strdup_printf("%s (%s)", what, said) : g_strdup(what);
 }
 
+/* The line of libvirt's @message that says most: where QEMU failed it quotes QEMU's whole log.  For
+ * g_free. */
+static char *essence(const char *message)
+{
+    g_auto(GStrv) lines = g_strsplit(message, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        const char *qemu = strstr(*line, "qemu-system-");
+        if (qemu && line != lines)
+            return g_strdup(qemu);
+    }
+    return g_strdup(lines[0] ? lines[0] : message);
+}
+
 /* Start on @accelerator.  FALSE without @error where it was tried and @ret_reason says why to leave
  * it; FALSE with @error where there is no use in trying another. */
 static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gboolean is_last,
@@ -236,7 +249,8 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
     CreateCall call = {.monitor = monitor, .xml = xml};
     hx_monitor_call(create_domain, &call);
     if (!monitor->domain) {
-        *ret_reason = g_strdup(call.error->message);
+        hx_log_info("%s", call.error->message);
+        *ret_reason = essence(call.error->message);
         g_error_free(call.error);
         return FALSE;
     }

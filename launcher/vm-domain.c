@@ -2,6 +2,7 @@
 #include "launcher/vm-domain.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "launcher/image.h"
 
@@ -44,6 +45,7 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
         .x_display = domain->x_display,
         .x_authority = hx_vm_runtime_path(vm, "qemu/xauthority"),
         .render_node = domain->render_node,
+        .udmabuf = access("/dev/udmabuf", F_OK) == 0,
         .vsock = domain->vsock,
         .vsock_socket = hx_vm_runtime_path(vm, "vsock-device.sock"),
         .credentials = (const char *const *)credential_list,

@@ -134,11 +134,14 @@ static void test_host_gpu_and_kernel_vsock(void)
     given.display = HX_DISPLAY_EGL_HEADLESS;
     given.vsock = HX_VSOCK_KERNEL;
     given.accelerator = "kvm";
+    given.udmabuf = TRUE;
     g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
     assert_valid(xml);
     assert_value(xml, "/domain/@type", "kvm");
     assert_value(xml, "/domain/cpu/@mode", "host-passthrough");
     assert_value(xml, "/domain/devices/vsock/cid/@auto", "yes");
+    assert_value(xml, "/domain/devices/video/model/@blob", "on");
+    assert_value(xml, "count(//qemu:property[@name='blob'])", "0");
     assert_value(xml, "count(/domain/qemu:commandline/qemu:arg)", "0");
     assert_value(xml, "/domain/devices/graphics/gl/@rendernode", "/dev/dri/renderD128");
 }
