@@ -73,7 +73,8 @@ HxModuleClient *hx_module_client_new(const char *path)
     g_cond_init(&client->slot_free);
     g_mutex_init(&client->connection_lock);
     g_mutex_init(&client->state_lock);
-    g_strlcpy(client->reason, path ? "not needed yet" : "not configured", sizeof client->reason);
+    g_strlcpy(client->reason, path ? "no frame was asked for yet" : "not configured",
+              sizeof client->reason);
     return client;
 }
 
@@ -332,10 +333,13 @@ void hx_module_client_stop(HxModuleClient *client)
 void hx_module_client_describe(HxModuleClient *client, JsonBuilder *builder)
 {
     g_mutex_lock(&client->state_lock);
-    json_builder_set_member_name(builder, "state");
-    json_builder_add_string_value(builder, client->connected ? "connected" : "absent");
+    json_builder_set_member_name(builder, "connected");
+    json_builder_add_boolean_value(builder, client->connected);
     json_builder_set_member_name(builder, "reason");
-    json_builder_add_string_value(builder, client->reason);
+    if (client->connected)
+        json_builder_add_null_value(builder);
+    else
+        json_builder_add_string_value(builder, client->reason);
     json_builder_set_member_name(builder, "reads");
     json_builder_add_int_value(builder, (gint64)client->reads);
     json_builder_set_member_name(builder, "failures");

@@ -37,5 +37,5 @@ void hx_module_client_release(HxModuleClient *client, const HxModulePicture *pic
 /* Make a read that is waiting return at once, and every later one fail: the service ends. */
 void hx_module_client_stop(HxModuleClient *client);
 
-/* Add state, reason, and times to the object that is open in @builder. */
+/* Add connected, reason, counts and times to the object that is open in @builder. */
 void hx_module_client_describe(HxModuleClient *client, JsonBuilder *builder);

@@ -30,7 +30,7 @@ int hx_service_listen_statistics(HxService *service, int fd);
 
 /* The JSON object, for g_free:
  *   encoder, preset, version
- *   module: {state "connected" | "absent", reason, reads, failures, main_thread_ms {p50, p99}}
+ *   module: {connected, reason (null where connected), reads, failures, main_thread_ms {p50, p99}}
  *   connections: how many there are
  *   sessions: [{connection, session_id, width, height, bitrate, frames, keyframes, unchanged,
  * bytes, errors, source "resource" | "pixels" | null, stage_ms {read, convert, queue, encode, send:
