@@ -127,6 +127,51 @@ check: all $(UNIT_TESTS)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
+# --- the main job, and checks of the sources -----------------------------------------------------
+
+.PHONY: demo lint check-includes check-asan
+demo: all
+	BUILD=$(BUILD) bash tests/vm/demo.sh
+
+SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+lint: check-includes
+	clang-format --dry-run -Werror $(SOURCES)
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability \
+		--inline-suppr --suppress=missingIncludeSystem --suppress=nullPointerArithmetic \
+		--library=gtk -I. $(filter %.c,$(SOURCES))
+	mandoc -Tlint -Wwarning helixvm.1
+
+# Who may include whom: DIRECTIONS in tests/check-includes.pl.
+check-includes:
+	@perl tests/check-includes.pl $(SOURCES)
+
+# The host's own processes and their unit tests with ASan and UBSan.
+check-asan:
+	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' check-unit
+
+# --- installation --------------------------------------------------------------------------------
+
+LIBEXEC := $(DESTDIR)$(PREFIX)/libexec/helixvm
+DATA := $(DESTDIR)$(PREFIX)/share/helixvm
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(LIBEXEC)/guest $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 0755 $(BUILD)/helixvm $(DESTDIR)$(PREFIX)/bin/
+	install -m 0755 $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder $(LIBEXEC)/
+	install -m 0644 $(BUILD)/libhelixvm-export.so $(LIBEXEC)/
+	install -m 0755 $(BUILD)/guest/* $(LIBEXEC)/guest/
+	install -m 0644 helixvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -d $(DATA)/qemu-profiles
+	install -m 0644 qemu-profiles/*.conf $(DATA)/qemu-profiles/
+	for file in $(INSTALLED_DATA); do \
+		install -D -m "$$(stat -c %a $$file)" $$file $(DATA)/$$file || exit 1; done
+
+# Sources that the running program reads: hx_data_path().
+INSTALLED_DATA := $(shell find guest-provision/image guest-provision/steps \
+	-type f ! -name '*.c' ! -name '*.h' 2>/dev/null) \
+	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
+	guest-provision/session/packages)
+
 .PHONY: clean help
 clean:
 	rm -rf $(BUILD)

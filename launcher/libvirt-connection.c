@@ -73,8 +73,7 @@ virConnect *hx_libvirt_open(GError **error)
         g_autofree char *directory = hx_runtime_directory(error);
         if (!directory)
             return NULL;
-        g_autofree char *path = g_build_filename(directory, "libvirt.lock", NULL);
-        hx_autofd int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        hx_autofd int lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (lock >= 0)
             flock(lock, LOCK_EX);
         /* Another helixvm may have started them while this one waited for the lock. */

@@ -5,10 +5,10 @@
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>
-#include <string.h>
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
 #include <libxml/xpathInternals.h>
+#include <string.h>
 
 #include "launcher/base/process.h"
 
