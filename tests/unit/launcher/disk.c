@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The overlay disk, made by the real qemu-img. */
+#include "launcher/disk.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/process.h"
+
+typedef struct {
+    char *directory;
+    char *base;
+    char *disk;
+} Fixture;
+
+static char *qemu_img_info(const char *path)
+{
+    const char *const argv[] = {"qemu-img", "info", "--output=json", path, NULL};
+    char *json = NULL;
+    g_autoptr(GError) error = NULL;
+    hx_process_run(argv, &json, NULL, &error);
+    g_assert_no_error(error);
+    return json;
+}
+
+static void create_image(const char *path)
+{
+    const char *const argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", path, "3G", NULL};
+    g_autoptr(GError) error = NULL;
+    hx_process_run(argv, NULL, NULL, &error);
+    g_assert_no_error(error);
+}
+
+static void set_up(Fixture *fixture, const void *data)
+{
+    fixture->directory = g_dir_make_tmp("helixvm-disk-XXXXXX", NULL);
+    fixture->base = g_build_filename(fixture->directory, "base.qcow2", NULL);
+    fixture->disk = g_build_filename(fixture->directory, "disk.qcow2", NULL);
+    create_image(fixture->base);
+}
+
+static void tear_down(Fixture *fixture, const void *data)
+{
+    g_unlink(fixture->disk);
+    g_unlink(fixture->base);
+    g_assert_cmpint(g_rmdir(fixture->directory), ==, 0); /* nothing else was left in it */
+    g_free(fixture->disk);
+    g_free(fixture->base);
+    g_free(fixture->directory);
+}
+
+static gboolean ensure(Fixture *fixture, gint64 size, gboolean *ret_created, GError **error)
+{
+    return hx_disk_ensure(fixture->disk, fixture->base, size, geteuid(), ret_created, NULL, error);
+}
+
+static void test_create(Fixture *fixture, const void *data)
+{
+    gboolean created = FALSE;
+    g_autoptr(GError) error = NULL;
+    g_assert_true(ensure(fixture, 20, &created, &error));
+    g_assert_true(created);
+    g_autofree char *info = qemu_img_info(fixture->disk);
+    g_assert_nonnull(strstr(info, "\"virtual-size\": 21474836480"));
+    g_assert_nonnull(strstr(info, fixture->base));
+    struct stat status;
+    g_assert_cmpint(stat(fixture->disk, &status), ==, 0);
+    g_assert_cmpint(status.st_mode & 07777, ==, 0600);
+    /* A second time nothing is made. */
+    g_assert_true(ensure(fixture, 20, &created, &error));
+    g_assert_false(created);
+}
+
+static void test_never_smaller_than_the_base(Fixture *fixture, const void *data)
+{
+    gboolean created = FALSE;
+    g_assert_true(ensure(fixture, 1, &created, NULL));
+    g_autofree char *info = qemu_img_info(fixture->disk);
+    g_assert_nonnull(strstr(info, "\"virtual-size\": 3221225472"));
+}
+
+static void test_another_base(Fixture *fixture, const void *data)
+{
+    gboolean created = FALSE;
+    g_assert_true(ensure(fixture, 4, &created, NULL));
+    g_autofree char *other = g_build_filename(fixture->directory, "other.qcow2", NULL);
+    create_image(other);
+    g_autoptr(GError) error = NULL;
+    g_assert_false(hx_disk_ensure(fixture->disk, other, 4, geteuid(), &created, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+    g_assert_nonnull(strstr(error->message, fixture->base));
+    g_unlink(other);
+}
+
+static void test_base_is_no_image(Fixture *fixture, const void *data)
+{
+    gboolean created = FALSE;
+    g_autoptr(GError) error = NULL;
+    g_unlink(fixture->base);
+    g_assert_false(ensure(fixture, 4, &created, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
+    g_assert_false(g_file_test(fixture->disk, G_FILE_TEST_EXISTS));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add("/disk/create", Fixture, NULL, set_up, test_create, tear_down);
+    g_test_add("/disk/never-smaller-than-the-base", Fixture, NULL, set_up,
+               test_never_smaller_than_the_base, tear_down);
+    g_test_add("/disk/another-base", Fixture, NULL, set_up, test_another_base, tear_down);
+    g_test_add("/disk/base-is-no-image", Fixture, NULL, set_up, test_base_is_no_image, tear_down);
+    return g_test_run();
+}
