@@ -102,7 +102,9 @@ sub helixvm_ok {
 
 sub status_of {
     my ($vm) = @_;
-    return json(helixvm_ok('status', $vm, '--json')->{out});
+    my $result = helixvm('status', $vm, '--json');
+    croak "helixvm status $vm: $result->{err}" if $result->{status};
+    return json($result->{out});
 }
 
 sub wait_until {

@@ -1,0 +1,53 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The manual page says what the program knows: verbs, profile keys, exit status.
+use strict;
+use warnings;
+use Test::More;
+
+my $build = $ENV{BUILD} // 'build';
+
+sub slurp {
+    my ($path) = @_;
+    open my $file, '<', $path or die "$path: $!\n";
+    local $/;
+    return scalar <$file>;
+}
+
+my $page = slurp('helixvm.1');
+my $readme = slurp('README.md');
+
+my $lint = `mandoc -Tlint -Wwarning helixvm.1 2>&1`;
+is($lint, '', 'mandoc has nothing to object to');
+
+my $help = join '', `$build/helixvm help`;
+my @verbs = $help =~ /^  ([a-z]+)/mg;
+cmp_ok(scalar @verbs, '>', 5, 'help lists the verbs');
+like($page, qr/^\.It Cm .*\b$_\b|^\.Cm .*\b$_\b/m, "the page has the verb $_") for @verbs;
+like($help, qr/^  \Q$1\E/m, "helixvm has the verb $1 that the page lists")
+    while $page =~ /^\.It Cm ([a-z]+)/mg;
+
+my ($keys) = slurp('launcher/profile.c') =~ /HxProfileKey keys\[\] = \{\n(.*?)\n\};/s;
+my %known = map { $_ => 1 } map { /^\s*\{"([a-z]+)", "([a-z-]+)"/ ? "$1.$2" : () } split /\n/, $keys;
+my %documented = map { $_ => 1 } $page =~ /^\.It Sy ([a-z]+\.[a-z-]+)$/mg;
+is_deeply(\%documented, \%known, 'the page has the keys of a profile, all and no other');
+
+my ($codes) = slurp('launcher/base/error.h') =~ /typedef enum \{(.*?)\}/s;
+my %code = map { $_ => 1 } $codes =~ /= (\d+),/g;
+my ($section) = $page =~ /^\.Sh EXIT STATUS\n(.*?)^\.Sh/ms;
+my %status = map { $_ => 1 } grep { $_ } $section =~ /^\.It (\d+)$/mg;
+is_deeply(\%status, \%code, 'the page has each exit status');
+
+for my $verb (@verbs) {
+    next if $verb eq 'version' or $verb eq 'image';
+    my $text = `$build/helixvm $verb --help 2>&1`;
+    is($?, 0, "$verb --help");
+    like($text, qr/Usage:\s+helixvm $verb/, "$verb --help tells its usage");
+}
+is(system("$build/helixvm nonsense >/dev/null 2>&1") >> 8, 2, 'an unknown verb is a usage error');
+is(system("$build/helixvm up --nonsense >/dev/null 2>&1") >> 8, 2,
+    'an unknown option is a usage error');
+
+like($readme, qr{\./devenv make demo.*\./devenv make check}s, 'the README has the two commands');
+
+done_testing;

@@ -1,0 +1,225 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# One VM from up to down: what it says of itself, the picture that comes out of it, and what bad
+# input does to it.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use File::Temp;
+use HelixVM;
+use MIME::Base64;
+use Test::More;
+
+my $vm = vm_name('stream');
+my $dir = File::Temp->newdir('helixvm-stream-XXXXXX', TMPDIR => 1);
+
+# --- before there is a VM ------------------------------------------------------------------------
+
+sub refused {
+    my ($code, $pattern, @args) = @_;
+    my $result = helixvm(@args);
+    is($result->{status}, $code, "helixvm @args: exit status $code");
+    like($result->{err}, $pattern, "helixvm @args: says what is wrong");
+}
+
+refused(3, qr/memroy.*nearest.*machine\.memory/, 'up', $vm, '--set', 'machine.memroy=1');
+refused(4, qr/no image "nosuch".*image build/, 'up', $vm, '--set', 'disk.image=nosuch');
+refused(5, qr/is down.*helixvm up/, 'provision', $vm);
+refused(5, qr/is down.*helixvm up/, 'stream', $vm);
+refused(4, qr/no VM/, 'status', $vm);
+is_deeply([leftovers($vm)], [], 'refusals leave nothing');
+
+# --- up ------------------------------------------------------------------------------------------
+
+my $up = helixvm_ok({seconds => 400}, 'up', $vm);
+like($up->{err}, qr/^  boot +[\d.]+ s  the guest reported READY$/m, 'up shows the phases');
+like(helixvm_ok('up', $vm)->{out}, qr/already up/, 'a second up says that it is up');
+
+my $status = status_of($vm);
+is($status->{state}, 'running', 'status: running');
+ok($status->{guest}{ready}, 'status: the guest is ready');
+my $works = -e '/dev/vhost-vsock' ? 'kernel' : 'vhost-user';
+is($status->{vsock}{kind}, $works, "status: the vsock is $works");
+is($status->{accelerator}, 'tcg', 'status: on this machine the accelerator is tcg')
+    if $ENV{CI};
+like("@{$status->{accelerators_left}}", qr/kvm: \S/, 'status: and why kvm was left')
+    if $status->{accelerator} eq 'tcg';
+
+# QEMU and its helpers listen on no port of the host.
+my @pids = map { $_->{pid} // () } grep { ref } values %{$status->{processes}};
+push @pids, map { m{/proc/(\d+)/} } grep {
+    (eval { slurp($_) } // '') =~ /guest=helixvm-\Q$vm\E/
+} glob '/proc/[0-9]*/cmdline';
+cmp_ok(scalar @pids, '>=', 3, 'the processes of the VM are known');
+my $listening = `ss -Hltunp`;
+unlike($listening, qr/pid=$_,/, "process $_ listens on no port") for @pids;
+
+# --- provision -----------------------------------------------------------------------------------
+
+helixvm_ok({seconds => 300}, 'provision', $vm);
+my $again = helixvm_ok({seconds => 120}, 'provision', $vm);
+$status = status_of($vm);
+like($status->{provisioned}{gl_renderer}, qr/^virgl/, 'the guest has virgl');
+like($status->{provisioned}{vulkan_renderer}, qr/Venus/, 'the guest has Venus');
+ok(!$status->{provisioned}{changed}, 'a second provision changed nothing');
+my $inspect = helixvm_ok('exec', $vm, '--', 'gst-inspect-1.0', 'vsockenc');
+like($inspect->{out}, qr/Factory Details.*keyframe-interval/s, 'the guest has vsockenc');
+is(helixvm('exec', $vm, '--', 'sh', '-c', 'exit 7')->{status}, 7, 'exec passes the exit status on');
+
+# --- the picture ---------------------------------------------------------------------------------
+# The desktop's background is a pattern of blocks, each of a colour of its own.  The one moving
+# window may cover some of them; wherever it is, it has one place and a known size at most.
+
+use constant {WIDTH => 1280, HEIGHT => 720, BLOCK => 40, WINDOW => 340};
+use constant {COLUMNS => WIDTH / BLOCK, ROWS => HEIGHT / BLOCK};
+
+my %colour;
+for my $row (0 .. ROWS - 1) {
+    for my $column (0 .. COLUMNS - 1) {
+        # Far apart from its neighbours, and from its mirror images.
+        $colour{"$column,$row"} = [
+            ($column * 67 + $row * 29) % 200 + 28,
+            ($column * 31 + $row * 83) % 200 + 28,
+            ($column * 97 + $row * 53) % 200 + 28,
+        ];
+    }
+}
+
+sub write_pattern {
+    my ($path) = @_;
+    open my $file, '>:raw', "$path.ppm" or die "$path.ppm: $!\n";
+    printf $file "P6\n%d %d\n255\n", WIDTH, HEIGHT;
+    for my $y (0 .. HEIGHT - 1) {
+        my $row = int($y / BLOCK);
+        print $file map { pack('C3', @{$colour{"$_,$row"}}) x BLOCK } 0 .. COLUMNS - 1;
+    }
+    close $file or die "$path.ppm: $!\n";
+    system('ffmpeg', '-v', 'error', '-y', '-i', "$path.ppm", $path) == 0 or die "ffmpeg\n";
+}
+
+sub put {
+    my ($content, $path) = @_;
+    my $encoded = encode_base64($content, '');
+    helixvm_ok('exec', $vm, '--', 'sh', '-c', "echo $encoded | base64 -d >$path");
+}
+
+write_pattern("$dir/pattern.png");
+put(slurp("$dir/pattern.png"), '/usr/share/pattern.png');
+put(<<"CONF", '/etc/helixvm/sessions/pattern.conf');
+[session]
+width=@{[WIDTH]}
+height=@{[HEIGHT]}
+background=/usr/share/pattern.png
+CONF
+
+# The blocks of a decoded frame that differ from the pattern: [column, row] each.
+sub wrong_blocks {
+    my ($frame) = @_;
+    my @wrong;
+    for my $row (0 .. ROWS - 1) {
+        for my $column (0 .. COLUMNS - 1) {
+            my $seen = pixel($frame, WIDTH, $column * BLOCK + BLOCK / 2, $row * BLOCK + BLOCK / 2);
+            my $want = $colour{"$column,$row"};
+            push @wrong, [$column, $row] if grep { abs($seen->[$_] - $want->[$_]) > 10 } 0 .. 2;
+        }
+    }
+    return @wrong;
+}
+
+sub check_pattern {
+    my ($what) = @_;
+    my $result = helixvm({seconds => 120}, 'stream', $vm, '--session', 'pattern', '--duration', 4,
+        '--output', "$dir/pattern.h264", '--json');
+    is($result->{status}, 0, "$what: the pattern streams") or do {
+        diag($result->{err});
+        return;
+    };
+    my $stats = json($result->{out});
+    is($stats->{source}, 'resource', "$what: the frames come by resource id");
+    is("$stats->{width}x$stats->{height}", WIDTH . 'x' . HEIGHT, "$what: the size is right");
+    my $said = `ffmpeg -v warning -y -f h264 -i $dir/pattern.h264 -f rawvideo -pix_fmt rgb24 \\
+        -vf scale=in_color_matrix=bt709:in_range=tv $dir/pattern.rgb 2>&1`;
+    is($said, '', "$what: ffmpeg decodes it without a word");
+    my $size = WIDTH * HEIGHT * 3;
+    my $frames = (-s "$dir/pattern.rgb") / $size;
+    is($frames, $stats->{frames}, "$what: ffmpeg decodes every frame");
+    open my $file, '<:raw', "$dir/pattern.rgb" or die "pattern.rgb: $!\n";
+    my $last = int($frames) - 1;
+    for my $n (0, int($last / 2), $last) {
+        seek $file, $n * $size, 0;
+        my $frame;
+        read $file, $frame, $size;
+        my @wrong = wrong_blocks($frame);
+        my ($left, $right) = (sort { $a <=> $b } map { $_->[0] } @wrong)[0, -1];
+        my ($top, $bottom) = (sort { $a <=> $b } map { $_->[1] } @wrong)[0, -1];
+        my $fits = !@wrong || (($right - $left) * BLOCK <= WINDOW && ($bottom - $top) * BLOCK <= WINDOW);
+        ok($fits, "$what: frame $n shows the pattern, but for one window")
+            or diag(scalar @wrong, " blocks differ, such as ", "@{$wrong[0]}");
+    }
+    return $stats;
+}
+
+my $first = check_pattern('first');
+
+# --- bad input -----------------------------------------------------------------------------------
+
+refused(4, qr/nosuch.*desktop/s, 'stream', $vm, '--session', 'nosuch', '--duration', 1);
+refused(2, qr/./, 'stream', $vm, '--session', '../../etc/passwd', '--duration', 1);
+
+sub message {
+    my ($type, $flags, $payload) = @_;
+    return pack('V C C v V', 0x52465848, $type, $flags, 1, length $payload) . $payload;
+}
+
+sub frame_request {
+    my (%of) = @_;
+    return message(0x01, 0, pack('V5 q< q< C x7', $of{resource} // 1, $of{width} // 64,
+        $of{height} // 64, 0x34325258, $of{stride} // 256, 0, 0, 0));
+}
+
+# What the service says to @bytes: [type, error code, closed].
+sub answer_to {
+    my ($bytes) = @_;
+    my $socket = connect_port($vm, 5000);
+    $socket->syswrite($bytes);
+    my ($reply, $chunk) = ('', '');
+    local $SIG{ALRM} = sub { die "no answer\n" };
+    alarm 10;
+    eval { $reply .= $chunk while length $reply < 16 && $socket->sysread($chunk, 512) };
+    alarm 0;
+    return 'no answer' if length $reply < 16;
+    my ($magic, $type, undef, undef, undef, $code) = unpack 'V C C v V l<', $reply;
+    return sprintf 'type %#x, code %d', $type, $code;
+}
+
+SKIP: {
+    skip 'the kernel has the frame-export port', 4 if $status->{vsock}{kind} eq 'kernel';
+    is(answer_to(frame_request(resource => 4_000_000)), 'type 0xff, code -2',
+        'an unknown resource is not found');
+    is(answer_to(frame_request(width => 100_000, height => 100_000)), 'type 0xff, code -1',
+        'an oversized frame is refused');
+    is(answer_to('garbage' x 20), 'type 0xff, code -1', 'garbage is answered');
+    is(answer_to(message(0x01, 1, 'x' x 44) =~ s/^(.{8}).{4}/$1\xff\xff\xff\x7f/sr),
+        'type 0xff, code -1', 'a claim of 2 GiB is refused');
+}
+
+# --- and after all that --------------------------------------------------------------------------
+
+is(status_of($vm)->{processes}{'helixvm-encoder'}{restarts}, 0, 'the encoder survived it');
+my $encoder = status_of($vm)->{processes}{'helixvm-encoder'}{pid};
+kill 'KILL', $encoder;
+ok(wait_until(10, sub {
+    my $part = status_of($vm)->{processes}{'helixvm-encoder'};
+    return $part->{state} eq 'running' && $part->{pid} != $encoder;
+}), 'an encoder that was killed is started again');
+check_pattern('after the encoder was killed');
+
+like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down powers the guest off');
+is(status_of($vm)->{state}, 'stopped', 'status: stopped');
+like(helixvm_ok('down', $vm)->{out}, qr/already down/, 'a second down says that it is down');
+is_deeply([leftovers($vm)], [], 'down leaves nothing');
+helixvm_ok('delete', '--yes', $vm);
+refused(4, qr/no VM/, 'status', $vm);
+
+done_testing;
