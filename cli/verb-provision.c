@@ -11,6 +11,7 @@ static void report(const char *step, HxStepState state, double seconds, const ch
                    void *data)
 {
     static const char *const words[] = {
+        [HX_STEP_SEEN] = "ok",
         [HX_STEP_ALREADY] = "already",
         [HX_STEP_DONE] = "done",
         [HX_STEP_FAILED] = "failed",

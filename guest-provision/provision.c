@@ -142,7 +142,7 @@ static gboolean step_connect(Run *run, size_t index, HxStepState *ret_state, cha
                              GError **error)
 {
     run->ssh = hx_guest_ssh(run->guest, error);
-    *ret_state = HX_STEP_DONE;
+    *ret_state = HX_STEP_SEEN;
     return run->ssh != NULL;
 }
 
@@ -164,7 +164,7 @@ static gboolean step_detect(Run *run, size_t index, HxStepState *ret_state, char
                        &output, error))
         return FALSE;
     run->facts = hx_facts_new(output);
-    *ret_state = HX_STEP_DONE;
+    *ret_state = HX_STEP_SEEN;
     *ret_detail = g_strdup(hx_facts_get(run->facts, "os"));
     return settle_paths(run, error);
 }
@@ -263,10 +263,17 @@ static gboolean step_settle(Run *run, size_t index, HxStepState *ret_state, char
     return hx_script_run(run->ssh, "settle.sh", arguments, SCRIPT_SECONDS, NULL, error);
 }
 
-/* A name for all that verify.sh depends on and that provisioning puts there. */
-static char *verification_key(Run *run)
+/* A name for what is verified and how. */
+static char *verification_key(Run *run, GError **error)
 {
+    g_autofree char *path = hx_data_path("guest-provision/steps/verify.sh", error);
+    g_autoptr(GBytes) script = path ? hx_script_read(path, error) : NULL;
+    if (!script)
+        return NULL;
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    gsize size;
+    const guchar *bytes = g_bytes_get_data(script, &size);
+    g_checksum_update(sum, bytes, size);
     for (size_t i = 0; i < N_FILES; i++)
         if (files[i].part)
             g_checksum_update(sum, (const guchar *)run->sums[i], -1);
@@ -276,7 +283,9 @@ static char *verification_key(Run *run)
 static gboolean step_verify(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
                             GError **error)
 {
-    g_autofree char *key = verification_key(run);
+    g_autofree char *key = verification_key(run, error);
+    if (!key)
+        return FALSE;
     g_autofree const char **lines = hx_facts_all(run->facts, "verified");
     g_autofree char *earlier = g_strjoinv("\n", (char **)lines);
     run->verified = hx_facts_new(earlier);
@@ -287,7 +296,7 @@ static gboolean step_verify(Run *run, size_t index, HxStepState *ret_state, char
             return FALSE;
         g_clear_pointer(&run->verified, hx_facts_free);
         run->verified = hx_facts_new(output);
-        *ret_state = HX_STEP_DONE;
+        *ret_state = HX_STEP_SEEN;
     }
     if (!hx_facts_get(run->verified, "element")) {
         const char *why = hx_facts_get(run->verified, "element-error");
@@ -312,13 +321,11 @@ static const struct {
     const char *name;
     StepFunc *run;
     size_t index; /* of files[], for step_file */
-    gboolean changes_guest;
 } steps[] = {
-    {"connect", step_connect, 0, FALSE},  {"detect", step_detect, 0, FALSE},
-    {"packages", step_packages, 0, TRUE}, {"user", step_user, 0, TRUE},
-    {"vsockenc", step_file, 0, TRUE},     {"session", step_file, 1, TRUE},
-    {"unit", step_file, 2, TRUE},         {"desktop", step_file, 3, TRUE},
-    {"systemd", step_settle, 0, TRUE},    {"verify", step_verify, 0, FALSE},
+    {"connect", step_connect, 0}, {"detect", step_detect, 0}, {"packages", step_packages, 0},
+    {"user", step_user, 0},       {"vsockenc", step_file, 0}, {"session", step_file, 1},
+    {"unit", step_file, 2},       {"desktop", step_file, 3},  {"systemd", step_settle, 0},
+    {"verify", step_verify, 0},
 };
 
 HxSsh *hx_guest_ssh(const HxGuest *guest, GError **error)
@@ -363,7 +370,7 @@ JsonObject *hx_provision(const HxGuest *guest, HxStepReport report, void *data, 
         report(steps[i].name, good ? state : HX_STEP_FAILED, seconds, detail, data);
         if (!good)
             return NULL;
-        run.changed |= state == HX_STEP_DONE && steps[i].changes_guest;
+        run.changed |= state == HX_STEP_DONE;
     }
     return describe(&run);
 }

@@ -25,6 +25,7 @@ HxSsh *hx_guest_ssh(const HxGuest *guest, GError **error);
 
 typedef enum {
     HX_STEP_BEGUN,
+    HX_STEP_SEEN,    /* it only looks, and saw what it should */
     HX_STEP_ALREADY, /* nothing had to be changed */
     HX_STEP_DONE,    /* something was changed */
     HX_STEP_FAILED,  /* the error follows */

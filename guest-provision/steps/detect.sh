@@ -4,13 +4,13 @@
 export LC_ALL=C
 ( . /etc/os-release; echo "os ${PRETTY_NAME:-$ID}" )
 echo "machine $(uname -m)"
-echo "gstreamer $(dpkg-query -W -f '${Version}' libgstreamer1.0-0 2>/dev/null)"
 for node in /dev/dri/renderD*; do
     [ -e "$node" ] && echo "render $node"
 done
-case " $(id -nG helixvm 2>/dev/null) " in
-*" render "*" video "* | *" video "*" render "*) echo "user yes" ;;
-esac
+groups=" $(id -nG helixvm 2>/dev/null) "
+if [ "${groups#* render }" != "$groups" ] && [ "${groups#* video }" != "$groups" ]; then
+    echo "user yes"
+fi
 
 wanted=
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
@@ -20,8 +20,10 @@ done
 shift
 if command -v dpkg-query >/dev/null; then
     # One process for all of them; dpkg-query complains about those that it has never heard of.
-    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
-        sed -n 's/^installed //p')
+    all=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' $wanted \
+        libgstreamer1.0-0 2>/dev/null)
+    installed=$(echo "$all" | sed -n 's/^installed \([^ ]*\) .*/\1/p')
+    echo "$all" | sed -n 's/^installed libgstreamer1.0-0 /gstreamer /p' | head -n 1
     for package in $wanted; do
         case "
 $installed

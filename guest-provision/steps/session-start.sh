@@ -14,12 +14,11 @@ done
 [ -e "/etc/helixvm/sessions/$1.conf" ] || exit 0
 # A unit that failed too often is tried again: somebody asks for it.
 systemctl is-active --quiet "$unit" || systemctl reset-failed "$unit" 2>/dev/null
-if systemctl start "$unit" >/dev/null 2>&1; then
-    printf 'state '
-    tr '\n' ' ' <"/run/helixvm-session/$1/state.json"
-    echo
+state=/run/helixvm-session/$1/state.json
+if systemctl start "$unit" >/dev/null 2>&1 && [ -s "$state" ]; then
+    echo "state $(tr '\n' ' ' <"$state")"
 else
-    echo "failed $(systemctl show --property Result --value "$unit")"
+    echo "failed unit $(systemctl show --property ActiveState,Result --value "$unit" | xargs)"
     journalctl --quiet --no-pager --output cat --unit "$unit" --lines 8 | sed 's/^/log /'
 fi
 exit 0

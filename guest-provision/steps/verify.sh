@@ -13,10 +13,14 @@ as_user() {
         env HOME="$(getent passwd helixvm | cut -d: -f6)" XDG_RUNTIME_DIR="$runtime" "$@"
 }
 
+# Debian's mesa-utils-bin alone has it under its architecture's name.
+for eglinfo in /usr/bin/eglinfo /usr/bin/eglinfo.*; do
+    [ -x "$eglinfo" ] && break
+done
 # The three wait for the disk and each other little: together they take as long as the slowest.
 as_user gst-inspect-1.0 vsockenc >"$directory/element" 2>&1 &
 element=$!
-as_user eglinfo -B -p gbm >"$directory/gl" 2>/dev/null &
+as_user "$eglinfo" -B -a gl -p gbm >"$directory/gl" 2>/dev/null &
 as_user vulkaninfo --summary >"$directory/vulkan" 2>/dev/null &
 wait "$element"
 status=$?
@@ -28,11 +32,10 @@ wait
     else
         sed 's/^/element-error /' "$directory/element" | tail -n 3
     fi
-    sed -n 's/^ *OpenGL \(core profile \|compatibility profile \|ES profile \|\)renderer[^:]*: /gl /p' \
-        "$directory/gl" | head -n 1
+    sed -n 's/^[[:space:]]*OpenGL .*renderer[^:]*: /gl /p' "$directory/gl" | head -n 1
     # A guest with Venus also has its own software renderer, and may name it first.
-    sed -n 's/^ *deviceName *= /vulkan /p' "$directory/vulkan" | grep -v '^vulkan llvmpipe' |
-        head -n 1 | grep . || sed -n 's/^ *deviceName *= /vulkan /p' "$directory/vulkan" | head -n 1
+    sed -n 's/^[[:space:]]*deviceName *= /vulkan /p' "$directory/vulkan" |
+        awk '/^vulkan llvmpipe/ { own = $0; next } { print; own = ""; exit } END { if (own) print own }'
 } >"$directory/result"
 cat "$directory/result"
 if [ $status -eq 0 ]; then
