@@ -69,7 +69,7 @@ enum {
 #define DRM_FORMATS                                                                                \
     "{ XR24, AR24, XB24, AB24, XR24:0x00ffffffffffffff, AR24:0x00ffffffffffffff, "                 \
     "XB24:0x00ffffffffffffff, AB24:0x00ffffffffffffff }"
-#define SIZES "width = [ 1, 8192 ], height = [ 1, 8192 ], framerate = [ 0, max ]"
+#define SIZES "width = [ 1, 8192 ], height = [ 1, 8192 ], framerate = (fraction) [ 0, max ]"
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
     "sink", GST_PAD_SINK, GST_PAD_ALWAYS,
