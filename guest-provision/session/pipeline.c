@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Theory of operation.  There are two ways of encoding, the better first:
+ *
+ *   HOST   by vsockenc: the compositor's dma-bufs where it has them, or else its frames in memory
+ *   GUEST  by x264enc: its frames in memory
+ *
+ * A way that fails, or brings no frame within FIRST_FRAME_TIME, is left for the next, and the
+ * reason is kept.
+ *
+ * Three threads meet here.  The main thread owns the ladder and the bus.  A state change waits
+ * inside pipewiresrc until the linker (in the main thread) has linked it, so it is made in a thread
+ * of GStreamer's.  Streaming threads pass the gate before the encoder, and leave samples in the
+ * appsink for the main thread to take; a main thread that is late fills the appsink, and the queue
+ * before the encoder then drops the oldest frames. */
+#include "guest-provision/session/pipeline.h"
+
+#include "guest-provision/session/desktop.h"
+
+#include <dlfcn.h>
+#include <gst/app/gstappsink.h>
+#include <gst/gst.h>
+#include <gst/video/video.h>
+
+/* ms; a guest without acceleration is slow to start its first frame. */
+enum { FIRST_FRAME_TIME = 20000 };
+
+typedef enum { WAY_HOST, WAY_GUEST, N_WAYS } Way;
+
+struct SessionPipeline {
+    const SessionConfig *config;
+    SessionPipelineEvents events;
+
+    /* The main thread's. */
+    Way way;
+    GstElement *bin;
+    GstElement *encoder;
+    GstElement *sink;
+    guint bus_watch;
+    guint watchdog;
+    char *fallback_reason;
+    int width, height;
+
+    /* Atomic. */
+    gint active;
+    gint has_frame;
+    gint pull_pending;
+
+    GMutex lock; /* what follows */
+    HxStatistics statistics;
+    gint64 entered_at; /* monotonic, µs: when the encoder got its latest frame */
+    GstClockTime last_pts;
+};
+
+/* --- GStreamer without a registry --------------------------------------------------------------
+ */
+
+static gboolean load_plugin(const char *name, const char *const *directories, GError **error)
+{
+    g_autofree char *file = g_strdup_printf("libgst%s.so", name);
+    for (; *directories; directories++) {
+        g_autofree char *path = g_build_filename(*directories, file, NULL);
+        if (!g_file_test(path, G_FILE_TEST_EXISTS))
+            continue;
+        GstPlugin *plugin = gst_plugin_load_file(path, error);
+        if (!plugin)
+            return FALSE;
+        gst_object_unref(plugin);
+        return TRUE;
+    }
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "the GStreamer plugin %s is not installed",
+                file);
+    return FALSE;
+}
+
+/* The environment is restored: the session's clients have GStreamer to themselves. */
+static gboolean init_without_registry(GError **error)
+{
+    static const char *const names[] = {"GST_REGISTRY_DISABLE", "GST_PLUGIN_PATH",
+                                        "GST_PLUGIN_SYSTEM_PATH"};
+    static const char *const values[] = {"yes", "", ""};
+    char *saved[G_N_ELEMENTS(names)];
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        saved[i] = g_strdup(g_getenv(names[i]));
+        g_setenv(names[i], values[i], TRUE);
+    }
+    gst_registry_fork_set_enabled(FALSE);
+    gboolean good = gst_init_check(NULL, NULL, error);
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (saved[i])
+            g_setenv(names[i], saved[i], TRUE);
+        else
+            g_unsetenv(names[i]);
+        g_free(saved[i]);
+    }
+    return good;
+}
+
+gboolean session_pipeline_init(GError **error)
+{
+    static const char *const needed[] = {"coreelements", "app", "pipewire", "videoparsersbad",
+                                         NULL};
+    static const char *const optional[] = {"vsockenc", "x264", "videoconvertscale", NULL};
+    g_autoptr(GPtrArray) directories = g_ptr_array_new_with_free_func(g_free);
+    g_auto(GStrv) extra = g_strsplit(g_getenv("GST_PLUGIN_PATH") ?: "", ":", -1);
+    for (char **item = extra; *item; item++)
+        if (**item)
+            g_ptr_array_add(directories, g_strdup(*item));
+    Dl_info library;
+    if (dladdr((void *)(guintptr)gst_init, &library) && library.dli_fname) {
+        g_autofree char *directory = g_path_get_dirname(library.dli_fname);
+        g_ptr_array_add(directories, g_build_filename(directory, "gstreamer-1.0", NULL));
+    }
+    g_ptr_array_add(directories, NULL);
+
+    if (!init_without_registry(error))
+        return FALSE;
+    const char *const *where = (const char *const *)directories->pdata;
+    for (const char *const *name = needed; *name; name++)
+        if (!load_plugin(*name, where, error))
+            return FALSE;
+    for (const char *const *name = optional; *name; name++) {
+        g_autoptr(GError) cause = NULL;
+        if (!load_plugin(*name, where, &cause))
+            g_message("%s", cause->message);
+    }
+    return TRUE;
+}
+
+/* --- streaming threads -------------------------------------------------------------------------
+ */
+
+/* Before the encoder: lets pass what somebody is to see, at the session's rate. */
+static GstPadProbeReturn gate(GstPad *pad, GstPadProbeInfo *info, void *data)
+{
+    SessionPipeline *pipeline = data;
+    GstClockTime pts = GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info));
+    if (!g_atomic_int_get(&pipeline->active) && g_atomic_int_get(&pipeline->has_frame))
+        return GST_PAD_PROBE_DROP;
+    GstPadProbeReturn result = GST_PAD_PROBE_OK;
+    g_mutex_lock(&pipeline->lock);
+    /* A tenth of a frame early is in time: the compositor's clock is its own. */
+    const GstClockTime distance = GST_SECOND * 9 / 10 / (guint64)pipeline->config->fps;
+    if (GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(pipeline->last_pts) &&
+        pts > pipeline->last_pts && pts - pipeline->last_pts < distance) {
+        result = GST_PAD_PROBE_DROP;
+    } else {
+        pipeline->last_pts = pts;
+        pipeline->entered_at = g_get_monotonic_time();
+    }
+    g_mutex_unlock(&pipeline->lock);
+    return result;
+}
+
+static void pull_samples(SessionPipeline *pipeline);
+
+static gboolean pull_in_main_thread(void *data)
+{
+    SessionPipeline *pipeline = data;
+    g_atomic_int_set(&pipeline->pull_pending, FALSE);
+    pull_samples(pipeline);
+    return G_SOURCE_REMOVE;
+}
+
+static GstPadProbeReturn encoded(GstPad *pad, GstPadProbeInfo *info, void *data)
+{
+    SessionPipeline *pipeline = data;
+    GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info);
+    gint64 now = g_get_monotonic_time();
+    g_mutex_lock(&pipeline->lock);
+    hx_statistics_add(&pipeline->statistics, gst_buffer_get_size(buffer),
+                      !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
+                      now - pipeline->entered_at, now);
+    g_mutex_unlock(&pipeline->lock);
+    return GST_PAD_PROBE_OK;
+}
+
+static GstFlowReturn new_sample(GstAppSink *sink, void *data)
+{
+    SessionPipeline *pipeline = data;
+    if (!g_atomic_int_exchange(&pipeline->pull_pending, TRUE))
+        g_idle_add_full(G_PRIORITY_DEFAULT, pull_in_main_thread, pipeline, NULL);
+    return GST_FLOW_OK;
+}
+
+/* --- the main thread ---------------------------------------------------------------------------
+ */
+
+static void deliver(SessionPipeline *pipeline, GstSample *sample)
+{
+    GstBuffer *buffer = gst_sample_get_buffer(sample);
+    GstCaps *caps = gst_sample_get_caps(sample);
+    GstMapInfo map;
+    if (!buffer || !caps || !gst_buffer_map(buffer, &map, GST_MAP_READ))
+        return;
+    const GstStructure *structure = gst_caps_get_structure(caps, 0);
+    gst_structure_get_int(structure, "width", &pipeline->width);
+    gst_structure_get_int(structure, "height", &pipeline->height);
+    g_atomic_int_set(&pipeline->has_frame, TRUE);
+    g_clear_handle_id(&pipeline->watchdog, g_source_remove);
+    SessionFrame frame = {
+        .data = map.data,
+        .size = map.size,
+        .is_keyframe = !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
+        .pts_us = GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) / GST_USECOND : 0,
+        .width = pipeline->width,
+        .height = pipeline->height,
+    };
+    pipeline->events.frame(&frame, pipeline->events.data);
+    gst_buffer_unmap(buffer, &map);
+}
+
+static void pull_samples(SessionPipeline *pipeline)
+{
+    GstSample *sample;
+    while (pipeline->sink &&
+           (sample = gst_app_sink_try_pull_sample(GST_APP_SINK(pipeline->sink), 0))) {
+        deliver(pipeline, sample);
+        gst_sample_unref(sample);
+    }
+}
+
+static void tear_down(SessionPipeline *pipeline)
+{
+    g_clear_handle_id(&pipeline->watchdog, g_source_remove);
+    g_clear_handle_id(&pipeline->bus_watch, g_source_remove);
+    if (pipeline->bin)
+        gst_element_set_state(pipeline->bin, GST_STATE_NULL);
+    while (g_idle_remove_by_data(pipeline))
+        ;
+    g_atomic_int_set(&pipeline->pull_pending, FALSE);
+    g_clear_pointer(&pipeline->encoder, gst_object_unref);
+    g_clear_pointer(&pipeline->sink, gst_object_unref);
+    g_clear_pointer(&pipeline->bin, gst_object_unref);
+}
+
+static void start_way(SessionPipeline *pipeline);
+
+/* The current way is lost for @reason. */
+static void next_way(SessionPipeline *pipeline, const char *reason)
+{
+    tear_down(pipeline);
+    g_warning("%s", reason);
+    g_free(pipeline->fallback_reason);
+    pipeline->fallback_reason = g_strdup(reason);
+    if (pipeline->way == WAY_GUEST || pipeline->config->encoder == SESSION_ENCODER_HOST) {
+        pipeline->events.failed(reason, pipeline->events.data);
+        return;
+    }
+    pipeline->way = WAY_GUEST;
+    start_way(pipeline);
+}
+
+static gboolean bus_message(GstBus *bus, GstMessage *message, void *data)
+{
+    SessionPipeline *pipeline = data;
+    if (GST_MESSAGE_TYPE(message) != GST_MESSAGE_ERROR)
+        return G_SOURCE_CONTINUE;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *debug = NULL;
+    gst_message_parse_error(message, &error, &debug);
+    g_autofree char *reason =
+        g_strdup_printf("%s: %s", GST_MESSAGE_SRC_NAME(message), error->message);
+    g_debug("%s", debug ? debug : "");
+    pipeline->bus_watch = 0;
+    next_way(pipeline, reason);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean no_frame(void *data)
+{
+    SessionPipeline *pipeline = data;
+    pipeline->watchdog = 0;
+    g_autofree char *reason = g_strdup_printf("no frame came within %d s", FIRST_FRAME_TIME / 1000);
+    next_way(pipeline, reason);
+    return G_SOURCE_REMOVE;
+}
+
+static void add_probe(GstElement *element, const char *pad_name, GstPadProbeCallback probe,
+                      SessionPipeline *pipeline)
+{
+    GstPad *pad = gst_element_get_static_pad(element, pad_name);
+    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, probe, pipeline, NULL);
+    gst_object_unref(pad);
+}
+
+static char *describe(const SessionPipeline *pipeline)
+{
+    /* The link takes the first that both sides have.  Of many more ways to write this, few
+     * negotiate. */
+    static const char *const source_caps[N_WAYS] = {
+        "video/x-raw(memory:DMABuf),format=DMA_DRM,drm-format=XR24;video/x-raw,format=BGRx",
+        "video/x-raw",
+    };
+    const int bitrate = pipeline->config->bitrate;
+    g_autofree char *encoder =
+        pipeline->way == WAY_GUEST
+            ? g_strdup_printf("videoconvert ! video/x-raw,format=I420 ! x264enc name=encoder "
+                              "tune=zerolatency speed-preset=ultrafast key-int-max=600 bitrate=%d",
+                              bitrate ? bitrate : 4000)
+            : g_strdup_printf("vsockenc name=encoder bitrate=%d", bitrate);
+    return g_strdup_printf(
+        "pipewiresrc name=source target-object=" SESSION_SOURCE_NODE
+        " stream-properties=p,node.name=" SESSION_SINK_NODE " keepalive-time=500 ! %s ! "
+        "queue name=queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 ! "
+        "%s ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au ! "
+        "appsink name=sink sync=false async=false max-buffers=8",
+        source_caps[pipeline->way], encoder);
+}
+
+static void play(GstElement *element, void *data)
+{
+    gst_element_set_state(element, GST_STATE_PLAYING);
+}
+
+static void start_way(SessionPipeline *pipeline)
+{
+    static const char *const names[N_WAYS] = {"the host", "the guest"};
+    g_autofree char *description = describe(pipeline);
+    g_autoptr(GError) error = NULL;
+    g_message("encoding by %s", names[pipeline->way]);
+    GstElement *bin = gst_parse_launch_full(description, NULL, GST_PARSE_FLAG_FATAL_ERRORS, &error);
+    if (!bin) {
+        next_way(pipeline, error->message);
+        return;
+    }
+    pipeline->bin = bin;
+    pipeline->encoder = gst_bin_get_by_name(GST_BIN(bin), "encoder");
+    pipeline->sink = gst_bin_get_by_name(GST_BIN(bin), "sink");
+    GstAppSinkCallbacks callbacks = {.new_sample = new_sample};
+    gst_app_sink_set_callbacks(GST_APP_SINK(pipeline->sink), &callbacks, pipeline, NULL);
+    GstElement *queue = gst_bin_get_by_name(GST_BIN(bin), "queue");
+    add_probe(queue, "sink", gate, pipeline);
+    gst_object_unref(queue);
+    add_probe(pipeline->encoder, "src", encoded, pipeline);
+    GstBus *bus = gst_element_get_bus(bin);
+    pipeline->bus_watch = gst_bus_add_watch(bus, bus_message, pipeline);
+    gst_object_unref(bus);
+    pipeline->last_pts = GST_CLOCK_TIME_NONE;
+    g_atomic_int_set(&pipeline->has_frame, FALSE);
+    pipeline->watchdog = g_timeout_add(FIRST_FRAME_TIME, no_frame, pipeline);
+    gst_element_call_async(bin, play, NULL, NULL);
+}
+
+/* --- the interface -----------------------------------------------------------------------------
+ */
+
+SessionPipeline *session_pipeline_new(const SessionConfig *config,
+                                      const SessionPipelineEvents *events)
+{
+    SessionPipeline *pipeline = g_new0(SessionPipeline, 1);
+    pipeline->config = config;
+    pipeline->events = *events;
+    pipeline->width = config->width;
+    pipeline->height = config->height;
+    pipeline->way = config->encoder == SESSION_ENCODER_GUEST ? WAY_GUEST : WAY_HOST;
+    g_mutex_init(&pipeline->lock);
+    return pipeline;
+}
+
+void session_pipeline_start(SessionPipeline *pipeline)
+{
+    start_way(pipeline);
+}
+
+void session_pipeline_free(SessionPipeline *pipeline)
+{
+    if (!pipeline)
+        return;
+    tear_down(pipeline);
+    g_mutex_clear(&pipeline->lock);
+    g_free(pipeline->fallback_reason);
+    g_free(pipeline);
+}
+
+void session_pipeline_set_active(SessionPipeline *pipeline, gboolean active)
+{
+    g_atomic_int_set(&pipeline->active, active);
+}
+
+void session_pipeline_force_keyframe(SessionPipeline *pipeline)
+{
+    if (pipeline->sink)
+        gst_element_send_event(pipeline->sink, gst_video_event_new_upstream_force_key_unit(
+                                                   GST_CLOCK_TIME_NONE, TRUE, 0));
+}
+
+/* What only vsockenc knows: which way its frames went, and how long the host took. */
+static void ask_vsockenc(SessionPipeline *pipeline, SessionPipelineStatistics *result)
+{
+    g_autoptr(GstStructure) statistics = NULL;
+    g_object_get(pipeline->encoder, "statistics", &statistics, NULL);
+    if (!statistics)
+        return;
+    result->source = g_intern_string(gst_structure_get_string(statistics, "source"));
+    gst_structure_get_double(statistics, "latency-p50", &result->latency.p50);
+    gst_structure_get_double(statistics, "latency-p95", &result->latency.p95);
+    gst_structure_get_double(statistics, "latency-p99", &result->latency.p99);
+    gst_structure_get_double(statistics, "latency-max", &result->latency.max);
+    const char *reason = gst_structure_get_string(statistics, "fallback-reason");
+    if (reason) {
+        g_free(result->fallback_reason);
+        result->fallback_reason = g_strdup(reason);
+    }
+}
+
+void session_pipeline_get_statistics(SessionPipeline *pipeline,
+                                     SessionPipelineStatistics *ret_statistics)
+{
+    g_mutex_lock(&pipeline->lock);
+    *ret_statistics = (SessionPipelineStatistics){
+        .encoder = pipeline->way == WAY_GUEST ? "x264enc" : "vsockenc",
+        .width = pipeline->width,
+        .height = pipeline->height,
+        .frames = pipeline->statistics.frames,
+        .keyframes = pipeline->statistics.keyframes,
+        .bytes = pipeline->statistics.bytes,
+        .fps = hx_statistics_fps(&pipeline->statistics),
+        .latency = hx_statistics_latency(&pipeline->statistics),
+        .fallback_reason = g_strdup(pipeline->fallback_reason),
+    };
+    g_mutex_unlock(&pipeline->lock);
+    if (pipeline->way != WAY_GUEST && pipeline->encoder)
+        ask_vsockenc(pipeline, ret_statistics);
+    else if (ret_statistics->frames)
+        ret_statistics->source = "guest";
+}
+
+void session_pipeline_statistics_clear(SessionPipelineStatistics *statistics)
+{
+    g_clear_pointer(&statistics->fallback_reason, g_free);
+}

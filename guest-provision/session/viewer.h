@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One viewer of the session: a WebSocket, and the frames that wait for it. */
+#pragma once
+
+#include "guest-provision/session/stream-protocol.h"
+
+#include <libsoup/soup.h>
+
+typedef struct SessionViewer SessionViewer;
+
+/* All are called in the main thread. */
+typedef struct {
+    /* The viewer has asked for the stream. */
+    void (*joined)(SessionViewer *viewer, const HxStreamRequest *request, void *data);
+    /* It needs a keyframe to go on. */
+    void (*needs_keyframe)(SessionViewer *viewer, void *data);
+    /* The latency that pongs tell, ms. */
+    guint16 (*encoder_latency)(void *data);
+    /* It is gone, and is to be freed. */
+    void (*left)(SessionViewer *viewer, void *data);
+    void *data;
+} SessionViewerEvents;
+
+/* A viewer at the other end of @socket, of which it takes a reference. */
+SessionViewer *session_viewer_new(SoupWebsocketConnection *socket,
+                                  const SessionViewerEvents *events);
+/* Close the connection and free.  NULL is fine. */
+void session_viewer_free(SessionViewer *viewer);
+
+/* Answer a request that joined: the stream is of @init's codec and size.  Frames follow, from the
+ * next keyframe on. */
+void session_viewer_welcome(SessionViewer *viewer, const HxStreamInit *init);
+
+/* Queue one encoded VideoFrame.  Where more wait than a viewer may have, they are dropped, and so
+ * is everything up to the next keyframe. */
+void session_viewer_send_frame(SessionViewer *viewer, GBytes *message, gboolean is_keyframe);
+
+/* Say why there is no stream (any more), and close. */
+void session_viewer_fail(SessionViewer *viewer, const char *reason);
+
+/* Whether it was welcomed. */
+gboolean session_viewer_has_joined(const SessionViewer *viewer);
+
+/* Frames that were dropped because the viewer is slow. */
+guint64 session_viewer_dropped(const SessionViewer *viewer);
