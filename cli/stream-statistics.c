@@ -3,6 +3,7 @@
 
 /* An hour of one ping a second; a longer stream keeps the latest. */
 #define ROUND_TRIPS_MAX 3600
+#define SHORTEST_RATE_SECONDS 0.1
 
 void hx_stream_statistics_init(HxStreamStatistics *statistics)
 {
@@ -43,11 +44,11 @@ double hx_stream_statistics_duration(const HxStreamStatistics *statistics, gint6
     return statistics->first && now > statistics->first ? (now - statistics->first) / 1e6 : 0;
 }
 
-/* @count per second since the first frame. */
+/* @count per second since the first frame; of too short a time nothing can be said. */
 static double rate(const HxStreamStatistics *statistics, double count, gint64 now)
 {
     double duration = hx_stream_statistics_duration(statistics, now);
-    return duration > 0 ? count / duration : 0;
+    return duration >= SHORTEST_RATE_SECONDS ? count / duration : 0;
 }
 
 double hx_stream_statistics_fps(const HxStreamStatistics *statistics, gint64 now)

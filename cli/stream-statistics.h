@@ -27,7 +27,7 @@ void hx_stream_statistics_frame(HxStreamStatistics *statistics, gint64 now, guin
 void hx_stream_statistics_round_trip(HxStreamStatistics *statistics, gint64 microseconds);
 
 /* From the first frame to @now: seconds; frames per second without the replayed ones; bits per
- * second.  0 where nothing came. */
+ * second.  0 where nothing came, and for rates within the first 0.1 s. */
 double hx_stream_statistics_duration(const HxStreamStatistics *statistics, gint64 now);
 double hx_stream_statistics_fps(const HxStreamStatistics *statistics, gint64 now);
 double hx_stream_statistics_bitrate(const HxStreamStatistics *statistics, gint64 now);

@@ -283,7 +283,9 @@ static gboolean stream_session(Stream *stream, HxSsh *ssh, gboolean json, GError
         explain_no_frames(stream, ssh, cause, error);
         return FALSE;
     }
-    (json ? print_json : print_text)(stream, now);
+    /* Where this host failed, what it has counted is beside the point. */
+    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_HOST))
+        (json ? print_json : print_text)(stream, now);
     /* Who gave no duration ends the stream by interrupting it. */
     if (cause && !(interrupted && stream->duration == 0)) {
         g_propagate_error(error, g_steal_pointer(&cause));

@@ -38,6 +38,16 @@ static void test_rates(void)
     g_assert_cmpfloat(hx_stream_statistics_bitrate(&s, end), ==, 93000 * 8 / 4.0);
 }
 
+/* One frame is no rate. */
+static void test_short(void)
+{
+    g_auto(HxStreamStatistics) s;
+    hx_stream_statistics_init(&s);
+    hx_stream_statistics_frame(&s, START, 640, 480, 1000, TRUE, FALSE);
+    g_assert_cmpfloat(hx_stream_statistics_fps(&s, START + 43), ==, 0);
+    g_assert_cmpfloat(hx_stream_statistics_bitrate(&s, START + 43), ==, 0);
+}
+
 /* A stream that stops is slow, not fast while it lasted. */
 static void test_stall(void)
 {
@@ -87,6 +97,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/stream-statistics/nothing", test_nothing);
     g_test_add_func("/stream-statistics/rates", test_rates);
+    g_test_add_func("/stream-statistics/short", test_short);
     g_test_add_func("/stream-statistics/stall", test_stall);
     g_test_add_func("/stream-statistics/lines", test_lines);
     g_test_add_func("/stream-statistics/round-trips", test_round_trips);
