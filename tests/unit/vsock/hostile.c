@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Front ends and drivers that break the rules: the connection or the device ends, the process does
+ * not, and the next front end is served. */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "launcher/base/fd.h"
+#include "launcher/base/unix-socket.h"
+#include "tests/fakes/vsock-frontend.h"
+
+/* --- messages ------------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    const char *what;
+    uint32_t request, flags, size;
+    const void *payload;
+    unsigned n_fds;
+} BadMessage;
+
+#define VRING(i, n)                                                                                \
+    (const struct vhost_vring_state[])                                                             \
+    {                                                                                              \
+        {                                                                                          \
+            i, n                                                                                   \
+        }                                                                                          \
+    }
+#define U64(value)                                                                                 \
+    (const uint64_t[])                                                                             \
+    {                                                                                              \
+        value                                                                                      \
+    }
+#define REGION(...)                                                                                \
+    (const HxVhostMemory[])                                                                        \
+    {                                                                                              \
+        {                                                                                          \
+            .count = 1, .regions = { {__VA_ARGS__} }                                               \
+        }                                                                                          \
+    }
+
+static void test_messages(void)
+{
+    static const uint8_t zeros[4096];
+    const BadMessage bad[] = {
+        {"version 0", HX_VHOST_SET_OWNER, 0, 0, NULL, 0},
+        {"a reply", HX_VHOST_SET_OWNER, 5, 0, NULL, 0},
+        {"request 0", 0, 1, 0, NULL, 0},
+        {"an unknown request", 63, 1, 0, NULL, 0},
+        {"a huge request", UINT32_MAX, 1, 0, NULL, 0},
+        {"too short", HX_VHOST_SET_VRING_NUM, 1, 4, zeros, 0},
+        {"too long", HX_VHOST_SET_VRING_NUM, 1, 12, zeros, 0},
+        {"a huge size", HX_VHOST_SET_VRING_NUM, 1, UINT32_MAX, NULL, 0},
+        {"a descriptor too many", HX_VHOST_SET_OWNER, 1, 0, NULL, 1},
+        {"nine descriptors", HX_VHOST_SET_MEM_TABLE, 1, 8, zeros, 9},
+        {"features not offered", HX_VHOST_SET_FEATURES, 1, 8, U64(UINT64_MAX), 0},
+        {"protocol features not offered", HX_VHOST_SET_PROTOCOL_FEATURES, 1, 8, U64(2), 0},
+        {"queue 2", HX_VHOST_SET_VRING_NUM, 1, 8, VRING(2, 128), 0},
+        {"size 0", HX_VHOST_SET_VRING_NUM, 1, 8, VRING(0, 0), 0},
+        {"size 100", HX_VHOST_SET_VRING_NUM, 1, 8, VRING(0, 100), 0},
+        {"size 32768", HX_VHOST_SET_VRING_NUM, 1, 8, VRING(0, 32768), 0},
+        {"base 65536", HX_VHOST_SET_VRING_BASE, 1, 8, VRING(0, 65536), 0},
+        {"base of queue 2^32-1", HX_VHOST_GET_VRING_BASE, 1, 8, VRING(UINT32_MAX, 0), 0},
+        {"enable 2", HX_VHOST_SET_VRING_ENABLE, 1, 8, VRING(0, 2), 0},
+        {"kick without rings", HX_VHOST_SET_VRING_KICK, 1, 8, U64(0), 1},
+        {"kick without descriptor", HX_VHOST_SET_VRING_KICK, 1, 8, U64(0), 0},
+        {"kick by polling", HX_VHOST_SET_VRING_KICK, 1, 8, U64(0x100), 0},
+        {"call of queue 255", HX_VHOST_SET_VRING_CALL, 1, 8, U64(255), 1},
+        {"call with more bits", HX_VHOST_SET_VRING_CALL, 1, 8, U64(0x1000), 1},
+        {"regions without descriptors", HX_VHOST_SET_MEM_TABLE, 1, 40, REGION(0, 4096, 0, 0), 0},
+        {"an empty region", HX_VHOST_SET_MEM_TABLE, 1, 40, REGION(0, 0, 0, 0), 1},
+        {"a region that wraps", HX_VHOST_SET_MEM_TABLE, 1, 40, REGION(-4096ull, 8192, 0, 0), 1},
+        {"an offset that wraps", HX_VHOST_SET_MEM_TABLE, 1, 40, REGION(0, 4096, 0, -4096ull), 1},
+        {"beyond the file", HX_VHOST_SET_MEM_TABLE, 1, 40, REGION(0, 1ull << 40, 0, 0), 1},
+        {"more regions than bytes", HX_VHOST_SET_MEM_TABLE, 1, 8, (const uint32_t[]){1, 0}, 1},
+        {"nine regions", HX_VHOST_SET_MEM_TABLE, 1, 8, (const uint32_t[]){9, 0}, 8},
+        {"configuration beyond the end", HX_VHOST_GET_CONFIG, 1, 20,
+         (const uint32_t[]){4, 8, 0, 0, 0}, 0},
+        {"configuration at 2^32-8", HX_VHOST_GET_CONFIG, 1, 20, (const uint32_t[]){-8u, 8, 0, 0, 0},
+         0},
+        {"configuration larger than its message", HX_VHOST_GET_CONFIG, 1, 12,
+         (const uint32_t[]){0, 8, 0}, 0},
+        {"postcopy", 28, 1, 0, NULL, 0},
+        {"a log", 6, 1, 16, zeros, 1},
+    };
+    Frontend *f = frontend_new((FrontendOptions){.no_driver = true});
+    int fds[16];
+    for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
+        fds[i] = f->memfd;
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_test_message("%s", bad[i].what);
+        frontend_message(f, bad[i].request, bad[i].flags, bad[i].payload, bad[i].size, fds,
+                         bad[i].n_fds);
+        g_assert_true(frontend_is_dropped(f));
+        frontend_reconnect(f);
+    }
+    frontend_start(f);
+    frontend_free(f);
+}
+
+/* Whatever bytes and descriptors come: dropped or not, the process goes on. */
+static void test_garbage(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.no_driver = true});
+    for (int i = 0; i < 1500; i++) {
+        if (i % 10 == 0)
+            frontend_start(f);
+        uint8_t payload[300];
+        for (unsigned j = 0; j < sizeof payload; j++)
+            payload[j] = g_test_rand_bit() ? g_test_rand_int() : g_test_rand_int_range(0, 3);
+        unsigned n_fds = g_test_rand_int_range(0, 4);
+        unsigned size = g_test_rand_bit() ? 8u : (unsigned)g_test_rand_int_range(0, 300);
+        int event = eventfd(0, EFD_CLOEXEC), fds[] = {event, f->memfd, event, f->memfd};
+        frontend_message(f, g_test_rand_int_range(0, 41), 1, payload, size, fds, n_fds);
+        close(event);
+        if (i % 10 == 9) {
+            send(f->fd, payload, g_test_rand_int_range(0, 300), MSG_NOSIGNAL);
+            frontend_reconnect(f);
+        }
+        g_assert_true(frontend_is_alive(f));
+    }
+    frontend_reconnect(f);
+    frontend_start(f);
+    frontend_free(f);
+}
+
+/* --- rings
+ * ----------------------------------------------------------------------------------------- */
+
+enum { RX, TX };
+
+/* The device has stopped: a host's client is refused, and a driver that starts anew is served. */
+static void expect_broken(Frontend *f, const char *what)
+{
+    g_test_message("%s", what);
+    for (int tries = 0;; tries++) {
+        int fd = hx_unix_connect(f->host_path, SOCK_STREAM);
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(hx_write_all(fd, "CONNECT 22\n", 11), ==, 0);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        bool refused = poll(&p, 1, 100) == 1;
+        close(fd);
+        if (refused)
+            break;
+        g_assert_cmpint(tries, <, 50);
+    }
+    g_assert_true(frontend_is_alive(f));
+    unsigned base[2];
+    frontend_stop(f, base);
+    frontend_start(f);
+    struct virtio_vsock_hdr hdr = {
+        .src_cid = FRONTEND_CID, .dst_cid = 2, .src_port = 1, .dst_port = 2, .type = 1, .op = 1};
+    frontend_send(f, &hdr, NULL);
+    g_assert_true(frontend_receive(f, FRONTEND_TIMEOUT, &hdr, NULL));
+    g_assert_cmpuint(hdr.op, ==, VIRTIO_VSOCK_OP_RST);
+    frontend_wait_sent(f);
+}
+
+static void tx_descriptor(Frontend *f, unsigned index, uint64_t address, uint32_t length,
+                          uint16_t flags, uint16_t next)
+{
+    f->queues[TX].vring.desc[index] = (struct vring_desc){address, length, flags, next};
+}
+
+static void test_chains(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .indirect = true});
+    uint64_t slot = frontend_guest_address(f, frontend_slot(f, 1));
+    struct vring_desc *table = frontend_slot(f, 1);
+
+    tx_descriptor(f, 0, slot, 44, VRING_DESC_F_NEXT, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "a descriptor that is its own next");
+
+    tx_descriptor(f, 0, slot, 10, VRING_DESC_F_NEXT, 1);
+    tx_descriptor(f, 1, slot, 10, VRING_DESC_F_NEXT, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "two that are each other's next");
+
+    tx_descriptor(f, 0, slot, 10, VRING_DESC_F_NEXT, FRONTEND_QUEUE);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "a next beyond the table");
+
+    frontend_offer(f, TX, FRONTEND_QUEUE);
+    expect_broken(f, "a head beyond the table");
+
+    static const uint64_t outside[] = {0,     0xfff, 2 * FRONTEND_REGION + 0x1000,
+                                       -1ull, -8ull, 2 * FRONTEND_REGION + 0x1000 - 43};
+    for (unsigned i = 0; i < G_N_ELEMENTS(outside); i++) {
+        tx_descriptor(f, 0, outside[i], 44, 0, 0);
+        frontend_offer(f, TX, 0);
+        expect_broken(f, "a buffer outside memory");
+        tx_descriptor(f, 0, outside[i], 32, VRING_DESC_F_INDIRECT, 0);
+        frontend_offer(f, TX, 0);
+        expect_broken(f, "a table outside memory");
+    }
+    tx_descriptor(f, 0, slot, UINT32_MAX, 0, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "a buffer larger than memory");
+
+    static const uint32_t sizes[] = {0, 15, 17, 16 * 1025, UINT32_MAX};
+    for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        tx_descriptor(f, 0, slot, sizes[i], VRING_DESC_F_INDIRECT, 0);
+        frontend_offer(f, TX, 0);
+        expect_broken(f, "a table of impossible size");
+    }
+    table[0] = (struct vring_desc){slot, 16, VRING_DESC_F_INDIRECT, 0};
+    tx_descriptor(f, 0, slot, 16, VRING_DESC_F_INDIRECT, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "a table within a table");
+
+    table[0] = (struct vring_desc){slot, 16, VRING_DESC_F_NEXT, 1};
+    tx_descriptor(f, 0, slot, 16, VRING_DESC_F_INDIRECT, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "a next beyond its table");
+
+    tx_descriptor(f, 0, slot, 44, VRING_DESC_F_WRITE, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "a packet to be written");
+
+    tx_descriptor(f, 0, slot, 43, 0, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "half a header");
+
+    f->queues[TX].vring.avail->idx += FRONTEND_QUEUE + 1;
+    eventfd_write(f->queues[TX].kick, 1);
+    expect_broken(f, "an available index beyond the ring");
+
+    /* The other queue: nothing looks at its buffers before there is something to send. */
+    for (unsigned i = 0; i < FRONTEND_SLOTS; i++)
+        f->queues[RX].vring.desc[i].len = 44;
+    expect_broken(f, "buffers for headers alone");
+    for (unsigned i = 0; i < FRONTEND_SLOTS; i++)
+        f->queues[RX].vring.desc[i].flags = 0;
+    expect_broken(f, "buffers that may not be written");
+    frontend_free(f);
+}
+
+/* Lengths that lie: the connection ends, the device goes on. */
+static void test_packets(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    g_autofree char *path = g_strdup_printf("%s_5000", f->host_path);
+    int listener = hx_unix_listen(path, SOCK_STREAM, 0600);
+    struct virtio_vsock_hdr hdr = {.src_cid = FRONTEND_CID,
+                                   .dst_cid = 2,
+                                   .src_port = 1000,
+                                   .dst_port = 5000,
+                                   .type = 1,
+                                   .op = VIRTIO_VSOCK_OP_REQUEST,
+                                   .buf_alloc = 1000};
+    static const uint32_t lengths[] = {11, 65537, INT32_MAX, UINT32_MAX};
+    for (unsigned i = 0; i < G_N_ELEMENTS(lengths); i++) {
+        hdr.op = VIRTIO_VSOCK_OP_REQUEST;
+        hdr.len = 0;
+        frontend_send(f, &hdr, NULL);
+        int fd = accept(listener, NULL, NULL);
+        struct virtio_vsock_hdr answer;
+        g_assert_true(frontend_receive(f, FRONTEND_TIMEOUT, &answer, NULL));
+        g_assert_cmpuint(answer.op, ==, VIRTIO_VSOCK_OP_RESPONSE);
+        frontend_wait_sent(f);
+        hdr.op = VIRTIO_VSOCK_OP_RW;
+        hdr.len = lengths[i];
+        memcpy(frontend_slot(f, 1), &hdr, sizeof hdr);
+        tx_descriptor(f, 2, frontend_guest_address(f, frontend_slot(f, 1)), sizeof hdr + 10, 0, 0);
+        f->tx_busy[1] = true;
+        frontend_offer(f, TX, 2);
+        g_assert_true(frontend_receive(f, FRONTEND_TIMEOUT, &answer, NULL));
+        g_assert_cmpuint(answer.op, ==, VIRTIO_VSOCK_OP_RST);
+        frontend_wait_sent(f);
+        char byte;
+        g_assert_cmpint(recv(fd, &byte, 1, 0), ==, 0);
+        close(fd);
+    }
+    close(listener);
+    unlink(path);
+    frontend_free(f);
+}
+
+/* A guest that makes RSTs due and takes none: bounded, and nothing is lost when it does. */
+static void test_resets_pile_up(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    f->hold_buffers = true;
+    struct virtio_vsock_hdr hdr = {.src_cid = FRONTEND_CID,
+                                   .dst_cid = 2,
+                                   .dst_port = 5000,
+                                   .type = 1,
+                                   .op = VIRTIO_VSOCK_OP_REQUEST};
+    for (unsigned i = 0; i < 1000; i++) {
+        hdr.src_port = i;
+        frontend_send(f, &hdr, NULL);
+    }
+    struct virtio_vsock_hdr answer;
+    for (unsigned i = 0; i < 1000; i++) {
+        if (i % FRONTEND_SLOTS == 0)
+            frontend_release_buffers(f);
+        g_assert_true(frontend_receive(f, FRONTEND_TIMEOUT, &answer, NULL));
+        g_assert_cmpuint(answer.op, ==, VIRTIO_VSOCK_OP_RST);
+        g_assert_cmpuint(answer.dst_port, ==, i);
+    }
+    /* Twice what is queued: the rest waits in the guest's own ring. */
+    frontend_release_buffers(f);
+    unsigned sent = 0;
+    hdr.src_port = 0;
+    for (bool paused = false; !paused; sent++) {
+        g_assert_cmpuint(sent, <, 4000);
+        frontend_send(f, &hdr, NULL);
+        hdr.src_port++;
+        unsigned waiting = 0;
+        for (unsigned i = 0; i < FRONTEND_SLOTS; i++)
+            waiting += f->tx_busy[i];
+        paused = waiting > 100;
+    }
+    for (unsigned i = 0; i < sent; i++) {
+        if (i % FRONTEND_SLOTS == 0)
+            frontend_release_buffers(f);
+        g_assert_true(frontend_receive(f, FRONTEND_TIMEOUT, &answer, NULL));
+        g_assert_cmpuint(answer.dst_port, ==, i);
+    }
+    frontend_wait_sent(f);
+    frontend_free(f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/vsock/hostile/messages", test_messages);
+    g_test_add_func("/vsock/hostile/garbage", test_garbage);
+    g_test_add_func("/vsock/hostile/chains", test_chains);
+    g_test_add_func("/vsock/hostile/packets", test_packets);
+    g_test_add_func("/vsock/hostile/resets-pile-up", test_resets_pile_up);
+    return g_test_run();
+}
