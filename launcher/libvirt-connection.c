@@ -91,21 +91,12 @@ virConnect *hx_libvirt_open(GError **error)
     return connection;
 }
 
-static void *dispatch_events(void *data)
+gboolean hx_libvirt_register_events(GError **error)
 {
-    while (virEventRunDefaultImpl() == 0) {
-    }
-    return NULL;
-}
-
-gboolean hx_libvirt_start_events(GError **error)
-{
-    if (virEventRegisterDefaultImpl() < 0) {
-        hx_libvirt_set_error(error, HX_ERROR_HOST, "cannot receive libvirt's events");
-        return FALSE;
-    }
-    g_thread_unref(g_thread_new("libvirt-events", dispatch_events, NULL));
-    return TRUE;
+    if (virEventRegisterDefaultImpl() == 0)
+        return TRUE;
+    hx_libvirt_set_error(error, HX_ERROR_HOST, "cannot receive libvirt's events");
+    return FALSE;
 }
 
 /* The string value of the XPath @expression over the document @xml, for g_free; NULL where @xml is

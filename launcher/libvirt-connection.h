@@ -18,9 +18,10 @@ virConnect *hx_libvirt_open(GError **error);
  * ends by itself when no domain logs.  Blocks for a moment. */
 void hx_libvirt_start_log_daemon(void);
 
-/* Start the thread that dispatches libvirt's events; call once, before the first hx_libvirt_open of
- * a process that wants events.  Callbacks then run in that thread. */
-gboolean hx_libvirt_start_events(GError **error);
+/* Have libvirt's events dispatched by the main loop: libvirt's default implementation uses GLib's
+ * default main context.  Call once, before the first hx_libvirt_open of a process that wants
+ * events. */
+gboolean hx_libvirt_register_events(GError **error);
 
 /* Set @error from libvirt's last error in this thread: "@what: MESSAGE". */
 void hx_libvirt_set_error(GError **error, int code, const char *what);

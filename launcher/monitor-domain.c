@@ -2,10 +2,9 @@
 /* The domain under libvirt: started on the first accelerator that gets the guest going.
  *
  * Theory of operation.  The domain is transient and bound to the monitor's connection
- * (VIR_DOMAIN_START_AUTODESTROY): libvirt ends it when the monitor dies.  libvirt's events come in
- * a thread of libvirt's own and are handed to the main loop, which alone changes the monitor's
- * state.  An accelerator that opens proves nothing: each but the last has to bring the guest's
- * first notification within a bound, and one that does not is left for the next. */
+ * (VIR_DOMAIN_START_AUTODESTROY): libvirt ends it when the monitor dies.  libvirt's events
+ * come in the main loop.  An accelerator that opens proves nothing: each but the last has to bring
+ * the guest's first notification within a bound, and one that does not is left for the next. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,11 +22,6 @@
 /* --- events -------------------------------------------------------------------------------------
  */
 
-typedef struct {
-    HxMonitor *monitor;
-    int event, detail;
-} HxDomainEvent;
-
 static const char *describe_stop(int detail)
 {
     switch (detail) {
@@ -42,26 +36,6 @@ static const char *describe_stop(int detail)
     }
 }
 
-static gboolean take_event(void *data)
-{
-    HxDomainEvent *event = data;
-    HxMonitor *monitor = event->monitor;
-    hx_log_debug("libvirt event %d, detail %d", event->event, event->detail);
-    if (event->event == VIR_DOMAIN_EVENT_STOPPED || event->event == VIR_DOMAIN_EVENT_CRASHED) {
-        monitor->domain_ended = TRUE;
-        monitor->domain_crashed = event->event == VIR_DOMAIN_EVENT_CRASHED ||
-                                  event->detail != VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN;
-        g_free(monitor->domain_end_reason);
-        monitor->domain_end_reason = g_strdup(describe_stop(event->detail));
-    }
-    if (event->event == VIR_DOMAIN_EVENT_SUSPENDED)
-        monitor->domain_paused = TRUE;
-    if (event->event == VIR_DOMAIN_EVENT_RESUMED)
-        monitor->domain_paused = FALSE;
-    return G_SOURCE_REMOVE;
-}
-
-/* In libvirt's thread. */
 static int on_domain_event(virConnect *connection, virDomain *domain, int event, int detail,
                            void *data)
 {
@@ -69,23 +43,29 @@ static int on_domain_event(virConnect *connection, virDomain *domain, int event,
     char uuid[VIR_UUID_STRING_BUFLEN];
     if (virDomainGetUUIDString(domain, uuid) < 0 || !g_str_equal(uuid, monitor->uuid))
         return 0;
-    HxDomainEvent *copy = g_new0(HxDomainEvent, 1);
-    *copy = (HxDomainEvent){monitor, event, detail};
-    g_main_context_invoke_full(NULL, G_PRIORITY_DEFAULT, take_event, copy, g_free);
+    hx_log_debug("libvirt event %d, detail %d", event, detail);
+    /* The last word of an earlier try may come when the next one runs already. */
+    if (!monitor->domain ||
+        (event == VIR_DOMAIN_EVENT_STOPPED && virDomainIsActive(monitor->domain) == 1))
+        return 0;
+    if (event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_CRASHED) {
+        monitor->domain_ended = TRUE;
+        monitor->domain_crashed =
+            event == VIR_DOMAIN_EVENT_CRASHED || detail != VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN;
+        g_free(monitor->domain_end_reason);
+        monitor->domain_end_reason = g_strdup(describe_stop(detail));
+    }
+    if (event == VIR_DOMAIN_EVENT_SUSPENDED)
+        monitor->domain_paused = TRUE;
+    if (event == VIR_DOMAIN_EVENT_RESUMED)
+        monitor->domain_paused = FALSE;
     return 0;
 }
 
-static gboolean take_connection_loss(void *data)
+static void on_connection_closed(virConnect *connection, int reason, void *data)
 {
     hx_monitor_fail(
         data, g_error_new_literal(HX_ERROR, HX_ERROR_HOST, "the connection to libvirt was lost"));
-    return G_SOURCE_REMOVE;
-}
-
-/* In libvirt's thread. */
-static void on_connection_closed(virConnect *connection, int reason, void *data)
-{
-    g_main_context_invoke(NULL, take_connection_loss, data);
 }
 
 /* --- what libvirt says --------------------------------------------------------------------------
@@ -144,7 +124,7 @@ static void open_connection(void *data)
 gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error)
 {
     hx_monitor_begin_phase(monitor, "libvirt");
-    if (!hx_libvirt_start_events(error))
+    if (!hx_libvirt_register_events(error))
         return FALSE;
     CreateCall call = {.monitor = monitor};
     hx_monitor_call(open_connection, &call);
@@ -254,6 +234,11 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
         g_error_free(call.error);
         return FALSE;
     }
+    /* It may have ended again before its events had somebody to go to. */
+    if (virDomainIsActive(monitor->domain) != 1) {
+        monitor->domain_ended = monitor->domain_crashed = TRUE;
+        monitor->domain_end_reason = g_strdup("QEMU ended at once");
+    }
     if (is_last)
         return TRUE;
     g_autoptr(GError) cause = NULL;
@@ -303,6 +288,8 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
             continue;
         g_autofree char *phase = g_strdup_printf("start (%s)", *accelerator);
         g_autofree char *reason = NULL;
+        if (!hx_monitor_goes_on(monitor, error))
+            return FALSE;
         hx_monitor_begin_phase(monitor, phase);
         if (try_accelerator(monitor, *accelerator, !accelerator[1], &reason, error)) {
             monitor->accelerator = g_strdup(*accelerator);

@@ -6,6 +6,7 @@
  * subscriber that does not read costs nothing and holds nobody up.  It is freed when it hangs up;
  * its own end of file tells that the monitor has let go of the VM. */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <stdio.h>
 #include <string.h>
@@ -320,7 +321,7 @@ gboolean hx_monitor_open_control(HxMonitor *monitor, GError **error)
     monitor->events = g_ptr_array_new_with_free_func(g_free);
     monitor->subscribers = g_ptr_array_new_with_free_func(free_subscriber);
     if (monitor->start_fd >= 0) {
-        int copy = dup(monitor->start_fd);
+        int copy = fcntl(monitor->start_fd, F_DUPFD_CLOEXEC, 0);
         if (copy >= 0)
             subscribe(monitor, copy, TRUE);
         monitor->start_watch =

@@ -87,6 +87,9 @@ struct HxMonitor {
 gboolean hx_monitor_wait(HxMonitor *monitor, gboolean (*condition)(HxMonitor *monitor),
                          guint timeout_ms, GError **error);
 
+/* FALSE where the VM is to stop, as hx_monitor_wait. */
+gboolean hx_monitor_goes_on(HxMonitor *monitor, GError **error);
+
 /* Run @call with @data in a thread, and the main loop meanwhile, so that status is answered. */
 void hx_monitor_call(void (*call)(void *data), void *data);
 

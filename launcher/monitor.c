@@ -60,6 +60,18 @@ gboolean hx_monitor_wait(HxMonitor *monitor, gboolean (*condition)(HxMonitor *),
     return FALSE;
 }
 
+static gboolean always(HxMonitor *monitor)
+{
+    return TRUE;
+}
+
+gboolean hx_monitor_goes_on(HxMonitor *monitor, GError **error)
+{
+    while (g_main_context_iteration(NULL, FALSE)) {
+    }
+    return hx_monitor_wait(monitor, always, 0, error);
+}
+
 typedef struct {
     void (*call)(void *data);
     void *data;
@@ -76,7 +88,7 @@ static void *run_call(void *data)
 {
     ThreadCall *call = data;
     call->call(call->data);
-    g_main_context_invoke(NULL, on_call_done, call);
+    g_idle_add_full(G_PRIORITY_DEFAULT, on_call_done, call, NULL);
     return NULL;
 }
 
@@ -275,12 +287,24 @@ static gboolean await_ssh(HxMonitor *monitor, GError **error)
 
 static gboolean start(HxMonitor *monitor, GError **error)
 {
-    return load_uuid(monitor, error) && hx_monitor_open_libvirt(monitor, error) &&
-           prepare_disk(monitor, error) && prepare_module(monitor, error) &&
-           choose_vsock(monitor, error) && hx_monitor_start_display(monitor, error) &&
-           hx_monitor_start_vsock(monitor, error) && hx_monitor_listen_notify(monitor, error) &&
-           hx_monitor_start_domain(monitor, error) && hx_monitor_start_encoder(monitor, error) &&
-           await_ready(monitor, error) && await_ssh(monitor, error);
+    static gboolean (*const steps[])(HxMonitor *monitor, GError **error) = {
+        load_uuid,
+        hx_monitor_open_libvirt,
+        prepare_disk,
+        prepare_module,
+        choose_vsock,
+        hx_monitor_start_display,
+        hx_monitor_start_vsock,
+        hx_monitor_listen_notify,
+        hx_monitor_start_domain,
+        hx_monitor_start_encoder,
+        await_ready,
+        await_ssh,
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++)
+        if (!hx_monitor_goes_on(monitor, error) || !steps[i](monitor, error))
+            return FALSE;
+    return TRUE;
 }
 
 static gboolean is_gone(HxMonitor *monitor)
