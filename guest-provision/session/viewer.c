@@ -73,7 +73,7 @@ static gboolean flush_one(GObject *stream, void *data)
 static void start_flushing(SessionViewer *viewer)
 {
     GIOStream *stream = soup_websocket_connection_get_io_stream(viewer->socket);
-    if (viewer->flush_source || !stream)
+    if (viewer->flush_source || !stream || !is_open(viewer))
         return;
     GPollableOutputStream *output = G_POLLABLE_OUTPUT_STREAM(g_io_stream_get_output_stream(stream));
     viewer->flush_source = g_pollable_output_stream_create_source(output, NULL);
