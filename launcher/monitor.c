@@ -137,6 +137,11 @@ static gboolean prepare_disk(HxMonitor *monitor, GError **error)
     if (!hx_disk_ensure(hx_vm_state_path(monitor->vm, "disk.qcow2"), hx_image_disk(image), size,
                         monitor->qemu_user, &created, monitor->cancel, error))
         return FALSE;
+    if (created) {
+        /* A new disk is a new guest: with a host key of its own, and nothing known of it. */
+        g_unlink(hx_vm_known_hosts_path(monitor->vm));
+        g_unlink(hx_vm_state_path(monitor->vm, "guest.json"));
+    }
     hx_monitor_end_phase(monitor, "%s on image %s", created ? "a new overlay" : "the overlay",
                          name);
     return TRUE;
