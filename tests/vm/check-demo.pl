@@ -32,12 +32,12 @@ check($status->{vsock}{kind} eq 'vhost-user' || -e '/dev/vhost-vsock',
     "vsock is \"$status->{vsock}{kind}\", not the vhost-user device");
 my $gl = $status->{provisioned}{gl_renderer} // '';
 my $vulkan = $status->{provisioned}{vulkan_renderer} // '';
-check($gl =~ /^virgl/, "the guest's OpenGL renderer is \"$gl\", not virgl");
-check($vulkan =~ /Venus/, "the guest's Vulkan renderer is \"$vulkan\", not Venus");
+check(scalar($gl =~ /^virgl/), "the guest's OpenGL renderer is \"$gl\", not virgl");
+check(scalar($vulkan =~ /Venus/), "the guest's Vulkan renderer is \"$vulkan\", not Venus");
 
 # Every frame decodes, without a word from the decoder.
 my @hashes;
-my $said = `ffmpeg -v warning -f h264 -i $out/stream.h264 -f framemd5 $out/frames.md5 2>&1`;
+my $said = `ffmpeg -v warning -y -f h264 -i $out/stream.h264 -f framemd5 $out/frames.md5 2>&1`;
 check($? == 0, "ffmpeg failed: $said");
 check($said eq '', "ffmpeg warned: $said");
 open my $list, '<', "$out/frames.md5" or die "frames.md5: $!\n";
