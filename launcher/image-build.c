@@ -260,7 +260,8 @@ static gboolean find_parts(Build *build, GError **error)
         return FALSE;
     g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
     g_checksum_update(checksum, (const guchar *)RECIPE_FORMAT SUITE, -1);
-    for (const char *const *name = (const char *[]){"customize", "modules", "packages", NULL};
+    for (const char *const *name =
+             (const char *[]){"customize", "modprobe.conf", "modules", "packages", NULL};
          *name; name++) {
         g_autofree char *path = g_build_filename(build->data_directory, *name, NULL);
         if (!checksum_file(checksum, path, error))

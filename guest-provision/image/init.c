@@ -167,20 +167,20 @@ static void switch_root(void)
         fail("enter", ROOT);
 }
 
-static void mount_kernel_file_system(const char *type, const char *directory, unsigned long flags)
+static void mount_kernel_file_system(const char *type, const char *directory, unsigned long flags,
+                                     const char *options)
 {
     mkdir(directory, 0755);
-    if (mount(type, directory, type, flags, "mode=0755") < 0 &&
-        mount(type, directory, type, flags, NULL) < 0)
+    if (mount(type, directory, type, flags, options) < 0)
         fail("mount", directory);
 }
 
 int main(int argc, char **argv)
 {
     /* The kernel opened /dev/console as 0, 1 and 2 where it could. */
-    mount_kernel_file_system("devtmpfs", "/dev", MS_NOSUID);
-    mount_kernel_file_system("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);
-    mount_kernel_file_system("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+    mount_kernel_file_system("devtmpfs", "/dev", MS_NOSUID, "mode=0755");
+    mount_kernel_file_system("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    mount_kernel_file_system("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     mkdir(ROOT, 0700);
     read_command_line();
     int uevents = open_uevents();
