@@ -121,23 +121,69 @@ sub wait_ready {
             my $message = delete $text{$socket};
             my $at      = time - $self->{started};
             push @{ $self->{lines} }, map { [$at, $_] } split /\n/, $message;
-            return $at if $message =~ /^READY=1$/m;
+            if ($message =~ /^READY=1$/m) {
+                # PID 1 tells more later on, and would wait for an answer for ever: from now on it
+                # is refused.
+                unlink delete($self->{listener})->hostpath;
+                return $at;
+            }
         }
         return undef if waitpid($self->{qemu}, POSIX::WNOHANG()) != 0;
     }
     return undef;
 }
 
-# Connects to @port in the guest; undef where nobody listens.
-sub connect {
-    my ($self, $port) = @_;
-    my $socket = IO::Socket::UNIX->new(Peer => $self->{vsock}) or return undef;
-    syswrite $socket, "CONNECT $port\n";
+# Seconds of CPU time that QEMU has used: where other things run besides, they tell more than wall
+# clock time.
+sub cpu_seconds {
+    my ($self) = @_;
+    open my $file, '<', "/proc/$self->{qemu}/stat" or return undef;
+    my @fields = split ' ', (<$file> =~ s/.*\) //r);
+    return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# Runs a command in the guest as root, over SSH over vsock, with the private key $self->{identity}.
+# Returns its exit status and what it wrote to stdout.
+sub ssh {
+    my ($self, @command) = @_;
+    my $here = __FILE__;
+    my $pid  = open my $out, '-|', 'ssh', '-q', '-F', 'none', '-i', $self->{identity},
+        '-o', "ProxyCommand=perl $here $self->{vsock} 22", '-o', 'BatchMode=yes',
+        '-o', 'StrictHostKeyChecking=no', '-o', "UserKnownHostsFile=$self->{directory}/known_hosts",
+        '-o', 'ConnectTimeout=60', 'root@guest', @command;
+    croak "ssh: $!" unless $pid;
+    local $/;
+    my $text = <$out> // '';
+    close $out;
+    return ($? >> 8, $text);
+}
+
+# What ProxyCommand runs: joins standard input and output to a port in the guest.
+sub proxy {
+    my ($path, $port) = @_;
+    my $guest = IO::Socket::UNIX->new(Peer => $path) or die "$path: $!\n";
+    syswrite $guest, "CONNECT $port\n";
     my $answer = '';
     while ($answer !~ /\n/) {
-        sysread $socket, $answer, 1, length $answer or return undef;
+        sysread $guest, $answer, 1, length $answer or die "nobody listens on port $port\n";
     }
-    return $answer =~ /^OK / ? $socket : undef;
+    die "unexpected answer\n" unless $answer =~ /^OK /;
+    my $select = IO::Select->new($guest, \*STDIN);
+    for (;;) {
+        for my $from ($select->can_read) {
+            my $to = $from == $guest ? \*STDOUT : $guest;
+            my $size = sysread $from, my $data, 65536;
+            if (!$size) {
+                return if $from == $guest;
+                $select->remove($from);
+                shutdown $guest, 1;
+            }
+            while ($size && length $data) {
+                my $written = syswrite $to, $data or return;
+                substr $data, 0, $written, '';
+            }
+        }
+    }
 }
 
 sub console {
@@ -161,11 +207,13 @@ sub DESTROY {
 }
 
 # Interrupted, a test takes what it started with it.
-$SIG{INT} = $SIG{TERM} = sub { exit 130 };
+$SIG{INT} = $SIG{TERM} = sub { exit 130 } if caller;
 END {
     my $status = $?;
     reap($_) for keys %running;
     $? = $status;
 }
+
+proxy(@ARGV) unless caller;
 
 1;
