@@ -9,7 +9,7 @@ runtime=$directory/runtime
 mkdir -m 700 "$runtime" && chown helixvm: "$runtime" || exit 1
 
 as_user() {
-    timeout 60 setpriv --reuid helixvm --regid helixvm --init-groups --inh-caps=-all \
+    timeout 120 setpriv --reuid helixvm --regid helixvm --init-groups --inh-caps=-all \
         env HOME="$(getent passwd helixvm | cut -d: -f6)" XDG_RUNTIME_DIR="$runtime" "$@"
 }
 
