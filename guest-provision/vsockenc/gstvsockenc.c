@@ -180,7 +180,7 @@ static gboolean find_resource(GstVsockEnc *self, GstBuffer *buffer, HxfrFrameReq
         *ret_reason = g_strdup(error->message);
         return FALSE;
     }
-    if (!hx_resource_lookup(self->device, fd, &resource, &error)) {
+    if (!hx_picture_lookup(buffer, self->device, &resource, &error)) {
         *ret_reason = g_strdup(error->message);
         return FALSE;
     }

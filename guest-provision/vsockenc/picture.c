@@ -78,6 +78,26 @@ int hx_picture_dmabuf(const HxPictureFormat *format, GstBuffer *buffer, guint32 
     return gst_dmabuf_memory_get_fd(memory);
 }
 
+gboolean hx_picture_lookup(GstBuffer *buffer, HxResourceDevice *device, HxResource *ret_resource,
+                           GError **error)
+{
+    /* The memory that owns the descriptor; the dma-buf, and so its id, is its for life. */
+    GstMemory *memory = gst_buffer_peek_memory(buffer, 0);
+    while (memory->parent)
+        memory = memory->parent;
+    const GQuark quark = g_quark_from_static_string("helixvm-resource");
+    const HxResource *known = gst_mini_object_get_qdata(GST_MINI_OBJECT(memory), quark);
+    if (known) {
+        *ret_resource = *known;
+        return TRUE;
+    }
+    if (!hx_resource_lookup(device, gst_dmabuf_memory_get_fd(memory), ret_resource, error))
+        return FALSE;
+    gst_mini_object_set_qdata(GST_MINI_OBJECT(memory), quark,
+                              g_memdup2(ret_resource, sizeof *ret_resource), g_free);
+    return TRUE;
+}
+
 /* --- pixels ----------------------------------------------------------------------------------- */
 
 static gboolean map_dmabuf(HxPictureMap *map, const HxPictureFormat *format, GstBuffer *buffer,
@@ -95,7 +115,7 @@ static gboolean map_dmabuf(HxPictureMap *map, const HxPictureFormat *format, Gst
         return fail(error, "a frame that is no dma-buf under caps that say so");
     int fd = gst_dmabuf_memory_get_fd(memory);
     HxResource resource;
-    if (device && hx_resource_lookup(device, fd, &resource, NULL) && resource.host_has_more &&
+    if (device && hx_picture_lookup(buffer, device, &resource, NULL) && resource.host_has_more &&
         !hx_resource_fetch(device, fd, width, height, error))
         return FALSE;
     if (!hx_dmabuf_begin_read(fd, error))

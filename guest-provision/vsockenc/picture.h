@@ -21,6 +21,12 @@ gboolean hx_picture_format_from_caps(HxPictureFormat *ret_format, GstCaps *caps)
  * it is something else. */
 int hx_picture_dmabuf(const HxPictureFormat *format, GstBuffer *buffer, guint32 *ret_stride);
 
+/* hx_resource_lookup() of @buffer, for which hx_picture_dmabuf() is not -1.  The answer is kept
+ * with the buffer's memory: asking the GPU attaches the resource and detaches it again, two
+ * commands to the host, and the source has few buffers that come again and again. */
+gboolean hx_picture_lookup(GstBuffer *buffer, HxResourceDevice *device, HxResource *ret_resource,
+                           GError **error);
+
 /* Pixels that can be read, until they are cleared. */
 typedef struct {
     HxFramePixels pixels;
