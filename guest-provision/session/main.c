@@ -17,6 +17,8 @@
 
 /* ms: how long viewers are given to take the reason of a failure. */
 enum { FAREWELL_TIME = 500 };
+/* The unit does not try again what cannot change by itself. */
+enum { EXIT_CONFIG = 2 };
 
 typedef struct {
     const char *name;
@@ -63,6 +65,7 @@ static void session_failed(const char *reason, void *data)
     if (session->failed || session->stopping)
         return;
     session->failed = TRUE;
+    session_pipeline_give_up(session->pipeline);
     g_critical("%s", reason);
     g_autofree char *status = g_strdup_printf("STATUS=%s", reason);
     session_notify(status);
@@ -219,7 +222,7 @@ int main(int argc, char **argv)
     g_log_set_writer_func(write_log, NULL, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
         g_printerr("helixvm-session: %s\n", error->message);
-        return 2;
+        return EXIT_CONFIG;
     }
     if (version) {
         g_print("helixvm-session %s\n", HELIXVM_VERSION);
@@ -230,7 +233,7 @@ int main(int argc, char **argv)
     if (argc != 2 || !session_name_is_valid(argv[1]) || !directory ||
         !g_path_is_absolute(directory)) {
         g_printerr("helixvm-session: wants a session's name, and an absolute runtime directory\n");
-        return 2;
+        return EXIT_CONFIG;
     }
     if (!config_path)
         config_path = g_strdup_printf("/etc/helixvm/sessions/%s.conf", argv[1]);
@@ -240,8 +243,9 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     guint terminate = g_unix_signal_add(SIGTERM, stop_asked, &session);
     guint interrupt = g_unix_signal_add(SIGINT, stop_asked, &session);
-    gboolean started = session_config_load(&session.config, config_path, &error) &&
-                       session_pipeline_init(&error) && start(&session, socket_path, &error);
+    gboolean configured = session_config_load(&session.config, config_path, &error);
+    gboolean started =
+        configured && session_pipeline_init(&error) && start(&session, socket_path, &error);
     if (started)
         g_main_loop_run(session.loop);
     else
@@ -251,5 +255,7 @@ int main(int argc, char **argv)
     g_source_remove(interrupt);
     if (socket_path)
         unlink(socket_path);
+    if (!configured)
+        return EXIT_CONFIG;
     return started && !session.failed ? 0 : 1;
 }

@@ -39,6 +39,7 @@ struct SessionPipeline {
     guint watchdog;
     char *fallback_reason;
     int width, height;
+    gboolean given_up;
 
     /* Atomic. */
     gint active;
@@ -239,6 +240,8 @@ static void start_way(SessionPipeline *pipeline);
 static void next_way(SessionPipeline *pipeline, const char *reason)
 {
     tear_down(pipeline);
+    if (pipeline->given_up)
+        return;
     g_warning("%s", reason);
     g_free(pipeline->fallback_reason);
     pipeline->fallback_reason = g_strdup(reason);
@@ -360,6 +363,11 @@ SessionPipeline *session_pipeline_new(const SessionConfig *config,
 void session_pipeline_start(SessionPipeline *pipeline)
 {
     start_way(pipeline);
+}
+
+void session_pipeline_give_up(SessionPipeline *pipeline)
+{
+    pipeline->given_up = TRUE;
 }
 
 void session_pipeline_free(SessionPipeline *pipeline)

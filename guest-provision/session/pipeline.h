@@ -44,6 +44,10 @@ SessionPipeline *session_pipeline_new(const SessionConfig *config,
 /* Start with the best way of encoding that @config allows; falls to the next when it fails. */
 void session_pipeline_start(SessionPipeline *pipeline);
 
+/* The compositor is lost: what fails now is no reason to try another way.  May be called from
+ * within the events. */
+void session_pipeline_give_up(SessionPipeline *pipeline);
+
 /* Stop and free.  The compositor's PipeWire is to be gone before: a pipeline that waits for it
  * cannot be stopped otherwise.  NULL is fine. */
 void session_pipeline_free(SessionPipeline *pipeline);
