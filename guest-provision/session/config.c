@@ -5,8 +5,8 @@
 
 #define GROUP "session"
 
-static const char *const keys[] = {"width",   "height",     "fps",     "bitrate",
-                                   "command", "background", "encoder", NULL};
+static const char *const keys[] = {"width",      "height", "fps",     "bitrate", "command",
+                                   "background", "panel",  "encoder", NULL};
 
 static gboolean fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static gboolean fail(GError **error, const char *format, ...)
@@ -68,6 +68,16 @@ static gboolean get_background(GKeyFile *file, SessionConfig *config, GError **e
     return TRUE;
 }
 
+static gboolean get_panel(GKeyFile *file, gboolean *panel, GError **error)
+{
+    g_autofree char *text = g_key_file_get_value(file, GROUP, "panel", NULL);
+    if (!text)
+        return TRUE;
+    *panel = g_str_equal(text, "true");
+    return *panel || g_str_equal(text, "false") ||
+           fail(error, "panel=%s: neither true nor false", text);
+}
+
 static gboolean get_encoder(GKeyFile *file, SessionEncoder *encoder, GError **error)
 {
     static const char *const names[] = {"auto", "host", "guest"};
@@ -114,7 +124,7 @@ gboolean session_config_parse(SessionConfig *ret_config, const char *text, GErro
         !get_int(file, "fps", 1, 120, &config.fps, error) ||
         !get_int(file, "bitrate", 0, 1000000, &config.bitrate, error) ||
         !get_command(file, &config.command, error) || !get_background(file, &config, error) ||
-        !get_encoder(file, &config.encoder, error))
+        !get_panel(file, &config.panel, error) || !get_encoder(file, &config.encoder, error))
         return FALSE;
     *ret_config = config;
     config = (SessionConfig){0};

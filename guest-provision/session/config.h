@@ -17,6 +17,7 @@ typedef struct {
     char **command;           /* argv of the first client; NULL for none */
     char *background_image;   /* absolute path, or NULL */
     guint32 background_color; /* 0xRRGGBB, where there is no image */
+    gboolean panel;           /* a bar with a clock on top */
     SessionEncoder encoder;
 } SessionConfig;
 

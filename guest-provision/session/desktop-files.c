@@ -34,11 +34,12 @@ char *session_weston_ini(const SessionConfig *config)
                           "[input-method]\n"
                           "path=\n"
                           "[shell]\n"
-                          "panel-position=none\n"
+                          "clock-format=minutes\n"
                           "locking=false\n"
                           "animation=none\n"
                           "startup-animation=none\n"
                           "close-animation=none\n");
+    g_string_append_printf(text, "panel-position=%s\n", config->panel ? "top" : "none");
     if (config->background_image)
         g_string_append_printf(text, "background-image=%s\nbackground-type=scale\n",
                                config->background_image);

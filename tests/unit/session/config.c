@@ -52,7 +52,9 @@ static void test_shipped(void)
     g_assert_cmpint(config.bitrate, ==, plain.bitrate);
     g_assert_cmpint(config.background_color, ==, plain.background_color);
     g_assert_cmpint(config.encoder, ==, plain.encoder);
-    g_assert_cmpstr(config.command[0], ==, "weston-simple-egl");
+    g_assert_cmpstr(config.command[0], ==, "sh");
+    g_assert_nonnull(strstr(config.command[2], "weston-simple-egl"));
+    g_assert_true(config.panel);
 }
 
 static void test_bad(void)
@@ -72,6 +74,7 @@ static void test_bad(void)
         {"[session]\nbackground=#12345x\n", "background=#12345x: neither"},
         {"[session]\nbackground=/a\\nmode=1x1\n", "background=/a"},
         {"[session]\ncommand='open\n", "command='open"},
+        {"[session]\npanel=top\n", "panel=top: neither true nor false"},
         {"[session]\nencoder=best\n", "encoder=best: not one of auto, host, guest"},
     };
     for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -107,6 +110,10 @@ static void test_weston_ini(void)
     g_assert_nonnull(strstr(ini, "\n[output]\nname=pipewire\nmode=800x600\n"));
     g_assert_nonnull(strstr(ini, "\nidle-time=0\n"));
     g_assert_null(strstr(ini, "background-image"));
+    g_assert_nonnull(strstr(ini, "\npanel-position=none\n"));
+    config.panel = TRUE;
+    g_autofree char *with_panel = session_weston_ini(&config);
+    g_assert_nonnull(strstr(with_panel, "\npanel-position=top\n"));
 }
 
 static void test_ports(void)
