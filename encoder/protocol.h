@@ -444,8 +444,7 @@ static inline void hxfr_encode_error(uint8_t buffer[HXFR_ERROR_SIZE], uint16_t s
     hxfr_encode_header(buffer, &header);
     hxfr_put32(buffer + 12, (uint32_t)code);
     memset(buffer + 16, 0, HXFR_ERROR_MESSAGE_SIZE);
-    for (size_t i = 0; message[i] && i < HXFR_ERROR_MESSAGE_SIZE - 1; i++)
-        buffer[16 + i] = (uint8_t)message[i];
+    memcpy(buffer + 16, message, strnlen(message, HXFR_ERROR_MESSAGE_SIZE - 1));
 }
 
 /* 0, or -EINVAL where the length is wrong.  The text is the other side's: print it with care. */

@@ -17,7 +17,7 @@ my %DIRECTIONS = (
     'guest-provision' => ['launcher/base'],
     # for the guest
     'guest-provision/image' => [],
-    'guest-provision/session' => [],
+    'guest-provision/session' => ['guest-provision/vsockenc/statistics.h'],
     'guest-provision/vsockenc' => ['encoder/protocol.h'],
     'encoder' => [],
     'encoder/service' => ['launcher/base', 'encoder/protocol.h', 'encoder/export-protocol.h'],

@@ -59,7 +59,8 @@ static void write_held(HxChannel *channel)
 {
     while (channel->held.length > 0) {
         struct iovec iov[2];
-        ssize_t n = send_iov(channel->fd, iov, hx_held_peek(&channel->held, iov));
+        unsigned count = hx_held_peek(&channel->held, iov);
+        ssize_t n = send_iov(channel->fd, iov, count);
         if (n == 0)
             return;
         if (n < 0) {
@@ -93,7 +94,8 @@ void hx_channel_write(HxChannel *channel, const struct iovec *iov, unsigned coun
         struct iovec rest[HX_GATHER_MAX];
         if (channel->held.length == 0)
             hx_events_modify(channel->vsock->events, &channel->source, WATCH_READ | EPOLLOUT);
-        hx_held_append(&channel->held, rest, hx_iov_slice(iov, count, n, size - n, rest));
+        size_t rest_count = hx_iov_slice(iov, count, n, size - n, rest);
+        hx_held_append(&channel->held, rest, rest_count);
     }
     hx_channel_schedule(channel);
 }

@@ -50,7 +50,7 @@ int hx_host_parse_connect(const char *line, uint32_t *ret_port)
     const char *digits = line + strlen(command);
     uint64_t port = 0;
     size_t n = 0;
-    for (; g_ascii_isdigit(digits[n]) && n < 10; n++)
+    for (; n < 10 && g_ascii_isdigit(digits[n]); n++)
         port = port * 10 + (digits[n] - '0');
     if (n == 0 || digits[n] != '\0' || port == 0 || port > UINT32_MAX)
         return -EINVAL;
