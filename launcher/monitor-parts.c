@@ -313,6 +313,9 @@ static gboolean spawn_encoder(HxMonitor *monitor, GError **error)
     g_ptr_array_add(argv, "--ready-fd=5");
     if (monitor->display != HX_DISPLAY_NONE)
         g_ptr_array_add(argv, module);
+    g_autofree char *peer = g_strdup_printf("--peer-cid=%u", monitor->cid);
+    if (monitor->vsock_kind == HX_VSOCK_KERNEL)
+        g_ptr_array_add(argv, peer);
     g_ptr_array_add(argv, preset);
     g_ptr_array_add(argv, bitrate);
     g_ptr_array_add(argv, interval);

@@ -19,6 +19,7 @@ typedef struct {
     int bitrate;
     int keyframe_interval;
     int max_sessions;
+    int peer_cid;
 } Arguments;
 
 static void clear_arguments(Arguments *arguments)
@@ -54,6 +55,8 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
          "BIT/S"},
         {"keyframe-interval", 0, 0, G_OPTION_ARG_INT, &ret->keyframe_interval,
          "Most frames from keyframe to keyframe (120)", "FRAMES"},
+        {"peer-cid", 0, 0, G_OPTION_ARG_INT, &ret->peer_cid,
+         "Serve this guest alone on vsock sockets (any)", "CID"},
         {"max-sessions", 0, 0, G_OPTION_ARG_INT, &ret->max_sessions, "Most sessions at once (8)",
          "N"},
         G_OPTION_ENTRY_NULL,
@@ -123,6 +126,7 @@ static gboolean serve(const Arguments *arguments, GError **error)
                 .preset = arguments->preset,
             },
         .max_sessions = (guint)arguments->max_sessions,
+        .peer_cid = (guint32)arguments->peer_cid,
     };
     HxService *service = hx_service_new(&options);
     if (!service) {

@@ -21,6 +21,7 @@ struct HxService {
     HxConnectionContext context;
     GPtrArray *connections; /* HxConnection */
     GPtrArray *listeners;   /* Listener */
+    guint32 peer_cid;
     guint64 accepted;
 };
 
@@ -50,6 +51,7 @@ HxService *hx_service_new(const HxServiceOptions *options)
     if (!module)
         return NULL;
     HxService *service = g_new0(HxService, 1);
+    service->peer_cid = options->peer_cid;
     service->context = (HxConnectionContext){
         .module = module,
         .encoder = options->encoder,
@@ -79,13 +81,20 @@ static char *name_peer(HxService *service, const struct sockaddr_storage *addres
     }
 }
 
+/* A port of the kernel's vsock is open to every guest of the host: only ours is served. */
+static gboolean is_stranger(const HxService *service, const struct sockaddr_storage *address)
+{
+    return service->peer_cid && address->ss_family == AF_VSOCK &&
+           ((const struct sockaddr_vm *)address)->svm_cid != service->peer_cid;
+}
+
 static gboolean on_client(int listening, GIOCondition condition, void *data)
 {
     HxService *service = data;
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
     hx_autofd int fd = accept4(listening, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0 || is_stranger(service, &address))
         return G_SOURCE_CONTINUE;
     service->accepted++;
     if (service->connections->len >= (guint)service->context.max_sessions + SPARE_CONNECTIONS)

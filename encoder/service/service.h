@@ -11,6 +11,7 @@ typedef struct {
     const HxEncoderClass *encoder;
     HxEncoderSettings defaults; /* width and height unused */
     guint max_sessions;
+    guint32 peer_cid; /* on AF_VSOCK sockets, serve this CID alone; 0: every one */
 } HxServiceOptions;
 
 typedef struct HxService HxService;
