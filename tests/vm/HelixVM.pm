@@ -156,10 +156,17 @@ sub pixel {
 
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 130 };
 
+# Where no init system starts libvirt's daemons, helixvm does, and they end when they are idle.
+sub daemons {
+    return grep { (eval { slurp($_) } // '') =~ /^(libvirtd|virtlogd)$/ } glob '/proc/[0-9]*/comm';
+}
+my $had_daemons = daemons();
+
 END {
     if ($$ == $main) {
         my $status = $?;
         down_and_delete($_) for grep { -e "$state/vms/$_" } @vms;
+        wait_until(20, sub { !daemons() }) unless $had_daemons;
         $? = $status;
     }
 }

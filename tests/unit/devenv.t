@@ -1,0 +1,102 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# devenv on a host whose own packages are too old: the host that runs this, under another name.
+use strict;
+use warnings;
+use Cwd;
+use File::Temp;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+plan skip_all => 'only root can enter the environment' if $>;
+
+my $dir = File::Temp->newdir('helixvm-devenv-XXXXXX', TMPDIR => 1);
+my $devenv = getcwd . '/devenv';
+
+sub spew {
+    my ($path, $text) = @_;
+    open my $file, '>', $path or die "$path: $!\n";
+    print $file $text;
+    close $file or die "$path: $!\n";
+}
+
+spew("$dir/os-release", "ID=debian\nVERSION_ID=12\n");
+
+# A shell command in which devenv sees an old host; $cache is where environments are.
+sub on_old_host {
+    my ($command, $cache) = @_;
+    $cache //= $ENV{HELIXVM_CACHE} // '/var/cache/helixvm';
+    return ('unshare', '--mount', 'sh', '-c',
+        "mount --bind $dir/os-release /etc/os-release && export HELIXVM_CACHE=$cache && $command");
+}
+
+sub run {
+    my ($command, $cache) = @_;
+    my @command = on_old_host($command, $cache);
+    open my $pipe, '-|', @command or die "unshare: $!\n";
+    local $/;
+    my $output = <$pipe> // '';
+    close $pipe;
+    return ($? >> 8, $output);
+}
+
+sub mounts {
+    open my $file, '<', '/proc/self/mounts' or die "mounts: $!\n";
+    local $/;
+    return scalar <$file>;
+}
+
+my $mounts = mounts();
+my ($status, $path) = run("$devenv --path");
+chomp $path;
+SKIP: {
+    skip 'the environment is not made: the host itself serves', 9 if !-d $path;
+    my $began = time;
+    is((run("$devenv true"))[0], 0, 'it enters');
+    cmp_ok(time - $began, '<', 1, 'in under a second');
+    is((run("$devenv sh -c 'exit 7'"))[0], 7, 'the exit status is the command\'s');
+    is((run("$devenv sh -c 'kill -9 \$\$'"))[0], 137, 'also where a signal ended it');
+    spew("$dir/a file", 'of the caller');
+    is((run("cd $dir && $devenv sh -c 'pwd; cat \"a file\"; echo new >other'"))[1],
+        "$dir\nof the caller", 'the directory and the files are the caller\'s');
+    ok(-e "$dir/other", 'and what it writes is there');
+    is((run("$devenv cat /etc/os-release | grep -c trixie"))[1] =~ /^[1-9]/ ? 1 : 0, 1,
+        'inside is Debian 13');
+    is((run("$devenv sh -c 'mountpoint -q / && test -w /dev/null && test -d /proc/1 && echo ok'"))[1],
+        "ok\n", '/ is a mount point; /dev and /proc are there');
+    my @both = map { open my $pipe, '-|', on_old_host("$devenv sh -c 'sleep 0.5; echo in'"); $pipe }
+        1 .. 2;
+    is(join('', map { <$_> } @both), "in\nin\n", 'two at once');
+}
+
+is(mounts(), $mounts, 'no mount is left');
+
+# A build that ends in the middle is not taken for an environment, and nothing of it stays mounted.
+my $cache = "$dir/cache";
+for my $signal (qw(INT KILL)) {
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        setpgrp;
+        open STDOUT, '>', "$dir/log";
+        open STDERR, '>&', \*STDOUT;
+        exec on_old_host("exec $devenv echo entered", $cache);
+    }
+    my $end = time + 60;
+    sleep 0.1 until glob("$cache/*.building/*") or time > $end;
+    ok(scalar(glob "$cache/*.building/*"), 'a build goes on');
+    kill $signal, -$pid;
+    waitpid $pid, 0;
+    isnt($?, 0, "SIG$signal ends it");
+    ok(!(grep { -d } glob "$cache/devenv-trixie-????????????"), 'it is no environment');
+    open my $log, '<', "$dir/log" or die "log: $!\n";
+    ok(!(grep { /entered/ } <$log>), 'and was not entered');
+}
+system('rm', '-rf', '--one-file-system', $cache);
+is(mounts(), $mounts, 'and no mount is left of it');
+
+# Who may not make one is told what to do.
+my ($other, $said) = run("setpriv --reuid 65534 --clear-groups $devenv true 2>&1", $cache);
+is($other, 125, 'without root: exit status 125');
+like($said, qr/root.*libvirt-dev/s, 'and what to install');
+
+done_testing;

@@ -1,0 +1,88 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The demo: what it says holds, what it leaves, and that Ctrl-C leaves nothing.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use File::Temp;
+use HelixVM;
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $build = $ENV{BUILD} // 'build';
+my $vm = 'demo';
+
+# Start the demo in a process group of its own: [pid, its output].
+sub start_demo {
+    my $output = File::Temp->new;
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        setpgrp;
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>&', $output;
+        open STDERR, '>&', \*STDOUT;
+        exec 'bash', 'tests/vm/demo.sh' or POSIX::_exit(127);
+    }
+    return ($pid, $output);
+}
+
+sub status_after {
+    my ($pid, $seconds) = @_;
+    my $status;
+    wait_until($seconds, sub { waitpid($pid, POSIX::WNOHANG) > 0 and defined($status = $?) })
+        or kill 'KILL', -$pid;
+    return defined $status ? $status >> 8 : 'too long';
+}
+
+my ($pid, $output) = start_demo();
+is(status_after($pid, 900), 0, 'the demo succeeds') or diag(slurp($output->filename));
+my @lines = split /\n/, slurp($output->filename);
+like($lines[-1], qr/^demo: OK frames=\d+ fps=[\d.]+ source=resource$/, 'its last line says so');
+my ($fps) = $lines[-1] =~ /fps=([\d.]+)/;
+cmp_ok($fps // 0, '>=', 15, 'at least 15 fps');
+note($lines[-1]);
+my $stats = json(slurp("$build/demo/stats.json"));
+my $status = json(slurp("$build/demo/status.json"));
+is($stats->{source}, 'resource', 'the frames came by resource id');
+like($status->{provisioned}{vulkan_renderer}, qr/Venus/, 'the guest had Venus');
+like($status->{provisioned}{gl_renderer}, qr/^virgl/, 'the guest had virgl');
+is(`file -b --mime-type $build/demo/frame.png`, "image/png\n", 'there is a picture');
+is_deeply([leftovers($vm)], [], 'it leaves nothing');
+ok(!-e state_path($vm, ''), 'not even the VM');
+
+# The checker is one that can fail: take each thing away in turn.
+my $copy = File::Temp->newdir('helixvm-demo-XXXXXX', TMPDIR => 1);
+sub checked {
+    my ($file, $change) = @_;
+    system('cp', (map { "$build/demo/$_" } qw(stream.h264 stats.json status.json)), $copy) == 0
+        or die "cp\n";
+    my $content = slurp("$copy/$file");
+    $change->() for $content;
+    open my $out, '>:raw', "$copy/$file" or die "$file: $!\n";
+    print $out $content;
+    close $out;
+    return scalar `perl tests/vm/check-demo.pl $copy 2>&1`;
+}
+like(checked('stats.json', sub { s/"resource"/"pixels"/ }), qr/FAILED: source/, 'source is checked');
+like(checked('stats.json', sub { s/("fps" : )[\d.]+/${1}14.9/ }), qr/FAILED: 14.9 fps/,
+    'fps is checked');
+like(checked('status.json', sub { s/Venus/venom/ }), qr/FAILED: .*Vulkan/, 'Venus is checked');
+like(checked('status.json', sub { s/"vulkan_renderer" : "[^"]*"/"vulkan_renderer" : null/ }),
+    qr/FAILED: .*Vulkan/, 'a missing renderer is seen');
+like(checked('stream.h264', sub { substr($_, length($_) / 2, 400) = 'x' x 400 }), qr/FAILED: ffmpeg/,
+    'a broken stream is seen');
+
+# Ctrl-C, as a terminal sends it to all that run in the foreground.
+for my $point ('image build', ' up demo', ' provision demo', ' stream demo') {
+    ($pid, $output) = start_demo();
+    ok(wait_until(300, sub { slurp($output->filename) =~ /^==> .*\Q$point\E/m }), "demo: $point");
+    sleep 1.5;
+    kill 'INT', -$pid;
+    is(status_after($pid, 60), 130, "Ctrl-C during \"$point\": exit status 130");
+    ok(wait_until(15, sub { !leftovers($vm) }), "Ctrl-C during \"$point\": nothing is left")
+        or diag(join "\n", leftovers($vm));
+}
+
+done_testing;
