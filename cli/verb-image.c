@@ -27,8 +27,8 @@ static void show_progress(const HxImageProgress *progress, void *data)
     else if (terminal)
         fprintf(stderr, "%s%3.0f %%  %3.0f s  %s  %.40s", clear, progress->fraction * 100,
                 progress->seconds, progress->phase, progress->detail ?: "");
-    else if (progress->seconds == 0)
-        fprintf(stderr, "%s\n", progress->phase);
+    else if (progress->started)
+        fprintf(stderr, "         %s...\n", progress->phase);
     fflush(stderr);
 }
 

@@ -83,12 +83,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Build, build_clear)
 
 /* --- progress -------------------------------------------------------------------------------- */
 
-static void tell(Build *build, gboolean finished)
+typedef enum { STARTED, GOING_ON, FINISHED } PhaseState;
+
+static void tell(Build *build, PhaseState state)
 {
     if (!build->progress || build->phase < 0)
         return;
     double start = build->phase ? phases[build->phase - 1].end : 0;
-    double fraction = finished ? 1 : CLAMP(build->fraction, 0, 1);
+    double fraction = state == FINISHED ? 1 : CLAMP(build->fraction, 0, 1);
     gint64 now = g_get_monotonic_time();
     HxImageProgress progress = {
         .phase = phases[build->phase].name,
@@ -96,7 +98,8 @@ static void tell(Build *build, gboolean finished)
         .fraction = start + fraction * (phases[build->phase].end - start),
         .phase_seconds = (now - build->phase_began) / 1e6,
         .seconds = (now - build->began) / 1e6,
-        .finished = finished,
+        .started = state == STARTED,
+        .finished = state == FINISHED,
     };
     build->progress(&progress, build->progress_data);
 }
@@ -106,11 +109,11 @@ static void enter_phase(Build *build, int phase)
     if (phase <= build->phase)
         return;
     g_clear_pointer(&build->detail, g_free);
-    tell(build, TRUE);
+    tell(build, FINISHED);
     build->phase = phase;
     build->fraction = 0;
     build->phase_began = g_get_monotonic_time();
-    tell(build, FALSE);
+    tell(build, STARTED);
 }
 
 /* Learn from a line of mmdebstrap, apt or dpkg how far the build is. */
@@ -138,7 +141,7 @@ static void follow(Build *build, const char *line)
     }
     g_free(build->detail);
     build->detail = g_utf8_make_valid(line, -1);
-    tell(build, FALSE);
+    tell(build, GOING_ON);
 }
 
 /* --- running the programs -------------------------------------------------------------------- */
@@ -179,7 +182,7 @@ static gboolean read_to_end(Build *build, int fd, pid_t pid, gboolean in_namespa
         if (ending && g_get_monotonic_time() >= kill_at)
             kill(-pid, SIGKILL);
         if (ready <= 0) {
-            tell(build, FALSE);
+            tell(build, GOING_ON);
             continue;
         }
         if (!polled[0].revents)
@@ -418,7 +421,7 @@ static gboolean make_image(Build *build, GError **error)
         !write_metadata(build, error) || !tidy(build, root, error) || !publish(build, error))
         return FALSE;
     g_clear_pointer(&build->detail, g_free);
-    tell(build, TRUE);
+    tell(build, FINISHED);
     return TRUE;
 }
 
@@ -489,7 +492,7 @@ static gboolean settled(const Build *build, gboolean force, HxImageOutcome *ret_
 static void tell_waiting(void *data)
 {
     Build *build = data;
-    HxImageProgress progress = {.phase = "waiting for another build"};
+    HxImageProgress progress = {.phase = "waiting for another build", .started = TRUE};
     if (build->progress)
         build->progress(&progress, build->progress_data);
 }

@@ -12,6 +12,7 @@ typedef struct {
     double fraction;      /* of the whole build, 0 to 1, by what builds take on two cores */
     double phase_seconds; /* since the phase began */
     double seconds;       /* since the build began */
+    gboolean started;     /* the phase has just begun */
     gboolean finished;    /* the phase is over */
 } HxImageProgress;
 
