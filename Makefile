@@ -173,6 +173,13 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/steps \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
 	guest-provision/session/packages)
 
+# --- benchmarks ----------------------------------------------------------------------------------
+
+.PHONY: bench bench-initrd
+bench-initrd: all
+	BUILD=$(BUILD) tests/bench/boot-initrd
+bench: bench-initrd
+
 .PHONY: clean help
 clean:
 	rm -rf $(BUILD)
