@@ -5,9 +5,22 @@
 #include "cli/monitor-events.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
-#include "launcher/vm.h"
+#include "launcher/vm-lock.h"
 
 #define DEFAULT_TIMEOUT 60
+
+/* There is no monitor; what one that was killed left behind goes now. */
+static gboolean say_down(HxVm *vm, GError **error)
+{
+    if (g_file_test(hx_vm_runtime_path(vm, NULL), G_FILE_TEST_EXISTS)) {
+        int lock = hx_vm_lock(vm, error);
+        if (lock < 0)
+            return FALSE;
+        hx_vm_unlock(vm, lock);
+    }
+    printf("VM \"%s\" is already down\n", hx_vm_name(vm));
+    return TRUE;
+}
 
 gboolean hx_verb_down(int argc, char **argv, GError **error)
 {
@@ -31,8 +44,7 @@ gboolean hx_verb_down(int argc, char **argv, GError **error)
     g_autoptr(GError) cause = NULL;
     int fd = hx_vm_connect_monitor(vm, &cause);
     if (fd < 0 && g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_RUNNING)) {
-        printf("VM \"%s\" is already down\n", hx_vm_name(vm));
-        return TRUE;
+        return say_down(vm, error);
     }
     if (fd < 0) {
         g_propagate_error(error, g_steal_pointer(&cause));

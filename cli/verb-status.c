@@ -98,9 +98,10 @@ static void print_stopped(JsonObject *status)
     JsonObject *last = object_of(status, "last_run");
     if (!last)
         return;
-    row("last run", "%s %s: %s",
+    const char *time = text_of(last, "time");
+    row("last run", "%s%s%s: %s",
         json_object_get_boolean_member_with_default(last, "failed", FALSE) ? "failed" : "ended",
-        text_of(last, "time"), text_of(last, "reason"));
+        time ? " " : "", time ? time : "", text_of(last, "reason"));
 }
 
 gboolean hx_verb_status(int argc, char **argv, GError **error)

@@ -86,6 +86,14 @@ JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
     json_object_set_string_member(status, "name", hx_vm_name(vm));
     json_object_set_string_member(status, "state", "stopped");
     JsonObject *last = read_object(hx_vm_state_path(vm, "last-run.json"));
+    if (g_file_test(hx_vm_runtime_path(vm, "control.sock"), G_FILE_TEST_EXISTS)) {
+        /* A monitor that ends removes its socket: the last word is of a run before. */
+        g_clear_pointer(&last, json_object_unref);
+        last = json_object_new();
+        json_object_set_null_member(last, "time");
+        json_object_set_boolean_member(last, "failed", TRUE);
+        json_object_set_string_member(last, "reason", "the VM's monitor was killed");
+    }
     if (last)
         json_object_set_object_member(status, "last_run", last);
     else

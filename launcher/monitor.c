@@ -352,23 +352,6 @@ static void keep_end(HxMonitor *monitor, gboolean failed, const char *text)
     g_file_set_contents(hx_vm_state_path(monitor->vm, "last-run.json"), json, -1, NULL);
 }
 
-static void remove_runtime_files(HxMonitor *monitor)
-{
-    static const char *const files[] = {
-        "cid",
-        "vsock-device.sock",
-        "vsock.sock",
-        "vsock.sock_5000",
-        "vsock.sock_5009",
-        "encoder.sock",
-        "qemu/export.sock",
-        "qemu/xauthority",
-    };
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
-        g_unlink(hx_vm_runtime_path(monitor->vm, files[i]));
-    g_rmdir(hx_vm_runtime_path(monitor->vm, "qemu"));
-}
-
 static gboolean on_cancelled(GCancellable *cancel, void *data)
 {
     HxMonitor *monitor = data;
@@ -396,7 +379,6 @@ static gboolean live(HxMonitor *monitor, GError **error)
     hx_monitor_stop_parts(monitor);
     hx_monitor_close_notify(monitor);
     hx_monitor_close_domain(monitor);
-    remove_runtime_files(monitor);
     const char *reason = failure ? failure->message : text;
     keep_end(monitor, failure != NULL, reason);
     hx_monitor_say_end(monitor, failure, reason);
@@ -432,7 +414,6 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, const char *public_key, GCancell
     monitor.profile = profile;
     gboolean good = hx_profile_merge_file(profile, hx_vm_state_path(vm, "profile.conf"), error) &&
                     hx_monitor_open_control(&monitor, error) && live(&monitor, error);
-    unlink(hx_vm_runtime_path(vm, "control.sock"));
     hx_vm_unlock(vm, monitor.lock_fd);
     /* Last: who waits for the end waits for these connections to close, and may then start anew. */
     if (monitor.events)

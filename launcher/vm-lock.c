@@ -39,8 +39,25 @@ int hx_vm_lock(HxVm *vm, GError **error)
     }
 }
 
+/* Remove what is in @directory, one level of folders deep, but for the lock file. */
+static void empty(const char *directory, int depth)
+{
+    g_autoptr(GDir) entries = g_dir_open(directory, 0, NULL);
+    const char *name;
+    while (entries && (name = g_dir_read_name(entries))) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        if (depth == 0 && g_str_equal(name, "lock"))
+            continue;
+        if (g_unlink(path) == 0 || depth > 0)
+            continue;
+        empty(path, depth + 1);
+        g_rmdir(path);
+    }
+}
+
 void hx_vm_unlock(HxVm *vm, int fd)
 {
+    empty(hx_vm_runtime_path(vm, NULL), 0);
     unlink(hx_vm_runtime_path(vm, "lock"));
     g_rmdir(hx_vm_runtime_path(vm, NULL));
     hx_close(&fd);

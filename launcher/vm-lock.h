@@ -9,5 +9,6 @@
  * HX_ERROR_HOST where it cannot be taken. */
 int hx_vm_lock(HxVm *vm, GError **error);
 
-/* Remove the lock file, and the runtime directory where nothing else is in it, and close @fd. */
+/* Remove the runtime directory with what is in it, also what an owner that was killed left there, and
+ * close @fd. */
 void hx_vm_unlock(HxVm *vm, int fd);
