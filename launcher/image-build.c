@@ -404,7 +404,17 @@ static gboolean publish(const Build *build, GError **error)
 {
     if (rename(build->building, build->path) == 0)
         return TRUE;
-    if ((errno == ENOTEMPTY || errno == EEXIST) &&
+    int reason = errno;
+    hx_autofd int claim = -1;
+    if (reason == ENOTEMPTY || reason == EEXIST) {
+        /* A VM may have been made on the old image since the build began. */
+        claim = hx_image_claim(build->path, error);
+        g_autoptr(HxImage) old = claim >= 0 ? hx_image_open(build->name, NULL) : NULL;
+        if (claim < 0 || (old && !hx_image_check_unused(old, "replace", error)))
+            return FALSE;
+    }
+    errno = reason;
+    if (claim >= 0 &&
         renameat2(AT_FDCWD, build->building, AT_FDCWD, build->path, RENAME_EXCHANGE) == 0)
         return hx_image_delete_tree(build->building, error);
     hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot put the image into %s", build->path);

@@ -327,6 +327,43 @@ int hx_image_lock(void (*waiting)(void *data), void *data, GCancellable *cancell
     return hx_steal_fd(&fd);
 }
 
+/* An image's own directory is locked for the moments in which a disk is made on it (shared) or it
+ * is replaced (exclusive). */
+static int lock_directory(const char *path, int operation, GError **error)
+{
+    hx_autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r;
+    do
+        r = fd < 0 ? -1 : flock(fd, operation);
+    while (r < 0 && errno == EINTR);
+    if (r < 0) {
+        hx_set_error_errno(error, errno == ENOENT ? HX_ERROR_NOT_FOUND : HX_ERROR_HOST, errno,
+                           "cannot lock the image %s", path);
+        return -1;
+    }
+    return hx_steal_fd(&fd);
+}
+
+int hx_image_hold(const HxImage *image, GError **error)
+{
+    g_autofree char *path = g_path_get_dirname(image->disk);
+    for (;;) {
+        hx_autofd int fd = lock_directory(path, LOCK_SH, error);
+        struct stat locked, there;
+        if (fd < 0)
+            return -1;
+        /* What was opened may have been replaced before it was locked. */
+        if (fstat(fd, &locked) == 0 && stat(path, &there) == 0 && locked.st_ino == there.st_ino &&
+            locked.st_dev == there.st_dev)
+            return hx_steal_fd(&fd);
+    }
+}
+
+int hx_image_claim(const char *path, GError **error)
+{
+    return lock_directory(path, LOCK_EX, error);
+}
+
 gboolean hx_image_delete_tree(const char *path, GError **error)
 {
     const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", path, NULL};
@@ -347,7 +384,8 @@ gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **e
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    if (image && !hx_image_check_unused(image, "remove", error))
+    hx_autofd int claim = image ? hx_image_claim(path, error) : -1;
+    if (image && (claim < 0 || !hx_image_check_unused(image, "remove", error)))
         return FALSE;
     /* Out of the way in one step, so that half an image is never seen; a builder deletes what an
      * interrupted removal leaves. */

@@ -130,7 +130,8 @@ static gboolean prepare_disk(HxMonitor *monitor, GError **error)
     hx_monitor_begin_phase(monitor, "disk");
     const char *name = hx_profile_string(monitor->profile, "disk.image");
     g_autoptr(HxImage) image = hx_image_open(name, error);
-    if (!image)
+    hx_autofd int hold = image ? hx_image_hold(image, error) : -1;
+    if (hold < 0)
         return FALSE;
     gboolean created = FALSE;
     gint64 size = hx_profile_integer(monitor->profile, "disk.size");
