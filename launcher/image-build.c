@@ -64,7 +64,7 @@ typedef struct {
     double fraction; /* of the phase */
     gint64 phase_began, began;
     char *detail;
-    guint lists, packages, unpacked, set_up; /* counted from the output of apt and dpkg */
+    guint lists, packages, got, unpacked, set_up; /* counted from the output of apt and dpkg */
 } Build;
 
 static void build_clear(Build *build)
@@ -120,23 +120,30 @@ static void enter_phase(Build *build, int phase)
 static void follow(Build *build, const char *line)
 {
     unsigned upgraded, count;
+    /* apt tells two lists: the essential packages, which are few, then all others.  How many there
+     * are in all is known from the second on. */
     if (sscanf(line, "%u upgraded, %u newly installed", &upgraded, &count) == 2) {
         build->packages += MIN(count, 100000);
         build->lists++;
+    } else if (g_str_has_prefix(line, "Get:")) {
+        build->got++;
+        if (build->phase == PHASE_DOWNLOAD && build->lists > 1)
+            build->fraction = (double)build->got / MAX(build->packages, 1);
     } else if (g_str_has_prefix(line, "Unpacking ")) {
-        enter_phase(build, PHASE_UNPACK);
         build->unpacked++;
-        build->fraction = (double)build->unpacked / MAX(build->packages, 1);
+        if (build->lists > 1)
+            enter_phase(build, PHASE_UNPACK);
+        if (build->phase == PHASE_UNPACK)
+            build->fraction = (double)build->unpacked / MAX(build->packages, 1);
     } else if (g_str_has_prefix(line, "Setting up ")) {
         build->set_up++;
-        /* The first list is the essential packages, the second all others. */
         if (build->lists > 1 && build->unpacked >= build->packages)
             enter_phase(build, PHASE_SET_UP);
         if (build->phase == PHASE_SET_UP)
-            build->fraction = (double)build->set_up / build->packages;
+            build->fraction = (double)build->set_up / MAX(build->packages, 1);
     } else if (g_str_has_prefix(line, "I: running --customize-hook")) {
         enter_phase(build, PHASE_CUSTOMIZE);
-    } else if (!g_str_has_prefix(line, "Get:") && !g_str_has_prefix(line, "I: ")) {
+    } else if (!g_str_has_prefix(line, "I: ")) {
         return;
     }
     g_free(build->detail);
@@ -452,16 +459,31 @@ static gboolean check_space(const char *path, GError **error)
     return FALSE;
 }
 
-/* The directory of the build, empty, and its log.  What an earlier build or removal that was killed
- * left is deleted: nobody else is at it, since the lock is ours. */
+/* Deletes what builds and removals that were killed left: nobody is at it, since the lock is ours.
+ */
+static gboolean delete_leftovers(const char *images, GError **error)
+{
+    g_autoptr(GDir) directory = g_dir_open(images, 0, error);
+    if (!directory)
+        return FALSE;
+    for (const char *name; (name = g_dir_read_name(directory));) {
+        if (*name != '.' ||
+            !(g_str_has_suffix(name, ".building") || g_str_has_suffix(name, ".removed")))
+            continue;
+        g_autofree char *path = g_build_filename(images, name, NULL);
+        if (!hx_image_delete_tree(path, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The directory of the build, empty, and its log. */
 static gboolean prepare(Build *build, GError **error)
 {
     g_autofree char *images = g_path_get_dirname(build->path);
-    g_autofree char *removed = g_strdup_printf("%s/.%s.removed", images, build->name);
     build->building = g_strdup_printf("%s/.%s.building", images, build->name);
     build->log_path = g_strdup_printf("%s/.%s.log", images, build->name);
-    if (!hx_image_delete_tree(build->building, error) || !hx_image_delete_tree(removed, error) ||
-        !check_space(images, error))
+    if (!delete_leftovers(images, error) || !check_space(images, error))
         return FALSE;
     /* apt's own user has to get through. */
     if (g_mkdir(build->building, 0755) < 0 || g_chmod(build->building, 0755) < 0) {

@@ -198,6 +198,8 @@ mkdir -p "$root/proc"
 mount -t tmpfs stubborn "$root/proc"
 touch "$root/proc/file"
 setsid sh -c 'trap "" TERM INT HUP; exec sleep 1000' "$root" &
+echo '0 upgraded, 1 newly installed'
+echo '0 upgraded, 1 newly installed'
 echo 'Unpacking stubbornness'
 sleep 1000
 SCRIPT
