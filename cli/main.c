@@ -103,6 +103,16 @@ static gboolean run_verb(int argc, char **argv, GError **error)
     return FALSE;
 }
 
+/* A message may quote a guest: its control characters are not for the terminal. */
+static void print_error(const char *message)
+{
+    g_autofree char *text = g_utf8_make_valid(message, -1);
+    for (char *c = text; *c; c++)
+        if (g_ascii_iscntrl(*c) && *c != '\n')
+            *c = '?';
+    fprintf(stderr, "helixvm: %s\n", text);
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
@@ -113,7 +123,7 @@ int main(int argc, char **argv)
     take_signals();
     g_autoptr(GError) error = NULL;
     if (!run_verb(argc - 1, argv + 1, &error)) {
-        fprintf(stderr, "helixvm: %s\n", error ? error->message : "failed, and did not say why");
+        print_error(error ? error->message : "failed, and did not say why");
         return error ? hx_error_exit_status(error) : HX_ERROR_FAILED;
     }
     if (fflush(stdout) == EOF) {

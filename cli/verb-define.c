@@ -26,41 +26,64 @@ static gboolean print_argv(const char *xml, GError **error)
     return TRUE;
 }
 
+/* The key of a VM that exists; a VM that does not gets one when it is started. */
+static char *public_key(HxVm *vm, GError **error)
+{
+    char *key = NULL;
+    if (!g_file_test(hx_vm_identity_path(vm), G_FILE_TEST_EXISTS))
+        return g_strdup("ssh-ed25519 (made at the first start)");
+    return hx_identity_ensure(hx_vm_identity_path(vm), &key, error) ? key : NULL;
+}
+
+static HxDisplayKind display(const HxProfile *profile, const char *render_node)
+{
+    const char *wanted = hx_profile_string(profile, "gpu.display");
+    if (!hx_profile_boolean(profile, "gpu.enabled"))
+        return HX_DISPLAY_NONE;
+    if (g_str_equal(wanted, "egl-headless") || (g_str_equal(wanted, "auto") && render_node))
+        return HX_DISPLAY_EGL_HEADLESS;
+    return HX_DISPLAY_XVFB;
+}
+
+static HxVsockKind vsock(const HxProfile *profile)
+{
+    const char *wanted = hx_profile_string(profile, "vsock.device");
+    gboolean has_kernel = access("/dev/vhost-vsock", R_OK | W_OK) == 0;
+    return g_str_equal(wanted, "kernel") || (g_str_equal(wanted, "auto") && has_kernel)
+               ? HX_VSOCK_KERNEL
+               : HX_VSOCK_VHOST_USER;
+}
+
+/* The first accelerator of the profile's that `up` would try with any hope. */
+static const char *accelerator(char **accelerators)
+{
+    for (char **name = accelerators; *name; name++)
+        if (g_str_equal(*name, "tcg") ||
+            (g_str_equal(*name, "kvm") && access("/dev/kvm", R_OK | W_OK) == 0))
+            return *name;
+    return accelerators[0];
+}
+
 static gboolean define(HxVm *vm, const HxProfileOptions *options, gboolean as_argv, GError **error)
 {
     g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
-    if (!profile)
-        return FALSE;
-    g_autofree char *public_key = NULL;
-    if (!hx_vm_create_directories(vm, error) ||
-        !hx_identity_ensure(hx_vm_identity_path(vm), &public_key, error))
+    g_autofree char *key = profile ? public_key(vm, error) : NULL;
+    if (!key)
         return FALSE;
     g_auto(GStrv) accelerators = hx_profile_list(profile, "machine.accelerators");
-    gboolean has_kvm = g_strv_contains((const char *const *)accelerators, "kvm") &&
-                       access("/dev/kvm", R_OK | W_OK) == 0;
+    g_autofree char *render_node = hx_render_node();
     g_autofree char *uuid = NULL;
     if (!g_file_get_contents(hx_vm_state_path(vm, "uuid"), &uuid, NULL, NULL))
-        uuid = g_uuid_string_random();
-    const char *display = hx_profile_string(profile, "gpu.display");
-    gboolean render_node = access("/dev/dri/renderD128", R_OK | W_OK) == 0;
+        uuid = g_strdup("00000000-0000-4000-8000-000000000000"); /* made at the first start */
     HxVmDomain domain = {
         .uuid = g_strstrip(uuid),
-        .accelerator = has_kvm ? "kvm" : "tcg",
-        /* The monitor's Xvfb takes a free number when it starts. */
-        .x_display = ":0",
-        .render_node = "/dev/dri/renderD128",
-        .display =
-            !hx_profile_boolean(profile, "gpu.enabled") ? HX_DISPLAY_NONE
-            : g_str_equal(display, "egl-headless") || (g_str_equal(display, "auto") && render_node)
-                ? HX_DISPLAY_EGL_HEADLESS
-                : HX_DISPLAY_XVFB,
-        .vsock = g_str_equal(hx_profile_string(profile, "vsock.device"), "kernel") ||
-                         (access("/dev/vhost-vsock", R_OK | W_OK) == 0 &&
-                          !g_str_equal(hx_profile_string(profile, "vsock.device"), "vhost-user"))
-                     ? HX_VSOCK_KERNEL
-                     : HX_VSOCK_VHOST_USER,
+        .accelerator = accelerator(accelerators),
+        .display = display(profile, render_node),
+        .x_display = ":0", /* the monitor's Xvfb takes a free number when it starts */
+        .render_node = render_node ? render_node : "/dev/dri/renderD128",
+        .vsock = vsock(profile),
         .notify_port = HX_NOTIFY_PORT,
-        .public_key = public_key,
+        .public_key = key,
     };
     g_autofree char *xml = hx_vm_domain_xml(vm, profile, &domain, error);
     if (!xml)

@@ -7,6 +7,7 @@
 #include "launcher/base/error.h"
 #include "launcher/image.h"
 #include "launcher/vm-lock.h"
+#include "launcher/vm-reach.h"
 
 /* FALSE where the user says no, or there is nobody to ask. */
 static gboolean is_agreed(HxVm *vm, GError **error)
@@ -44,7 +45,8 @@ gboolean hx_verb_delete(int argc, char **argv, GError **error)
     }
     if (!yes && !is_agreed(vm, error))
         return FALSE;
-    int monitor = hx_vm_connect_monitor(vm, NULL);
+    int lock = -1;
+    int monitor = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
     if (monitor >= 0) {
         close(monitor);
         g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
@@ -52,7 +54,6 @@ gboolean hx_verb_delete(int argc, char **argv, GError **error)
                     hx_vm_name(vm));
         return FALSE;
     }
-    int lock = hx_vm_lock(vm, error);
     if (lock < 0)
         return FALSE;
     gboolean removed = hx_image_delete_tree(directory, error);

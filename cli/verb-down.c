@@ -6,21 +6,9 @@
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/vm-lock.h"
+#include "launcher/vm-reach.h"
 
 #define DEFAULT_TIMEOUT 60
-
-/* There is no monitor; what one that was killed left behind goes now. */
-static gboolean say_down(HxVm *vm, GError **error)
-{
-    if (g_file_test(hx_vm_runtime_path(vm, NULL), G_FILE_TEST_EXISTS)) {
-        int lock = hx_vm_lock(vm, error);
-        if (lock < 0)
-            return FALSE;
-        hx_vm_unlock(vm, lock);
-    }
-    printf("VM \"%s\" is already down\n", hx_vm_name(vm));
-    return TRUE;
-}
 
 gboolean hx_verb_down(int argc, char **argv, GError **error)
 {
@@ -41,15 +29,16 @@ gboolean hx_verb_down(int argc, char **argv, GError **error)
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     if (!vm)
         return FALSE;
-    g_autoptr(GError) cause = NULL;
-    int fd = hx_vm_connect_monitor(vm, &cause);
-    if (fd < 0 && g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_RUNNING)) {
-        return say_down(vm, error);
+    int lock = -1;
+    int fd =
+        hx_vm_check_known(vm, error) ? hx_vm_reach(vm, &lock, hx_verb_cancellable(), error) : -1;
+    if (lock >= 0) {
+        hx_vm_unlock(vm, lock);
+        printf("VM \"%s\" is already down\n", hx_vm_name(vm));
+        return TRUE;
     }
-    if (fd < 0) {
-        g_propagate_error(error, g_steal_pointer(&cause));
+    if (fd < 0)
         return FALSE;
-    }
     g_autoptr(HxControl) control = hx_control_new(fd);
     g_autoptr(HxProgress) progress = hx_progress_new(FALSE);
     g_autofree char *request =
@@ -59,10 +48,21 @@ gboolean hx_verb_down(int argc, char **argv, GError **error)
     if (!force)
         hx_progress_note(progress, waiting);
     g_autofree char *text = NULL;
-    if (!hx_control_send(control, request, error) ||
-        !hx_events_follow(control, HX_EVENTS_UNTIL_END, progress, hx_verb_cancellable(), NULL,
-                          &text, error))
+    g_autoptr(GError) cause = NULL;
+    if (!hx_control_send(control, request, error))
         return FALSE;
+    if (!hx_events_follow(control, HX_EVENTS_UNTIL_END, progress, hx_verb_cancellable(), NULL,
+                          &text, &cause)) {
+        /* The VM failed meanwhile, which may be down enough: who gets its lock knows. */
+        if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED) &&
+            hx_vm_reach(vm, &lock, hx_verb_cancellable(), NULL) < 0 && lock >= 0)
+            text = g_strdup(cause->message);
+        if (!text) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return FALSE;
+        }
+        hx_vm_unlock(vm, lock);
+    }
     printf("VM \"%s\" is down: %s\n", hx_vm_name(vm), text);
     return TRUE;
 }

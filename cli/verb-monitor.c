@@ -7,24 +7,37 @@
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
 #include "launcher/monitor.h"
+#include "launcher/vm-lock.h"
 
 gboolean hx_verb_monitor(int argc, char **argv, GError **error)
 {
     int start_fd = -1;
+    int lock_fd = -1;
     const GOptionEntry entries[] = {
         {"start-fd", 0, 0, G_OPTION_ARG_INT, &start_fd, "a connected socket for events", "FD"},
+        {"lock-fd", 0, 0, G_OPTION_ARG_INT, &lock_fd, "the VM's lock, held", "FD"},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[NAME]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
-    if (start_fd >= 0 && fcntl(start_fd, F_SETFD, FD_CLOEXEC) < 0) {
-        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--start-fd=%d: no such descriptor", start_fd);
+    if (fcntl(start_fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(lock_fd, F_SETFD, FD_CLOEXEC) < 0) {
+        g_set_error_literal(
+            error, HX_ERROR, HX_ERROR_USAGE,
+            "--start-fd and --lock-fd take open descriptors: it is `up` that starts "
+            "a monitor");
         return FALSE;
     }
     hx_log_init("helixvm-monitor", TRUE);
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     g_autofree char *public_key = NULL;
-    return vm && hx_vm_create_directories(vm, error) &&
-           hx_identity_ensure(hx_vm_identity_path(vm), &public_key, error) &&
-           hx_monitor_run(vm, start_fd, public_key, hx_verb_cancellable(), error);
+    if (!vm)
+        return FALSE;
+    g_autoptr(GError) cause = NULL;
+    if (!hx_identity_ensure(hx_vm_identity_path(vm), &public_key, &cause)) {
+        hx_monitor_tell_failure(start_fd, cause);
+        hx_vm_unlock(vm, lock_fd);
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    return hx_monitor_run(vm, start_fd, lock_fd, public_key, hx_verb_cancellable(), error);
 }

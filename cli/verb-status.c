@@ -40,7 +40,11 @@ static void print_encoder(JsonObject *status)
     g_autofree char *restarted =
         restarts ? g_strdup_printf(", restarted %" G_GINT64_FORMAT " times", restarts)
                  : g_strdup("");
-    row("encoder", "%s%s", encoder ? "running" : part ? "not answering" : "not started", restarted);
+    row("encoder", "%s%s",
+        encoder                   ? "running"
+        : integer_of(part, "pid") ? "not answering"
+                                  : "not started",
+        restarted);
     const char *reason = text_of(module, "reason");
     if (module)
         row("export", "%s%s%s",
@@ -85,8 +89,10 @@ static void print_running(JsonObject *status)
     const char *says = text_of(guest, "says");
     row("guest", "%s%s%s", ready ? "READY" : "starting", says ? ": " : "", says ? says : "");
     if (provisioned) {
-        row("OpenGL", "%s", text_of(provisioned, "gl_renderer"));
-        row("Vulkan", "%s", text_of(provisioned, "vulkan_renderer"));
+        const char *gl = text_of(provisioned, "gl_renderer");
+        const char *vulkan = text_of(provisioned, "vulkan_renderer");
+        row("OpenGL", "%s", gl ? gl : "none");
+        row("Vulkan", "%s", vulkan ? vulkan : "none");
     } else {
         row("provisioned", "no: run `helixvm provision %s`", text_of(status, "name"));
     }

@@ -16,6 +16,8 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
 #include "launcher/image.h"
+#include "launcher/vm-lock.h"
+#include "launcher/vm-reach.h"
 
 static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError **error)
 {
@@ -24,14 +26,14 @@ static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError *
         return FALSE;
     /* Said here, where nothing has been made yet. */
     g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
-    if (!image || !hx_vm_create_directories(vm, error))
+    if (!image)
         return FALSE;
     g_autofree char *data = hx_profile_to_data(profile);
     return g_file_set_contents(hx_vm_state_path(vm, "profile.conf"), data, -1, error);
 }
 
-/* Start the monitor; its events come on the descriptor returned. */
-static int spawn_monitor(HxVm *vm, GError **error)
+/* Start the monitor, which takes over the VM's lock; its events come on the descriptor returned. */
+static int spawn_monitor(HxVm *vm, int lock, GError **error)
 {
     const char *log_path = hx_vm_state_path(vm, "monitor.log");
     hx_autofd int log = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
@@ -46,15 +48,17 @@ static int spawn_monitor(HxVm *vm, GError **error)
     g_autofree char *program = g_file_read_link("/proc/self/exe", error);
     if (!program)
         return -1;
-    const char *const argv[] = {program, "monitor", "--start-fd=3", hx_vm_name(vm), NULL};
+    const char *const argv[] = {program,       "monitor",      "--start-fd=3",
+                                "--lock-fd=4", hx_vm_name(vm), NULL};
+    const int fds[] = {theirs, lock};
     HxProcess process = {
         .argv = argv,
         .directory = "/",
         .stdin_fd = -1,
         .stdout_fd = -1,
         .stderr_fd = log,
-        .fds = &theirs,
-        .n_fds = 1,
+        .fds = fds,
+        .n_fds = G_N_ELEMENTS(fds),
         .own_session = TRUE,
         .outlives_parent = TRUE,
     };
@@ -89,6 +93,52 @@ static gboolean follow_start(HxVm *vm, HxControl *control, HxProgress *progress,
     return TRUE;
 }
 
+/* A monitor runs: the VM is up, or another `up` is at it. */
+static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options,
+                             HxProgress *progress, GError **error)
+{
+    g_autoptr(HxControl) control = hx_control_new(fd);
+    g_autoptr(JsonObject) status = NULL;
+    if (hx_control_send(control, "{\"request\":\"status\"}", error))
+        status = hx_control_next(control, hx_verb_cancellable(), error);
+    if (!status)
+        return FALSE;
+    if (options->profile || options->settings)
+        hx_progress_note(progress, "the VM runs with what it was started with: --profile and --set "
+                                   "count at its next start");
+    const char *state = json_object_get_string_member_with_default(status, "state", "");
+    if (g_str_equal(state, "running") || g_str_equal(state, "paused")) {
+        printf("VM \"%s\" is already up\n", hx_vm_name(vm));
+        return TRUE;
+    }
+    if (!g_str_equal(state, "starting")) {
+        g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
+                    "VM \"%s\" is %s: try again when `helixvm status` says that it is stopped",
+                    hx_vm_name(vm), state);
+        return FALSE;
+    }
+    fd = hx_vm_connect_monitor(vm, error);
+    if (fd < 0)
+        return FALSE;
+    g_autoptr(HxControl) events = hx_control_new(fd);
+    return hx_control_send(events, "{\"request\":\"watch\"}", error) &&
+           follow_start(vm, events, progress, FALSE, error);
+}
+
+/* No monitor runs, and @lock is the VM's; it goes to the monitor. */
+static gboolean start_monitor(HxVm *vm, int lock, const HxProfileOptions *options,
+                              HxProgress *progress, GError **error)
+{
+    int fd = save_profile(options, vm, error) ? spawn_monitor(vm, lock, error) : -1;
+    if (fd < 0) {
+        hx_vm_unlock(vm, lock);
+        return FALSE;
+    }
+    close(lock); /* the monitor's copy holds it */
+    g_autoptr(HxControl) events = hx_control_new(fd);
+    return follow_start(vm, events, progress, TRUE, error);
+}
+
 gboolean hx_verb_up(int argc, char **argv, GError **error)
 {
     g_auto(HxProfileOptions) options = {0};
@@ -105,38 +155,9 @@ gboolean hx_verb_up(int argc, char **argv, GError **error)
         return FALSE;
     g_autoptr(HxProgress) progress = hx_progress_new(quiet);
 
-    int fd = hx_vm_connect_monitor(vm, NULL);
-    if (fd >= 0) {
-        g_autoptr(HxControl) control = hx_control_new(fd);
-        g_autoptr(JsonObject) status = NULL;
-        if (hx_control_send(control, "{\"request\":\"status\"}", error))
-            status = hx_control_next(control, hx_verb_cancellable(), error);
-        if (!status)
-            return FALSE;
-        const char *state = json_object_get_string_member_with_default(status, "state", "");
-        if (g_str_equal(state, "running") || g_str_equal(state, "paused")) {
-            printf("VM \"%s\" is already up\n", hx_vm_name(vm));
-            return TRUE;
-        }
-        if (!g_str_equal(state, "starting")) {
-            g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
-                        "VM \"%s\" is %s: try again when `helixvm status` says that it is stopped",
-                        hx_vm_name(vm), state);
-            return FALSE;
-        }
-        /* Another `up` is at it: wait with it. */
-        fd = hx_vm_connect_monitor(vm, error);
-        if (fd < 0)
-            return FALSE;
-        g_autoptr(HxControl) events = hx_control_new(fd);
-        return hx_control_send(events, "{\"request\":\"watch\"}", error) &&
-               follow_start(vm, events, progress, FALSE, error);
-    }
-    if (!save_profile(&options, vm, error))
-        return FALSE;
-    fd = spawn_monitor(vm, error);
-    if (fd < 0)
-        return FALSE;
-    g_autoptr(HxControl) events = hx_control_new(fd);
-    return follow_start(vm, events, progress, TRUE, error);
+    int lock = -1;
+    int fd = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
+    if (fd >= 0)
+        return join_monitor(vm, fd, &options, progress, error);
+    return lock >= 0 && start_monitor(vm, lock, &options, progress, error);
 }

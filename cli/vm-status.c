@@ -7,6 +7,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/control.h"
+#include "launcher/vm-reach.h"
 
 #define ENCODER_REPLY_MAX (1024 * 1024)
 
@@ -76,12 +77,8 @@ JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return NULL;
     }
-    if (!g_file_test(hx_vm_state_path(vm, "profile.conf"), G_FILE_TEST_EXISTS)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
-                    "there is no VM \"%s\": make it with `helixvm up %s`", hx_vm_name(vm),
-                    hx_vm_name(vm));
+    if (!hx_vm_check_known(vm, error))
         return NULL;
-    }
     status = json_object_new();
     json_object_set_string_member(status, "name", hx_vm_name(vm));
     json_object_set_string_member(status, "state", "stopped");

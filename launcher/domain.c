@@ -85,8 +85,7 @@ static void write_machine(xmlTextWriter *xml, const HxProfile *profile, const Hx
 static void write_disk(xmlTextWriter *xml, const HxDomainParts *parts)
 {
     start(xml, "disk", "type", "file", "device", "disk", NULL);
-    /* The overlay can be made again from its base: the guest's flushes order its writes, and need
-     * not wait for the platter. */
+    /* The host's page cache takes the writes; the guest's flushes reach the platter. */
     empty(xml, "driver", "name", "qemu", "type", "qcow2", "cache", "writeback", "discard", "unmap");
     empty(xml, "source", "file", parts->disk);
     empty(xml, "target", "dev", "vda", "bus", "virtio");

@@ -6,6 +6,7 @@
  * come in the main loop.  An accelerator that opens proves nothing: each but the last has to bring
  * the guest's first notification within a bound, and one that does not is left for the next. */
 #include <errno.h>
+#include <libvirt/virterror.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +18,6 @@
 
 /* A guest on a working accelerator sends its first notification within a few seconds. */
 #define ACCELERATOR_TIMEOUT_MS 30000
-#define DESTROY_TIMEOUT_MS 30000
 
 /* --- events -------------------------------------------------------------------------------------
  */
@@ -107,10 +107,20 @@ static void create_domain(void *data)
         hx_libvirt_set_error(&call->error, HX_ERROR_HOST, "libvirt cannot start the VM");
 }
 
+/* End the domain, by a new connection where libvirtd has died under the old one. */
 static void destroy_domain(void *data)
 {
-    HxMonitor *monitor = data;
-    virDomainDestroyFlags(monitor->domain, VIR_DOMAIN_DESTROY_GRACEFUL);
+    CreateCall *call = data;
+    HxMonitor *monitor = call->monitor;
+    if (virDomainDestroyFlags(monitor->domain, VIR_DOMAIN_DESTROY_GRACEFUL) == 0 ||
+        virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
+        virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID) /* it is off already */
+        return;
+    g_autoptr(virConnect) connection = hx_libvirt_open(&call->error);
+    g_autoptr(virDomain) domain =
+        connection ? virDomainLookupByUUIDString(connection, monitor->uuid) : NULL;
+    if (domain && virDomainDestroyFlags(domain, VIR_DOMAIN_DESTROY_GRACEFUL) < 0)
+        hx_libvirt_set_error(&call->error, HX_ERROR_HOST, "libvirt cannot end the VM");
 }
 
 static void open_connection(void *data)
@@ -183,14 +193,13 @@ static void end_domain(HxMonitor *monitor)
 {
     if (!monitor->domain)
         return;
+    CreateCall call = {.monitor = monitor};
     if (!monitor->domain_ended)
-        hx_monitor_call(destroy_domain, monitor);
-    gboolean timed_out = FALSE;
-    guint timer = g_timeout_add(DESTROY_TIMEOUT_MS, on_time_out, &timed_out);
-    while (!monitor->domain_ended && !timed_out)
-        g_main_context_iteration(NULL, TRUE);
-    if (!timed_out)
-        g_source_remove(timer);
+        hx_monitor_call(destroy_domain, &call);
+    if (call.error)
+        hx_monitor_fail(monitor, call.error);
+    /* libvirt answers when QEMU has ended. */
+    monitor->domain_ended = TRUE;
     g_clear_pointer(&monitor->domain, virDomainFree);
 }
 
@@ -217,6 +226,22 @@ static char *essence(const char *message)
     return g_strdup(lines[0] ? lines[0] : message);
 }
 
+/* With the kernel's vsock libvirt has chosen the CID: keep it, where hx_vm_connect looks for it. */
+static gboolean learn_cid(HxMonitor *monitor, GError **error)
+{
+    if (monitor->vsock_kind != HX_VSOCK_KERNEL)
+        return TRUE;
+    char *xml = virDomainGetXMLDesc(monitor->domain, 0);
+    monitor->cid = xml ? hx_libvirt_cid(xml) : 0;
+    free(xml);
+    if (monitor->cid == 0) {
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_HOST, "libvirt gave the VM no vsock CID");
+        return FALSE;
+    }
+    g_autofree char *text = g_strdup_printf("%u\n", monitor->cid);
+    return g_file_set_contents(hx_vm_runtime_path(monitor->vm, "cid"), text, -1, error);
+}
+
 /* Start on @accelerator.  FALSE without @error where it was tried and @ret_reason says why to leave
  * it; FALSE with @error where there is no use in trying another. */
 static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gboolean is_last,
@@ -239,6 +264,8 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
         monitor->domain_ended = monitor->domain_crashed = TRUE;
         monitor->domain_end_reason = g_strdup("QEMU ended at once");
     }
+    if (!learn_cid(monitor, error))
+        return FALSE;
     if (is_last)
         return TRUE;
     g_autoptr(GError) cause = NULL;
@@ -263,22 +290,6 @@ static gboolean exists_here(const char *accelerator)
 #endif
 }
 
-/* With the kernel's vsock libvirt has chosen the CID: keep it, where hx_vm_connect looks for it. */
-static gboolean learn_cid(HxMonitor *monitor, GError **error)
-{
-    if (monitor->vsock_kind != HX_VSOCK_KERNEL)
-        return TRUE;
-    char *xml = virDomainGetXMLDesc(monitor->domain, 0);
-    monitor->cid = xml ? hx_libvirt_cid(xml) : 0;
-    free(xml);
-    if (monitor->cid == 0) {
-        g_set_error_literal(error, HX_ERROR, HX_ERROR_HOST, "libvirt gave the VM no vsock CID");
-        return FALSE;
-    }
-    g_autofree char *text = g_strdup_printf("%u\n", monitor->cid);
-    return g_file_set_contents(hx_vm_runtime_path(monitor->vm, "cid"), text, -1, error);
-}
-
 gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
 {
     g_auto(GStrv) accelerators = hx_profile_list(monitor->profile, "machine.accelerators");
@@ -293,9 +304,8 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
         hx_monitor_begin_phase(monitor, phase);
         if (try_accelerator(monitor, *accelerator, !accelerator[1], &reason, error)) {
             monitor->accelerator = g_strdup(*accelerator);
-            monitor->domain_paused = FALSE;
             hx_monitor_end_phase(monitor, "QEMU runs on %s", *accelerator);
-            return learn_cid(monitor, error);
+            return TRUE;
         }
         if (!reason)
             return FALSE;
@@ -328,7 +338,8 @@ void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
         gboolean timed_out = FALSE;
         guint timer = g_timeout_add_seconds(timeout, on_time_out, &timed_out);
         /* Another request may ask for force meanwhile. */
-        while (!monitor->domain_ended && !timed_out && monitor->stop_timeout > 0)
+        while (!monitor->domain_ended && !timed_out && monitor->stop_timeout > 0 &&
+               !monitor->failure)
             g_main_context_iteration(NULL, TRUE);
         if (!timed_out)
             g_source_remove(timer);

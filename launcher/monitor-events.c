@@ -261,6 +261,19 @@ void hx_monitor_say_ready(HxMonitor *monitor)
     say(monitor, builder);
 }
 
+void hx_monitor_tell_failure(int start_fd, const GError *error)
+{
+    g_autoptr(JsonBuilder) builder = event("failed");
+    json_builder_set_member_name(builder, "code");
+    json_builder_add_int_value(builder, hx_error_exit_status(error));
+    add_string(builder, "text", error->message);
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    g_autofree char *text = json_to_string(root, FALSE);
+    g_autofree char *line = g_strconcat(text, "\n", NULL);
+    hx_write_all(start_fd, line, strlen(line));
+}
+
 static gboolean all_has_been_sent(HxMonitor *monitor)
 {
     for (guint i = 0; i < monitor->subscribers->len; i++)

@@ -22,6 +22,7 @@
 #include "launcher/base/process.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/monitor-internal.h"
+#include "launcher/vm-domain.h"
 #include "launcher/x-authority.h"
 
 #define ENCODER_PORT 5000 /* HXFR: PROTOCOLS, section 1 */
@@ -127,17 +128,6 @@ static char *await_line(HxPart *part, int fd, GError **error)
 /* --- Xvfb ---------------------------------------------------------------------------------------
  */
 
-static char *find_render_node(void)
-{
-    for (int minor = 128; minor < 136; minor++) {
-        char *path = g_strdup_printf("/dev/dri/renderD%d", minor);
-        if (access(path, R_OK | W_OK) == 0)
-            return path;
-        g_free(path);
-    }
-    return NULL;
-}
-
 static void display_ended(HxMonitor *monitor, const char *reason)
 {
     hx_monitor_fail(monitor, g_error_new(HX_ERROR, HX_ERROR_HOST,
@@ -179,7 +169,7 @@ gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
     }
     const char *wanted = hx_profile_string(monitor->profile, "gpu.display");
     if (!g_str_equal(wanted, "xvfb"))
-        monitor->render_node = find_render_node();
+        monitor->render_node = hx_render_node();
     if (monitor->render_node) {
         monitor->display = HX_DISPLAY_EGL_HEADLESS;
         hx_monitor_end_phase(monitor, "%s", monitor->render_node);

@@ -39,7 +39,7 @@ static const char *state_of(const HxMonitor *monitor)
 {
     if (monitor->failure)
         return "failing";
-    if (monitor->stop_requested)
+    if (monitor->stop_requested || (monitor->ready && monitor->domain_ended))
         return "stopping";
     if (monitor->domain_paused)
         return "paused";

@@ -21,6 +21,7 @@
 #include "launcher/base/parts.h"
 #include "launcher/disk.h"
 #include "launcher/image.h"
+#include "launcher/last-run.h"
 #include "launcher/monitor-internal.h"
 #include "launcher/vm-lock.h"
 
@@ -209,7 +210,7 @@ static gboolean choose_vsock(HxMonitor *monitor, GError **error)
 
 static gboolean is_ready_or_gone(HxMonitor *monitor)
 {
-    return monitor->guest_ready || monitor->domain_ended;
+    return monitor->guest_ready || monitor->domain_ended || monitor->domain_paused;
 }
 
 static gboolean await_ready(HxMonitor *monitor, GError **error)
@@ -227,9 +228,11 @@ static gboolean await_ready(HxMonitor *monitor, GError **error)
             g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    if (monitor->domain_ended) {
+    if (!monitor->guest_ready) {
         g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "%s before it was ready: see %s",
-                    monitor->domain_end_reason, hx_vm_state_path(monitor->vm, "console.log"));
+                    monitor->domain_ended ? monitor->domain_end_reason
+                                          : "QEMU stopped the guest's processors",
+                    hx_vm_state_path(monitor->vm, "console.log"));
         return FALSE;
     }
     hx_monitor_end_phase(monitor, "the guest reported READY");
@@ -334,25 +337,6 @@ static gboolean supervise(HxMonitor *monitor, GError **error)
     return FALSE;
 }
 
-/* Why the last run ended, for `status` of a VM that is down. */
-static void keep_end(HxMonitor *monitor, gboolean failed, const char *text)
-{
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *time = g_date_time_format_iso8601(now);
-    json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "time");
-    json_builder_add_string_value(builder, time);
-    json_builder_set_member_name(builder, "failed");
-    json_builder_add_boolean_value(builder, failed);
-    json_builder_set_member_name(builder, "reason");
-    json_builder_add_string_value(builder, text);
-    json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *json = json_to_string(root, TRUE);
-    g_file_set_contents(hx_vm_state_path(monitor->vm, "last-run.json"), json, -1, NULL);
-}
-
 static gboolean on_cancelled(GCancellable *cancel, void *data)
 {
     HxMonitor *monitor = data;
@@ -376,12 +360,17 @@ static gboolean live(HxMonitor *monitor, GError **error)
     g_autofree char *text = NULL;
     if (failure && !monitor->ready)
         monitor->stop_timeout = 0;
+    /* A start that was stopped on request has not failed. */
+    if (monitor->stop_requested && !monitor->failure)
+        g_clear_error(&failure);
     hx_monitor_stop_domain(monitor, &text);
+    if (!failure && monitor->failure)
+        failure = g_error_copy(monitor->failure);
     hx_monitor_stop_parts(monitor);
     hx_monitor_close_notify(monitor);
     hx_monitor_close_domain(monitor);
     const char *reason = failure ? failure->message : text;
-    keep_end(monitor, failure != NULL, reason);
+    hx_last_run_keep(monitor->vm, failure != NULL, reason);
     hx_monitor_say_end(monitor, failure, reason);
     g_source_destroy(source);
     g_source_unref(source);
@@ -391,15 +380,15 @@ static gboolean live(HxMonitor *monitor, GError **error)
     return FALSE;
 }
 
-gboolean hx_monitor_run(HxVm *vm, int start_fd, const char *public_key, GCancellable *cancel,
-                        GError **error)
+gboolean hx_monitor_run(HxVm *vm, int start_fd, int lock_fd, const char *public_key,
+                        GCancellable *cancel, GError **error)
 {
     HxMonitor monitor = {
         .vm = vm,
         .public_key = public_key,
         .cancel = cancel,
         .begun = g_get_monotonic_time(),
-        .lock_fd = -1,
+        .lock_fd = lock_fd,
         .log_fd = STDERR_FILENO,
         .start_fd = start_fd,
         .control_fd = -1,
@@ -408,9 +397,6 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, const char *public_key, GCancell
         .notify_fd = -1,
         .event_callback = -1,
     };
-    monitor.lock_fd = hx_vm_lock(vm, error);
-    if (monitor.lock_fd < 0)
-        return FALSE;
     g_autoptr(HxProfile) profile = hx_profile_new();
     monitor.profile = profile;
     gboolean good = hx_profile_merge_file(profile, hx_vm_state_path(vm, "profile.conf"), error) &&

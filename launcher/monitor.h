@@ -21,11 +21,15 @@
  *   {"request":"down","timeout":SECONDS}   power off, force after SECONDS (0: at once); then events
  */
 
-/* Be the monitor of @vm until it has stopped: take its lock, start its parts and its domain along
- * profile.conf in its state directory, watch them, and end them all.  @start_fd (-1: none) is a
+/* Be the monitor of @vm until it has stopped: start its parts and its domain along profile.conf in
+ * its state directory, watch them, and end them all.  @lock_fd is the VM's lock (hx_vm_lock), which
+ * is taken over and given back at the end.  @start_fd (-1: none) is a
  * connected socket that gets the events; where its other end closes before the VM is ready, the
  * start is given up.  @public_key is what the guest's root accepts.  @cancel stops the VM as "down"
  * does.  Call it from the main thread, once a process.  FALSE with the reason where the VM did not
- * come up or could not go on; HX_ERROR_FAILED where another monitor runs already. */
-gboolean hx_monitor_run(HxVm *vm, int start_fd, const char *public_key, GCancellable *cancel,
-                        GError **error);
+ * come up or could not go on. */
+gboolean hx_monitor_run(HxVm *vm, int start_fd, int lock_fd, const char *public_key,
+                        GCancellable *cancel, GError **error);
+
+/* Tell @start_fd the "failed" event for @error, where hx_monitor_run was not come to. */
+void hx_monitor_tell_failure(int start_fd, const GError *error);

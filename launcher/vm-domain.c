@@ -6,6 +6,17 @@
 
 #include "launcher/image.h"
 
+char *hx_render_node(void)
+{
+    for (int minor = 128; minor < 136; minor++) {
+        char *path = g_strdup_printf("/dev/dri/renderD%d", minor);
+        if (access(path, R_OK | W_OK) == 0)
+            return path;
+        g_free(path);
+    }
+    return NULL;
+}
+
 char *hx_vm_domain_name(HxVm *vm)
 {
     return g_strdup_printf("helixvm-%s", hx_vm_name(vm));

@@ -20,6 +20,9 @@ typedef struct {
 /* The vsock port that takes READY=1 where the guest is alone on its vsock. */
 #define HX_NOTIFY_PORT 5009
 
+/* The first DRM render node that the caller may use, for g_free; NULL where there is none. */
+char *hx_render_node(void);
+
 /* The domain's name for libvirt, for g_free. */
 char *hx_vm_domain_name(HxVm *vm);
 

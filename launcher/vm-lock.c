@@ -55,9 +55,18 @@ static void empty(const char *directory, int depth)
     }
 }
 
-void hx_vm_unlock(HxVm *vm, int fd)
+void hx_vm_clear_runtime(HxVm *vm)
 {
     empty(hx_vm_runtime_path(vm, NULL), 0);
+}
+
+void hx_vm_unlock(HxVm *vm, int fd)
+{
+    hx_vm_clear_runtime(vm);
+    /* Where there is no VM, nothing stays of the directories that its lock asked for. */
+    if (!g_file_test(hx_vm_state_path(vm, "profile.conf"), G_FILE_TEST_EXISTS) &&
+        g_rmdir(hx_vm_state_path(vm, "secrets")) == 0)
+        g_rmdir(hx_vm_state_path(vm, NULL));
     unlink(hx_vm_runtime_path(vm, "lock"));
     g_rmdir(hx_vm_runtime_path(vm, NULL));
     hx_close(&fd);

@@ -9,6 +9,9 @@
  * HX_ERROR_HOST where it cannot be taken. */
 int hx_vm_lock(HxVm *vm, GError **error);
 
-/* Remove the runtime directory with what is in it, also what an owner that was killed left there, and
- * close @fd. */
+/* Remove what is in the runtime directory but for the lock, which the caller holds. */
+void hx_vm_clear_runtime(HxVm *vm);
+
+/* Remove the directories of a VM that does not exist, and the runtime directory with what is in it,
+ * also what an owner that was killed left there, and close @fd. */
 void hx_vm_unlock(HxVm *vm, int fd);

@@ -47,9 +47,18 @@ HxVm *hx_vm_open(const char *name, GError **error)
     g_autofree char *runtime = hx_runtime_directory(error);
     if (!runtime)
         return NULL;
+    g_autofree char *vms = g_build_filename(state, "vms", NULL);
+    if (g_str_equal(vms, runtime)) {
+        g_set_error(
+            error, HX_ERROR, HX_ERROR_CONFIG,
+            "HELIXVM_RUNTIME_DIR=%s is where the VMs' disks are: give it a directory of its "
+            "own",
+            runtime);
+        return NULL;
+    }
     HxVm *vm = g_new0(HxVm, 1);
     vm->name = g_strdup(name);
-    vm->state = g_build_filename(state, "vms", name, NULL);
+    vm->state = g_build_filename(vms, name, NULL);
     vm->runtime = g_build_filename(runtime, name, NULL);
     vm->paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return vm;
@@ -162,6 +171,8 @@ static int wait_readable(int fd, gint64 deadline, GCancellable *cancel)
 static int connect_vhost_user(const char *path, guint32 port, GCancellable *cancel)
 {
     hx_autofd int fd = hx_unix_connect(path, SOCK_STREAM);
+    if (fd == -ECONNREFUSED) /* a socket that a killed device left */
+        return -ENOENT;
     if (fd < 0)
         return fd;
     char line[32];

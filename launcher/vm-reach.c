@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "launcher/vm-reach.h"
+
+#include "launcher/base/error.h"
+#include "launcher/last-run.h"
+#include "launcher/libvirt-connection.h"
+#include "launcher/vm-domain.h"
+#include "launcher/vm-lock.h"
+
+#define RETRY_MS 100
+#define TIMEOUT_S 20
+
+/* A domain whose monitor was killed is ended by libvirt, unless libvirtd was killed, too. */
+static gboolean end_domain(HxVm *vm, GError **error)
+{
+    g_autoptr(virConnect) connection = hx_libvirt_open(error);
+    if (!connection)
+        return FALSE;
+    g_autofree char *name = hx_vm_domain_name(vm);
+    g_autoptr(virDomain) domain = virDomainLookupByName(connection, name);
+    if (!domain || virDomainDestroy(domain) == 0 || virDomainIsActive(domain) != 1)
+        return TRUE;
+    hx_libvirt_set_error(error, HX_ERROR_HOST, "cannot end what a killed monitor left");
+    return FALSE;
+}
+
+/* The lock is ours: a monitor that ended well has left nothing. */
+static gboolean mend(HxVm *vm, GError **error)
+{
+    if (!g_file_test(hx_vm_runtime_path(vm, "control.sock"), G_FILE_TEST_EXISTS))
+        return TRUE;
+    if (!end_domain(vm, error))
+        return FALSE;
+    hx_last_run_keep(vm, TRUE, "the VM's monitor was killed");
+    hx_vm_clear_runtime(vm);
+    return TRUE;
+}
+
+/* Wait a moment, or until @cancel is cancelled. */
+static void pause_for(guint milliseconds, GCancellable *cancel)
+{
+    GPollFD cancelled;
+    gboolean pollable = g_cancellable_make_pollfd(cancel, &cancelled);
+    g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, milliseconds);
+    if (pollable)
+        g_cancellable_release_fd(cancel);
+}
+
+int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT_S * G_TIME_SPAN_SECOND;
+    *ret_lock = -1;
+    for (;;) {
+        g_autoptr(GError) cause = NULL;
+        int fd = hx_vm_connect_monitor(vm, &cause);
+        if (fd >= 0)
+            return fd;
+        if (!g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_RUNNING)) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return -1;
+        }
+        g_clear_error(&cause);
+        int lock = hx_vm_lock(vm, &cause);
+        if (lock >= 0 && mend(vm, error)) {
+            *ret_lock = lock;
+            return -1;
+        }
+        if (lock >= 0) {
+            hx_vm_unlock(vm, lock);
+            return -1;
+        }
+        if (!g_error_matches(cause, HX_ERROR, HX_ERROR_FAILED)) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return -1;
+        }
+        if (g_cancellable_is_cancelled(cancel)) {
+            g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+            return -1;
+        }
+        if (g_get_monotonic_time() > deadline) {
+            g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "%s", cause->message);
+            return -1;
+        }
+        /* There is no event to wait for: a starting monitor is yet to make its socket. */
+        pause_for(RETRY_MS, cancel);
+    }
+}
+
+gboolean hx_vm_check_known(HxVm *vm, GError **error)
+{
+    if (g_file_test(hx_vm_state_path(vm, "profile.conf"), G_FILE_TEST_EXISTS))
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
+                "there is no VM \"%s\": make it with `helixvm up %s`", hx_vm_name(vm),
+                hx_vm_name(vm));
+    return FALSE;
+}
