@@ -13,14 +13,17 @@ use JSON::PP ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(helixvm helixvm_ok start_helixvm finish json slurp vm_name status_of
-    down_and_delete leftovers wait_until runtime_path state_path connect_port pixel);
+our @EXPORT = qw(helixvm helixvm_ok start_helixvm start_command finish json slurp vm_name status_of
+    down_and_delete leftovers wait_until runtime_path state_path connect_port pixel
+    make_hollow_image qemu_pid own_libvirtd end_started);
 
 my $build = $ENV{BUILD} // 'build';
 my $runtime = $ENV{HELIXVM_RUNTIME_DIR} // '/run/helixvm';
 my $state = $ENV{HELIXVM_STATE_DIR} // '/var/lib/helixvm';
 my $main = $$;
 my @vms;
+# Process groups that were started and have not been waited for.
+my %started;
 
 # A VM of this test's own, which ends with the test.
 sub vm_name {
@@ -42,9 +45,9 @@ sub slurp {
 
 sub json { return JSON::PP::decode_json($_[0]) }
 
-# Start helixvm with @args in a process group of its own, as a shell would: a handle for finish().
-sub start_helixvm {
-    my @args = @_;
+# Start @command in a process group of its own, as a shell would: a handle for finish().
+sub start_command {
+    my @command = @_;
     my %self = map { $_ => File::Temp->new } qw(out err);
     $self{pid} = fork // croak "fork: $!";
     if ($self{pid} == 0) {
@@ -52,12 +55,20 @@ sub start_helixvm {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>&', $self{out};
         open STDERR, '>&', $self{err};
-        exec "$build/helixvm", @args or POSIX::_exit(127);
+        exec @command or POSIX::_exit(127);
     }
+    setpgrp $self{pid}, $self{pid}; # also here: who is first does not matter
+    $started{$self{pid}} = 1;
     return \%self;
 }
 
-# Wait for it, at most $seconds: {status, out, err}.  One that takes longer is killed, status 124.
+sub start_helixvm {
+    my @args = @_;
+    return start_command("$build/helixvm", @args);
+}
+
+# Wait for it, at most $seconds: {status, out, err}.  One that takes longer is killed, with its
+# group, status 124.
 sub finish {
     my ($self, $seconds) = @_;
     my $end = time + ($seconds // 60);
@@ -66,13 +77,14 @@ sub finish {
         if (waitpid($self->{pid}, POSIX::WNOHANG) > 0) {
             $status = $? & 127 ? 128 + ($? & 127) : $? >> 8;
         } elsif (time > $end) {
-            kill 'KILL', $self->{pid};
+            kill 'KILL', -$self->{pid};
             waitpid $self->{pid}, 0;
             $status = 124;
         } else {
             sleep 0.05;
         }
     }
+    delete $started{$self->{pid}};
     return {
         status => $status,
         out => slurp($self->{out}->filename),
@@ -117,6 +129,14 @@ sub wait_until {
     return 1;
 }
 
+# The process of the VM's QEMU, undef where there is none.
+sub qemu_pid {
+    my ($vm) = @_;
+    my ($proc) = grep { (eval { slurp($_) } // '') =~ /\bguest=helixvm-\Q$vm\E[,\0]/ }
+        glob '/proc/[0-9]*/cmdline';
+    return $proc ? $proc =~ m{/(\d+)/} : undef;
+}
+
 # Connect to where the VM's guest would come out for $port of the host's vsock.
 sub connect_port {
     my ($vm, $port) = @_;
@@ -130,6 +150,12 @@ sub down_and_delete {
     helixvm({seconds => 60}, 'delete', '--yes', $vm);
 }
 
+# Sockets of X servers that are no more.
+sub stale_x_sockets {
+    return grep { !IO::Socket::UNIX->new(Peer => $_) } glob '/tmp/.X11-unix/X*';
+}
+my %had_stale = map { $_ => 1 } stale_x_sockets();
+
 # What is there of VM $vm that should not be: lines of text.
 sub leftovers {
     my ($vm) = @_;
@@ -141,11 +167,40 @@ sub leftovers {
         $command =~ tr/\0/ /;
         push @left, "process $pid: " . substr $command, 0, 200
             if $command =~ m{guest=helixvm-\Q$vm\E\b|/\Q$vm\E/|monitor\b.* \Q$vm\E };
+        # virgl_render_server names no VM, but has QEMU's environment: the module's path.
+        push @left, "process $pid: " . substr $command, 0, 200
+            if $command =~ /^\S*virgl_render_server/
+            and (eval { slurp("$proc/environ") } // '') =~ m{/\Q$vm\E/};
     }
+    push @left, map { "X socket $_" } grep { !$had_stale{$_} } stale_x_sockets();
     push @left, "$runtime/$vm" if -e "$runtime/$vm";
     my $mounts = slurp('/proc/self/mounts');
     push @left, "mount $1" while $mounts =~ m{^\S+ (\S*/\Q$vm\E\S*) }gm;
     return @left;
+}
+
+# Image "default" below the state directory $directory, of files that hold nothing of use: enough to
+# describe a VM, not to start one.
+sub make_hollow_image {
+    my ($directory) = @_;
+    my $path = "$directory/images/default";
+    system('mkdir', '-p', '-m', '0711', $directory) == 0 && system('mkdir', '-p', $path) == 0
+        or croak "mkdir $path";
+    my %content = (
+        map({ $_ => "hollow\n" } qw(disk.qcow2 kernel initrd)),
+        'image.json' => JSON::PP::encode_json({
+            built_at => '2020-01-01T00:00:00Z',
+            debian_version => '13',
+            kernel_version => 'none',
+            recipe => 'none',
+            virtual_size => 2**30,
+        }),
+    );
+    for my $name (keys %content) {
+        open my $file, '>', "$path/$name" or croak "$name: $!";
+        print $file $content{$name};
+        close $file or croak "$name: $!";
+    }
 }
 
 # The colour of a pixel of raw RGB24 data: [r, g, b].
@@ -162,10 +217,28 @@ sub daemons {
 }
 my $had_daemons = daemons();
 
+# The libvirtd that the tests' helixvm started; undef where one was there before.
+sub own_libvirtd {
+    return undef if $had_daemons;
+    my ($comm) = grep { slurp($_) =~ /^libvirtd/ } daemons();
+    return $comm ? $comm =~ m{/(\d+)/} : undef;
+}
+
+# What still runs could make a VM anew: end it, and wait until it has cleaned up.
+sub end_started {
+    for my $pid (keys %started) {
+        kill 'TERM', -$pid;
+        wait_until(90, sub { waitpid($pid, POSIX::WNOHANG) != 0 }) or kill 'KILL', -$pid;
+    }
+    %started = ();
+}
+
 END {
     if ($$ == $main) {
         my $status = $?;
-        down_and_delete($_) for grep { -e "$state/vms/$_" } @vms;
+        $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
+        end_started();
+        down_and_delete($_) for @vms;
         wait_until(20, sub { !daemons() }) unless $had_daemons;
         $? = $status;
     }

@@ -1,0 +1,53 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The domain that `up` would start: valid, and one that libvirt can translate for QEMU.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use File::Basename;
+use File::Temp;
+
+# An image that is there, but empty: nothing is started.
+my $dir;
+
+BEGIN {
+    $dir = File::Temp->newdir('helixvm-define-XXXXXX', TMPDIR => 1);
+    $ENV{HELIXVM_STATE_DIR} = "$dir/state";
+    $ENV{HELIXVM_RUNTIME_DIR} = "$dir/run";
+}
+use HelixVM;
+use Test::More;
+
+make_hollow_image("$dir/state");
+my $vm = 'defined';
+
+for my $profile (map { basename($_, '.conf') } glob 'qemu-profiles/*.conf') {
+    for my $settings ([], ['gpu.enabled=false'], ['gpu.venus=false'], ['network.mode=none'],
+        ['vsock.device=kernel'], ['gpu.display=egl-headless'], ['machine.cpus=1']) {
+        my $what = "profile $profile @$settings";
+        my $result = helixvm_ok('define', $vm, '--profile', $profile, map { ('--set', $_) } @$settings);
+        open my $file, '>', "$dir/domain.xml" or die "domain.xml: $!\n";
+        print $file $result->{out};
+        close $file;
+        my $said = `virt-xml-validate $dir/domain.xml domain 2>&1`;
+        is($?, 0, "$what: validates") or diag($said);
+    }
+}
+
+my $argv = helixvm_ok('define', $vm, '--set', 'vsock.device=vhost-user', '--format', 'argv')->{out};
+like($argv, qr/\bvhost-user-vsock-pci\b/, 'for QEMU it has the vhost-user vsock device');
+like($argv, qr/\bvirtio-vga-gl\b.*\bvenus\b/s, 'and the GPU with Venus');
+like($argv, qr/-sandbox on,/, 'in the sandbox');
+like($argv, qr/memory-backend-memfd.*"?share"?[:=](true|yes)/s, 'its memory is shared');
+unlike($argv, qr/hostfwd|-vnc|-spice|tcp:/, 'no port of the host is opened');
+unlike(helixvm_ok('define', $vm, '--set', 'gpu.enabled=false', '--format', 'argv')->{out},
+    qr/virtio-vga-gl/, 'without gpu.enabled there is none');
+
+my $bad = helixvm('define', $vm, '--format', 'yaml');
+is($bad->{status}, 2, 'another format is a usage error');
+like($bad->{err}, qr/xml or argv.*yaml/, 'that says what there is');
+is(helixvm('define', $vm, '--set', 'machine.cpus=0')->{status}, 3, 'a value out of bounds is refused');
+is_deeply([leftovers($vm)], [], 'nothing was started');
+
+done_testing;
