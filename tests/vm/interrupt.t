@@ -13,7 +13,7 @@ my $vm = vm_name('int');
 
 sub stays_clean {
     my ($what) = @_;
-    ok(wait_until(15, sub { !leftovers($vm) }), "$what: nothing is left")
+    ok(wait_until(45, sub { !leftovers($vm) }), "$what: nothing is left")
         or diag(join "\n", leftovers($vm));
 }
 
