@@ -10,7 +10,7 @@ PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O2 -g
 CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE -fPIC -fvisibility=hidden -I. -MMD -MP \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter \
-	-DHELIXVM_VERSION='"$(VERSION)"' -DHELIXVM_PREFIX='"$(PREFIX)"'
+	-DHELIXVM_VERSION='"$(VERSION)"'
 LDFLAGS_ALL := -Wl,--as-needed -Wl,-z,relro -Wl,-z,now -pthread
 ifeq ($(CI),true)
 CFLAGS_ALL += -Werror

@@ -124,8 +124,6 @@ static void write_display(xmlTextWriter *xml, const HxDomainParts *parts)
 static void write_devices(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
 {
     start(xml, "devices", NULL);
-    if (parts->emulator)
-        text(xml, "emulator", parts->emulator);
     write_disk(xml, parts);
     empty(xml, "controller", "type", "usb", "model", "none");
     if (g_str_equal(hx_profile_string(profile, "network.mode"), "user")) {

@@ -23,7 +23,6 @@ typedef struct {
     const char *name; /* of the domain */
     const char *uuid;
     const char *accelerator; /* "kvm", "tcg", "hvf" */
-    const char *emulator;    /* NULL: libvirt's choice */
     const char *kernel, *initrd, *disk;
     const char *console_log;
     HxDisplayKind display;

@@ -182,12 +182,6 @@ static gboolean is_going_or_gone(HxMonitor *monitor)
     return monitor->guest_alive || monitor->domain_ended || monitor->domain_paused;
 }
 
-static gboolean on_time_out(void *data)
-{
-    *(gboolean *)data = TRUE;
-    return G_SOURCE_REMOVE;
-}
-
 /* End the domain at once and wait for libvirt's word that it has. */
 static void end_domain(HxMonitor *monitor)
 {
@@ -323,6 +317,13 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
 /* --- stop ---------------------------------------------------------------------------------------
  */
 
+/* Another request may ask for force while the guest is powering off. */
+static gboolean is_off_or_to_be_forced(void *data)
+{
+    const HxMonitor *monitor = data;
+    return monitor->domain_ended || monitor->stop_timeout == 0 || monitor->failure;
+}
+
 void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
 {
     if (!monitor->domain || monitor->domain_ended) {
@@ -335,14 +336,7 @@ void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
     guint timeout = monitor->ready ? monitor->stop_timeout : 0;
     if (timeout > 0 &&
         virDomainShutdownFlags(monitor->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) == 0) {
-        gboolean timed_out = FALSE;
-        guint timer = g_timeout_add_seconds(timeout, on_time_out, &timed_out);
-        /* Another request may ask for force meanwhile. */
-        while (!monitor->domain_ended && !timed_out && monitor->stop_timeout > 0 &&
-               !monitor->failure)
-            g_main_context_iteration(NULL, TRUE);
-        if (!timed_out)
-            g_source_remove(timer);
+        hx_monitor_iterate(is_off_or_to_be_forced, monitor, timeout * 1000);
     }
     double seconds = (g_get_monotonic_time() - begun) / (double)G_TIME_SPAN_SECOND;
     if (monitor->domain_ended)

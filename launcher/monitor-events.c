@@ -274,18 +274,13 @@ void hx_monitor_tell_failure(int start_fd, const GError *error)
     hx_write_all(start_fd, line, strlen(line));
 }
 
-static gboolean all_has_been_sent(HxMonitor *monitor)
+static gboolean all_has_been_sent(void *data)
 {
+    const HxMonitor *monitor = data;
     for (guint i = 0; i < monitor->subscribers->len; i++)
         if (next_text(monitor->subscribers->pdata[i]))
             return FALSE;
     return TRUE;
-}
-
-static gboolean on_time_out(void *data)
-{
-    *(gboolean *)data = TRUE;
-    return G_SOURCE_REMOVE;
 }
 
 void hx_monitor_say_end(HxMonitor *monitor, const GError *error, const char *text)
@@ -298,12 +293,7 @@ void hx_monitor_say_end(HxMonitor *monitor, const GError *error, const char *tex
     }
     add_string(builder, "text", text);
     say(monitor, builder);
-    gboolean timed_out = FALSE;
-    guint timer = g_timeout_add(LAST_WORDS_MS, on_time_out, &timed_out);
-    while (!all_has_been_sent(monitor) && !timed_out)
-        g_main_context_iteration(NULL, TRUE);
-    if (!timed_out)
-        g_source_remove(timer);
+    hx_monitor_iterate(all_has_been_sent, monitor, LAST_WORDS_MS);
 }
 
 static gboolean on_control(int fd, GIOCondition condition, void *data)

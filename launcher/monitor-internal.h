@@ -82,6 +82,10 @@ struct HxMonitor {
     char *domain_end_reason;
 };
 
+/* Run the main loop until @condition holds for @data, or @timeout_ms have passed (0: no limit).
+ * Returns whether it holds.  The reasons for the VM's end do not interrupt it. */
+gboolean hx_monitor_iterate(gboolean (*condition)(void *data), void *data, guint timeout_ms);
+
 /* Run the main loop until @condition holds.  FALSE where the VM is to stop first (the failure, or
  * HX_ERROR_CANCELLED), or after @timeout_ms (HX_ERROR_TIMEOUT; 0: no limit). */
 gboolean hx_monitor_wait(HxMonitor *monitor, gboolean (*condition)(HxMonitor *monitor),

@@ -25,7 +25,6 @@
 #include "launcher/vm-domain.h"
 #include "launcher/x-authority.h"
 
-#define ENCODER_PORT 5000 /* HXFR: PROTOCOLS, section 1 */
 #define START_TIMEOUT_MS 10000
 #define STOP_TIMEOUT_MS 3000
 #define ENCODER_RESTART_MS 200
@@ -97,31 +96,26 @@ static gboolean on_ready_line(int fd, GIOCondition condition, void *data)
     return ready->complete || ready->closed ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
 
-static gboolean on_time_out(void *data)
+static gboolean has_spoken(void *data)
 {
-    *(gboolean *)data = TRUE;
-    return G_SOURCE_REMOVE;
+    const ReadyLine *ready = data;
+    return ready->complete || ready->closed;
 }
 
 /* Wait for @part's line on @fd.  NULL with @error where it ends first or says nothing in time. */
 static char *await_line(HxPart *part, int fd, GError **error)
 {
     ReadyLine ready = {.line = g_string_new(NULL)};
-    gboolean timed_out = FALSE;
     guint source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP, on_ready_line, &ready);
-    guint timer = g_timeout_add(START_TIMEOUT_MS, on_time_out, &timed_out);
-    while (!ready.complete && !ready.closed && !timed_out)
-        g_main_context_iteration(NULL, TRUE);
-    if (!ready.complete && !ready.closed)
+    if (!hx_monitor_iterate(has_spoken, &ready, START_TIMEOUT_MS))
         g_source_remove(source);
-    if (!timed_out)
-        g_source_remove(timer);
     char *line = g_strstrip(g_string_free(ready.line, FALSE));
     if (ready.complete)
         return line;
     g_free(line);
     g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s did not get ready%s: see monitor.log in %s",
-                part->name, timed_out ? " in 10 s" : "", hx_vm_state_path(part->monitor->vm, "."));
+                part->name, ready.closed ? "" : " in 10 s",
+                hx_vm_state_path(part->monitor->vm, "."));
     return NULL;
 }
 
@@ -158,7 +152,7 @@ static gboolean start_xvfb(HxMonitor *monitor, GError **error)
     if (!number)
         return FALSE;
     monitor->x_display = g_strdup_printf(":%s", number);
-    return TRUE;
+    return g_file_set_contents(hx_vm_runtime_path(monitor->vm, "display"), number, -1, error);
 }
 
 gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
@@ -323,7 +317,7 @@ gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
 {
     hx_monitor_begin_phase(monitor, "encoder");
     if (monitor->vsock_kind == HX_VSOCK_VHOST_USER) {
-        g_autofree char *file = g_strdup_printf("vsock.sock_%d", ENCODER_PORT);
+        g_autofree char *file = g_strdup_printf("vsock.sock_%d", HX_ENCODER_PORT);
         monitor->encoder_listen_fd =
             hx_unix_listen(hx_vm_runtime_path(monitor->vm, file), SOCK_STREAM, 0600);
     }
@@ -337,31 +331,29 @@ gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
     if (!spawn_encoder(monitor, error))
         return FALSE;
     hx_monitor_end_phase(monitor, "helixvm-encoder, x264 %s, vsock port %d",
-                         hx_profile_string(monitor->profile, "encoder.preset"), ENCODER_PORT);
+                         hx_profile_string(monitor->profile, "encoder.preset"), HX_ENCODER_PORT);
     return TRUE;
 }
 
 /* --- all ----------------------------------------------------------------------------------------
  */
 
+static gboolean has_ended(void *data)
+{
+    return ((HxPart *)data)->pid == 0;
+}
+
 static void stop_part(HxPart *part)
 {
     part->stopping = TRUE;
     if (!part->pid)
         return;
-    gboolean timed_out = FALSE;
     kill(part->pid, SIGTERM);
-    guint timer = g_timeout_add(STOP_TIMEOUT_MS, on_time_out, &timed_out);
-    while (part->pid && !timed_out)
-        g_main_context_iteration(NULL, TRUE);
-    if (!timed_out)
-        g_source_remove(timer);
-    if (!part->pid)
+    if (hx_monitor_iterate(has_ended, part, STOP_TIMEOUT_MS))
         return;
     hx_log_warning("%s does not end: killing it", part->name);
     kill(part->pid, SIGKILL);
-    while (part->pid)
-        g_main_context_iteration(NULL, TRUE);
+    hx_monitor_iterate(has_ended, part, 0);
 }
 
 void hx_monitor_stop_parts(HxMonitor *monitor)

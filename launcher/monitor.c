@@ -23,9 +23,9 @@
 #include "launcher/image.h"
 #include "launcher/last-run.h"
 #include "launcher/monitor-internal.h"
+#include "launcher/vm-domain.h"
 #include "launcher/vm-lock.h"
 
-#define ENCODER_PORT 5000
 #define BOOT_TIMEOUT_MS (300 * 1000)
 #define SSH_PORT 22
 #define SSH_TRIES 10
@@ -41,15 +41,34 @@ static gboolean on_time_out(void *data)
     return G_SOURCE_REMOVE;
 }
 
-gboolean hx_monitor_wait(HxMonitor *monitor, gboolean (*condition)(HxMonitor *), guint timeout_ms,
-                         GError **error)
+gboolean hx_monitor_iterate(gboolean (*condition)(void *data), void *data, guint timeout_ms)
 {
     gboolean timed_out = FALSE;
     guint timer = timeout_ms ? g_timeout_add(timeout_ms, on_time_out, &timed_out) : 0;
-    while (!condition(monitor) && !monitor->failure && !monitor->stop_requested && !timed_out)
+    while (!condition(data) && !timed_out)
         g_main_context_iteration(NULL, TRUE);
     if (timer && !timed_out)
         g_source_remove(timer);
+    return condition(data);
+}
+
+typedef struct {
+    HxMonitor *monitor;
+    gboolean (*condition)(HxMonitor *monitor);
+} Wait;
+
+static gboolean is_over(void *data)
+{
+    const Wait *wait = data;
+    return wait->monitor->failure || wait->monitor->stop_requested ||
+           wait->condition(wait->monitor);
+}
+
+gboolean hx_monitor_wait(HxMonitor *monitor, gboolean (*condition)(HxMonitor *), guint timeout_ms,
+                         GError **error)
+{
+    Wait wait = {monitor, condition};
+    hx_monitor_iterate(is_over, &wait, timeout_ms);
     if (monitor->failure)
         g_propagate_error(error, g_error_copy(monitor->failure));
     else if (monitor->stop_requested)
@@ -175,10 +194,10 @@ static char *try_kernel_vsock(HxMonitor *monitor)
         return g_strdup_printf("/dev/vhost-vsock: %s", g_strerror(errno));
     hx_autofd int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_vm address = {
-        .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = ENCODER_PORT};
+        .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = HX_ENCODER_PORT};
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
         listen(fd, SOMAXCONN) < 0)
-        return g_strdup_printf("vsock port %d of the host: %s", ENCODER_PORT, g_strerror(errno));
+        return g_strdup_printf("vsock port %d of the host: %s", HX_ENCODER_PORT, g_strerror(errno));
     monitor->encoder_listen_fd = hx_steal_fd(&fd);
     return NULL;
 }

@@ -17,6 +17,8 @@ typedef struct {
     const char *public_key; /* that the guest's root admits, as in authorized_keys */
 } HxVmDomain;
 
+/* The vsock port of the host's frame-export service (HXFR). */
+#define HX_ENCODER_PORT 5000
 /* The vsock port that takes READY=1 where the guest is alone on its vsock. */
 #define HX_NOTIFY_PORT 5009
 

@@ -111,20 +111,3 @@ gboolean hx_process_run(const char *const *argv, char **ret_stdout, GCancellable
             g_strndup(g_bytes_get_data(out, NULL) ?: "", MIN(g_bytes_get_size(out), OUTPUT_MAX));
     return TRUE;
 }
-
-guint64 hx_process_start_time(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
-    g_autofree char *stat = NULL;
-    if (!g_file_get_contents(path, &stat, NULL, NULL))
-        return 0;
-    /* The second field is the name in parentheses, which may hold spaces and parentheses. */
-    const char *rest = strrchr(stat, ')');
-    unsigned long long start = 0;
-    if (!rest || sscanf(rest + 1,
-                        " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-                        "%*d %*d %*d %*d %llu",
-                        &start) != 1)
-        return 0;
-    return start;
-}

@@ -28,7 +28,3 @@ pid_t hx_process_spawn(const HxProcess *process, GError **error);
  * than 0.  Stops it with SIGTERM where @cancellable is cancelled. */
 gboolean hx_process_run(const char *const *argv, char **ret_stdout, GCancellable *cancellable,
                         GError **error);
-
-/* What tells one process from a later one with the same pid: field 22 of /proc/PID/stat, clock
- * ticks since boot.  0 where there is no such process. */
-guint64 hx_process_start_time(pid_t pid);
