@@ -16,6 +16,7 @@
 #include "guest-provision/guest-session.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/json.h"
 
 #define CONNECT_SECONDS 20
 #define FIRST_FRAME_SECONDS 45
@@ -155,21 +156,6 @@ static double told_latency(const Stream *stream, const char *name)
     return value && JSON_NODE_HOLDS_VALUE(value) ? json_node_get_double(value) : -1;
 }
 
-static void add_string(JsonBuilder *builder, const char *name, const char *value)
-{
-    json_builder_set_member_name(builder, name);
-    if (value)
-        json_builder_add_string_value(builder, value);
-    else
-        json_builder_add_null_value(builder);
-}
-
-static void add_int(JsonBuilder *builder, const char *name, gint64 value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, value);
-}
-
 /* Three decimals; null where it is negative: not known. */
 static void add_number(JsonBuilder *builder, const char *name, double value)
 {
@@ -188,18 +174,18 @@ static void print_json(const Stream *stream, gint64 now)
     g_autofree char *encoder = told_string(stream, "encoder");
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
-    add_string(builder, "session", stream->session);
-    add_string(builder, "source", source);
-    add_string(builder, "encoder", encoder);
-    add_string(builder, "codec", "h264");
-    add_int(builder, "width", statistics->width);
-    add_int(builder, "height", statistics->height);
-    add_int(builder, "frames", statistics->frames);
-    add_int(builder, "keyframes", statistics->keyframes);
-    add_int(builder, "bytes", statistics->bytes);
+    hx_json_add_string(builder, "session", stream->session);
+    hx_json_add_string(builder, "source", source);
+    hx_json_add_string(builder, "encoder", encoder);
+    hx_json_add_string(builder, "codec", "h264");
+    hx_json_add_integer(builder, "width", statistics->width);
+    hx_json_add_integer(builder, "height", statistics->height);
+    hx_json_add_integer(builder, "frames", statistics->frames);
+    hx_json_add_integer(builder, "keyframes", statistics->keyframes);
+    hx_json_add_integer(builder, "bytes", statistics->bytes);
     add_number(builder, "duration_s", hx_stream_statistics_duration(statistics, now));
     add_number(builder, "fps", hx_stream_statistics_fps(statistics, now));
-    add_int(builder, "bitrate_bps", hx_stream_statistics_bitrate(statistics, now));
+    hx_json_add_integer(builder, "bitrate_bps", hx_stream_statistics_bitrate(statistics, now));
     json_builder_set_member_name(builder, "latency_ms");
     json_builder_begin_object(builder);
     for (size_t i = 0; i < G_N_ELEMENTS(latencies); i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "launcher/last-run.h"
 
-#include <json-glib/json-glib.h>
+#include "launcher/base/json.h"
 
 void hx_last_run_keep(HxVm *vm, gboolean failed, const char *reason)
 {
@@ -9,12 +9,9 @@ void hx_last_run_keep(HxVm *vm, gboolean failed, const char *reason)
     g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "time");
-    json_builder_add_string_value(builder, time);
-    json_builder_set_member_name(builder, "failed");
-    json_builder_add_boolean_value(builder, failed);
-    json_builder_set_member_name(builder, "reason");
-    json_builder_add_string_value(builder, reason);
+    hx_json_add_string(builder, "time", time);
+    hx_json_add_boolean(builder, "failed", failed);
+    hx_json_add_string(builder, "reason", reason);
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
     g_autofree char *json = json_to_string(root, TRUE);

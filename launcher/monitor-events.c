@@ -15,6 +15,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/json.h"
 #include "launcher/base/log.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/monitor-internal.h"
@@ -202,12 +203,6 @@ static JsonBuilder *event(const char *name)
     return builder;
 }
 
-static void add_string(JsonBuilder *builder, const char *name, const char *value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_string_value(builder, value);
-}
-
 static void add_seconds(JsonBuilder *builder, gint64 since)
 {
     json_builder_set_member_name(builder, "seconds");
@@ -221,8 +216,8 @@ void hx_monitor_begin_phase(HxMonitor *monitor, const char *phase)
     monitor->phase = g_strdup(phase);
     monitor->phase_begun = g_get_monotonic_time();
     g_autoptr(JsonBuilder) builder = event("phase");
-    add_string(builder, "phase", phase);
-    add_string(builder, "state", "begun");
+    hx_json_add_string(builder, "phase", phase);
+    hx_json_add_string(builder, "state", "begun");
     say(monitor, builder);
 }
 
@@ -233,10 +228,10 @@ void hx_monitor_end_phase(HxMonitor *monitor, const char *format, ...)
     g_autofree char *detail = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     g_autoptr(JsonBuilder) builder = event("phase");
-    add_string(builder, "phase", monitor->phase);
-    add_string(builder, "state", "done");
+    hx_json_add_string(builder, "phase", monitor->phase);
+    hx_json_add_string(builder, "state", "done");
     add_seconds(builder, monitor->phase_begun);
-    add_string(builder, "detail", detail);
+    hx_json_add_string(builder, "detail", detail);
     say(monitor, builder);
     g_clear_pointer(&monitor->phase, g_free);
 }
@@ -248,7 +243,7 @@ void hx_monitor_note(HxMonitor *monitor, const char *format, ...)
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     g_autoptr(JsonBuilder) builder = event("note");
-    add_string(builder, "text", text);
+    hx_json_add_string(builder, "text", text);
     say(monitor, builder);
 }
 
@@ -264,9 +259,8 @@ void hx_monitor_say_ready(HxMonitor *monitor)
 void hx_monitor_tell_failure(int start_fd, const GError *error)
 {
     g_autoptr(JsonBuilder) builder = event("failed");
-    json_builder_set_member_name(builder, "code");
-    json_builder_add_int_value(builder, hx_error_exit_status(error));
-    add_string(builder, "text", error->message);
+    hx_json_add_integer(builder, "code", hx_error_exit_status(error));
+    hx_json_add_string(builder, "text", error->message);
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
     g_autofree char *text = json_to_string(root, FALSE);
@@ -288,10 +282,9 @@ void hx_monitor_say_end(HxMonitor *monitor, const GError *error, const char *tex
     monitor->ended = TRUE;
     g_autoptr(JsonBuilder) builder = event(error ? "failed" : "stopped");
     if (error) {
-        json_builder_set_member_name(builder, "code");
-        json_builder_add_int_value(builder, hx_error_exit_status(error));
+        hx_json_add_integer(builder, "code", hx_error_exit_status(error));
     }
-    add_string(builder, "text", text);
+    hx_json_add_string(builder, "text", text);
     say(monitor, builder);
     hx_monitor_iterate(all_has_been_sent, monitor, LAST_WORDS_MS);
 }

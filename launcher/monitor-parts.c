@@ -51,7 +51,7 @@ static void on_part_ended(GPid pid, int status, void *data)
 }
 
 /* Start @argv as @part with @fds from descriptor 3 on; stderr is the monitor's log. */
-static gboolean start_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
+static gboolean spawn_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
                            const int *fds, size_t n_fds, GError **error)
 {
     part->monitor = monitor;
@@ -119,6 +119,26 @@ static char *await_line(HxPart *part, int fd, GError **error)
     return NULL;
 }
 
+/* Start @argv as @part with @fds from descriptor 3 on, and behind them a pipe for the line by which
+ * it says that it is ready: returned, for g_free.  NULL with @error. */
+static char *start_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
+                        const int *fds, size_t n_fds, GError **error)
+{
+    int pipe_fds[2];
+    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
+        return NULL;
+    hx_autofd int read_end = pipe_fds[0];
+    hx_autofd int write_end = pipe_fds[1];
+    g_autofree int *all = g_new(int, n_fds + 1);
+    for (size_t i = 0; i < n_fds; i++)
+        all[i] = fds[i];
+    all[n_fds] = write_end;
+    if (!spawn_part(part, monitor, name, argv, all, n_fds + 1, error))
+        return NULL;
+    hx_close(&write_end);
+    return await_line(part, read_end, error);
+}
+
 /* --- Xvfb ---------------------------------------------------------------------------------------
  */
 
@@ -133,11 +153,6 @@ static gboolean start_xvfb(HxMonitor *monitor, GError **error)
     const char *authority = hx_vm_runtime_path(monitor->vm, "qemu/xauthority");
     if (!hx_x_authority_create(authority, monitor->qemu_user, error))
         return FALSE;
-    int pipe_fds[2];
-    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
-        return FALSE;
-    hx_autofd int read_end = pipe_fds[0];
-    hx_autofd int write_end = pipe_fds[1];
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     const char *const arguments[] = {
         "Xvfb",         "-displayfd", "3",   "-auth",    authority,    "-screen", "0",
@@ -145,10 +160,7 @@ static gboolean start_xvfb(HxMonitor *monitor, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(arguments); i++)
         g_ptr_array_add(argv, (void *)arguments[i]);
     monitor->xvfb.ended = display_ended;
-    if (!start_part(&monitor->xvfb, monitor, "Xvfb", argv, &write_end, 1, error))
-        return FALSE;
-    hx_close(&write_end);
-    g_autofree char *number = await_line(&monitor->xvfb, read_end, error);
+    g_autofree char *number = start_part(&monitor->xvfb, monitor, "Xvfb", argv, NULL, 0, error);
     if (!number)
         return FALSE;
     monitor->x_display = g_strdup_printf(":%s", number);
@@ -205,11 +217,6 @@ static gboolean start_vhost_user(HxMonitor *monitor, GError **error)
     g_autofree char *program = hx_part_path("helixvm-vsock", error);
     if (!program)
         return FALSE;
-    int pipe_fds[2];
-    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
-        return FALSE;
-    hx_autofd int read_end = pipe_fds[0];
-    hx_autofd int write_end = pipe_fds[1];
     g_autofree char *cid = g_strdup_printf("--guest-cid=%u", monitor->cid);
     g_autofree char *host =
         g_strdup_printf("--host-socket=%s", hx_vm_runtime_path(monitor->vm, "vsock.sock"));
@@ -219,12 +226,9 @@ static gboolean start_vhost_user(HxMonitor *monitor, GError **error)
     g_ptr_array_add(argv, "--ready-fd=4");
     g_ptr_array_add(argv, cid);
     g_ptr_array_add(argv, host);
-    const int fds[] = {front_end, write_end};
     monitor->vsock.ended = vsock_ended;
-    if (!start_part(&monitor->vsock, monitor, "helixvm-vsock", argv, fds, G_N_ELEMENTS(fds), error))
-        return FALSE;
-    hx_close(&write_end);
-    g_autofree char *line = await_line(&monitor->vsock, read_end, error);
+    g_autofree char *line =
+        start_part(&monitor->vsock, monitor, "helixvm-vsock", argv, &front_end, 1, error);
     return line != NULL;
 }
 
@@ -275,11 +279,6 @@ static gboolean spawn_encoder(HxMonitor *monitor, GError **error)
     g_autofree char *program = hx_part_path("helixvm-encoder", error);
     if (!program)
         return FALSE;
-    int pipe_fds[2];
-    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
-        return FALSE;
-    hx_autofd int read_end = pipe_fds[0];
-    hx_autofd int write_end = pipe_fds[1];
     const HxProfile *profile = monitor->profile;
     g_autofree char *preset =
         g_strdup_printf("--preset=%s", hx_profile_string(profile, "encoder.preset"));
@@ -303,13 +302,10 @@ static gboolean spawn_encoder(HxMonitor *monitor, GError **error)
     g_ptr_array_add(argv, preset);
     g_ptr_array_add(argv, bitrate);
     g_ptr_array_add(argv, interval);
-    const int fds[] = {monitor->encoder_listen_fd, monitor->encoder_stats_fd, write_end};
+    const int fds[] = {monitor->encoder_listen_fd, monitor->encoder_stats_fd};
     monitor->encoder.ended = encoder_ended;
-    if (!start_part(&monitor->encoder, monitor, "helixvm-encoder", argv, fds, G_N_ELEMENTS(fds),
-                    error))
-        return FALSE;
-    hx_close(&write_end);
-    g_autofree char *line = await_line(&monitor->encoder, read_end, error);
+    g_autofree char *line = start_part(&monitor->encoder, monitor, "helixvm-encoder", argv, fds,
+                                       G_N_ELEMENTS(fds), error);
     return line != NULL;
 }
 

@@ -2,23 +2,9 @@
 /* What the monitor knows of its VM, as `helixvm status --json` prints it. */
 #include <unistd.h>
 
+#include "launcher/base/json.h"
 #include "launcher/monitor-internal.h"
 #include "launcher/vm-domain.h"
-
-static void add_string(JsonBuilder *builder, const char *name, const char *value)
-{
-    json_builder_set_member_name(builder, name);
-    if (value)
-        json_builder_add_string_value(builder, value);
-    else
-        json_builder_add_null_value(builder);
-}
-
-static void add_integer(JsonBuilder *builder, const char *name, gint64 value)
-{
-    json_builder_set_member_name(builder, name);
-    json_builder_add_int_value(builder, value);
-}
 
 static void begin_object(JsonBuilder *builder, const char *name)
 {
@@ -29,9 +15,9 @@ static void begin_object(JsonBuilder *builder, const char *name)
 static void add_part(JsonBuilder *builder, const char *name, const HxPart *part)
 {
     begin_object(builder, name);
-    add_string(builder, "state", part->pid ? "running" : "stopped");
-    add_integer(builder, "pid", part->pid);
-    add_integer(builder, "restarts", part->restarts);
+    hx_json_add_string(builder, "state", part->pid ? "running" : "stopped");
+    hx_json_add_integer(builder, "pid", part->pid);
+    hx_json_add_integer(builder, "restarts", part->restarts);
     json_builder_end_object(builder);
 }
 
@@ -52,9 +38,9 @@ char *hx_monitor_status(HxMonitor *monitor)
     g_autofree char *domain = hx_vm_domain_name(monitor->vm);
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
-    add_string(builder, "name", hx_vm_name(monitor->vm));
-    add_string(builder, "state", state_of(monitor));
-    add_string(builder, "phase", monitor->phase);
+    hx_json_add_string(builder, "name", hx_vm_name(monitor->vm));
+    hx_json_add_string(builder, "state", state_of(monitor));
+    hx_json_add_string(builder, "phase", monitor->phase);
     json_builder_set_member_name(builder, "uptime_s");
     json_builder_add_double_value(builder, (g_get_monotonic_time() - monitor->begun) /
                                                (double)G_TIME_SPAN_SECOND);
@@ -64,8 +50,8 @@ char *hx_monitor_status(HxMonitor *monitor)
     else
         json_builder_add_null_value(builder);
 
-    add_string(builder, "domain", domain);
-    add_string(builder, "accelerator", monitor->accelerator);
+    hx_json_add_string(builder, "domain", domain);
+    hx_json_add_string(builder, "accelerator", monitor->accelerator);
     json_builder_set_member_name(builder, "accelerators_left");
     json_builder_begin_array(builder);
     for (guint i = 0; monitor->left && i < monitor->left->len; i++)
@@ -73,20 +59,20 @@ char *hx_monitor_status(HxMonitor *monitor)
     json_builder_end_array(builder);
 
     begin_object(builder, "guest");
-    json_builder_set_member_name(builder, "ready");
-    json_builder_add_boolean_value(builder, monitor->guest_ready);
-    add_string(builder, "says", monitor->guest_status);
+    hx_json_add_boolean(builder, "ready", monitor->guest_ready);
+    hx_json_add_string(builder, "says", monitor->guest_status);
     json_builder_end_object(builder);
 
     begin_object(builder, "vsock");
-    add_string(builder, "kind", monitor->vsock_kind == HX_VSOCK_KERNEL ? "kernel" : "vhost-user");
-    add_integer(builder, "cid", monitor->cid);
-    add_string(builder, "reason", monitor->vsock_reason);
+    hx_json_add_string(builder, "kind",
+                       monitor->vsock_kind == HX_VSOCK_KERNEL ? "kernel" : "vhost-user");
+    hx_json_add_integer(builder, "cid", monitor->cid);
+    hx_json_add_string(builder, "reason", monitor->vsock_reason);
     json_builder_end_object(builder);
-    add_string(builder, "display", displays[monitor->display]);
+    hx_json_add_string(builder, "display", displays[monitor->display]);
 
     begin_object(builder, "processes");
-    add_integer(builder, "monitor", getpid());
+    hx_json_add_integer(builder, "monitor", getpid());
     if (monitor->display == HX_DISPLAY_XVFB)
         add_part(builder, "xvfb", &monitor->xvfb);
     if (monitor->vsock_kind == HX_VSOCK_VHOST_USER)
