@@ -134,7 +134,7 @@ sub qemu_pid {
     my ($vm) = @_;
     my ($proc) = grep { (eval { slurp($_) } // '') =~ /\bguest=helixvm-\Q$vm\E[,\0]/ }
         glob '/proc/[0-9]*/cmdline';
-    return $proc ? $proc =~ m{/(\d+)/} : undef;
+    return defined $proc && $proc =~ m{^/proc/(\d+)/} ? $1 : undef;
 }
 
 # Connect to where the VM's guest would come out for $port of the host's vsock.
@@ -221,7 +221,7 @@ my $had_daemons = daemons();
 sub own_libvirtd {
     return undef if $had_daemons;
     my ($comm) = grep { slurp($_) =~ /^libvirtd/ } daemons();
-    return $comm ? $comm =~ m{/(\d+)/} : undef;
+    return defined $comm && $comm =~ m{^/proc/(\d+)/} ? $1 : undef;
 }
 
 # What still runs could make a VM anew: end it, and wait until it has cleaned up.
