@@ -6,7 +6,7 @@ set -uo pipefail
 
 helixvm=${BUILD:-build}/helixvm
 out=${BUILD:-build}/demo
-name=demo
+name=demo-$$ # a VM of its own, whatever others there are
 seconds=10
 began=$SECONDS
 
@@ -23,11 +23,6 @@ step() {
 # Whatever happens, the VM does not stay, nor the libvirt daemons that it was the first to need:
 # where no init system runs they end by themselves when they are idle.
 pgrep -x libvirtd >/dev/null && had_libvirtd=yes || had_libvirtd=no
-clean_up() {
-    trap - EXIT
-    "$helixvm" down --force "$name" >/dev/null 2>&1
-    "$helixvm" delete --yes "$name" >/dev/null 2>&1
-}
 wait_for_libvirtd() {
     [[ $had_libvirtd == no ]] || return
     for ((i = 0; i < 40; i++)); do
@@ -35,15 +30,20 @@ wait_for_libvirtd() {
         sleep 0.5
     done
 }
+clean_up() {
+    # A second Ctrl-C does not leave the VM: neither the shell nor what it runs here gets it.
+    trap '' INT TERM HUP
+    trap - EXIT
+    setsid --wait "$helixvm" down --force "$name" >/dev/null 2>&1
+    setsid --wait "$helixvm" delete --yes "$name" >/dev/null 2>&1
+    wait_for_libvirtd
+}
 trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-
+trap 'trap "" INT TERM HUP; exit 130' INT
+trap 'trap "" INT TERM HUP; exit 143' TERM HUP
 
 rm -rf "$out"
 mkdir -p "$out"
-clean_up
-trap clean_up EXIT
 
 step "$helixvm" image build
 step "$helixvm" up "$name"
@@ -58,6 +58,6 @@ step "$helixvm" down "$name"
 
 # What was measured, looked at anew.
 perl tests/vm/check-demo.pl "$out" || exit 1
-wait_for_libvirtd
+clean_up
 echo "demo: took $((SECONDS - began)) s; see $out/frame.png, $out/stream.h264, $out/stats.json"
 tail -n 1 "$out/result"

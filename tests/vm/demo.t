@@ -7,38 +7,19 @@ use FindBin;
 use lib $FindBin::Bin;
 use File::Temp;
 use HelixVM;
-use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
 my $build = $ENV{BUILD} // 'build';
-my $vm = 'demo';
-
-# Start the demo in a process group of its own: [pid, its output].
 sub start_demo {
-    my $output = File::Temp->new;
-    my $pid = fork // die "fork: $!\n";
-    if ($pid == 0) {
-        setpgrp;
-        open STDIN, '<', '/dev/null';
-        open STDOUT, '>&', $output;
-        open STDERR, '>&', \*STDOUT;
-        exec 'bash', 'tests/vm/demo.sh' or POSIX::_exit(127);
-    }
-    return ($pid, $output);
+    return start_command('bash', '-c', 'exec bash tests/vm/demo.sh 2>&1');
 }
 
-sub status_after {
-    my ($pid, $seconds) = @_;
-    my $status;
-    wait_until($seconds, sub { waitpid($pid, POSIX::WNOHANG) > 0 and defined($status = $?) })
-        or kill 'KILL', -$pid;
-    return defined $status ? $status >> 8 : 'too long';
-}
-
-my ($pid, $output) = start_demo();
-is(status_after($pid, 900), 0, 'the demo succeeds') or diag(slurp($output->filename));
-my @lines = split /\n/, slurp($output->filename);
+my $result = finish(start_demo(), 900);
+is($result->{status}, 0, 'the demo succeeds') or diag($result->{out});
+my @lines = split /\n/, $result->{out};
+my ($vm) = $result->{out} =~ /^==> .* up (demo-\d+)$/m;
+ok($vm, 'it has a VM of its own') or BAIL_OUT('the demo does not say which');
 like($lines[-1], qr/^demo: OK frames=\d+ fps=[\d.]+ source=resource$/, 'its last line says so');
 my ($fps) = $lines[-1] =~ /fps=([\d.]+)/;
 cmp_ok($fps // 0, '>=', 15, 'at least 15 fps');
@@ -74,15 +55,21 @@ like(checked('status.json', sub { s/"vulkan_renderer" : "[^"]*"/"vulkan_renderer
 like(checked('stream.h264', sub { substr($_, length($_) / 2, 400) = 'x' x 400 }), qr/FAILED: ffmpeg/,
     'a broken stream is seen');
 
-# Ctrl-C, as a terminal sends it to all that run in the foreground.
-for my $point ('image build', ' up demo', ' provision demo', ' stream demo') {
-    ($pid, $output) = start_demo();
-    ok(wait_until(300, sub { slurp($output->filename) =~ /^==> .*\Q$point\E/m }), "demo: $point");
+# Ctrl-C, as a terminal sends it to all that run in the foreground; twice, as people do.
+for my $point (qw(up provision stream)) {
+    my $demo = start_demo();
+    my $its_vm;
+    ok(wait_until(300, sub {
+        ($its_vm) = slurp($demo->{out}->filename) =~ /^==> \S* $point (demo-\d+)/m;
+    }), "demo: $point");
     sleep 1.5;
-    kill 'INT', -$pid;
-    is(status_after($pid, 60), 130, "Ctrl-C during \"$point\": exit status 130");
-    ok(wait_until(15, sub { !leftovers($vm) }), "Ctrl-C during \"$point\": nothing is left")
-        or diag(join "\n", leftovers($vm));
+    kill 'INT', -$demo->{pid};
+    sleep 0.3;
+    kill 'INT', -$demo->{pid};
+    is(finish($demo, 90)->{status}, 130, "Ctrl-C during \"$point\": exit status 130");
+    ok(!leftovers($its_vm), "Ctrl-C during \"$point\": nothing is left")
+        or diag(join "\n", leftovers($its_vm));
+    ok(!-e state_path($its_vm, ''), "Ctrl-C during \"$point\": not even the VM");
 }
 
 done_testing;
