@@ -1,0 +1,68 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# SIGKILL for each process that a VM stands on: it is told, nothing stays, and the next `up` works.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use HelixVM;
+use Test::More;
+
+my $vm = vm_name('killed');
+
+sub up {
+    my ($what) = @_;
+    helixvm_ok({seconds => 400}, 'up', $vm);
+    my $pid = qemu_pid($vm);
+    ok($pid, "$what: QEMU runs") or die "no QEMU\n";
+    return $pid;
+}
+
+sub runs {
+    my ($pid) = @_;
+    return (eval { slurp("/proc/$pid/stat") } // '') =~ /\) [^ZX] /;
+}
+
+# The VM stops with a reason that matches $pattern in at most $seconds, and QEMU $qemu is no more.
+sub stops {
+    my ($what, $qemu, $pattern, $seconds) = @_;
+    my $status = {};
+    ok(wait_until($seconds, sub { ($status = status_of($vm))->{state} eq 'stopped' }),
+        "$what: status says stopped");
+    like($status->{last_run}{reason}, $pattern, "$what: and why");
+    ok($status->{last_run}{failed}, "$what: that it failed");
+    ok(wait_until(15, sub { !runs($qemu) }), "$what: QEMU is gone");
+}
+
+my $qemu = up('at first');
+helixvm_ok('exec', $vm, '--', 'sh', '-c', 'echo kept >/root/kept; sync');
+kill 'KILL', status_of($vm)->{processes}{monitor};
+stops('the monitor is killed', $qemu, qr/monitor was killed/, 1);
+
+$qemu = up('after the monitor');
+is(helixvm_ok('exec', $vm, '--', 'cat', '/root/kept')->{out}, "kept\n",
+    'the disk and the key are those from before');
+kill 'KILL', $qemu;
+stops('QEMU is killed', $qemu, qr/QEMU (ended|failed)/, 30);
+
+$qemu = up('after QEMU');
+kill 'KILL', status_of($vm)->{processes}{'helixvm-vsock'}{pid};
+stops('helixvm-vsock is killed', $qemu, qr/helixvm-vsock/, 30);
+
+$qemu = up('after helixvm-vsock');
+like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down as ever');
+ok(wait_until(45, sub { !leftovers($vm) }), 'nothing is left') or diag(join "\n", leftovers($vm));
+
+SKIP: {
+    # Last, as it takes the ground from under a VM that runs.
+    $qemu = up('once more');
+    my $libvirtd = own_libvirtd() or skip 'libvirtd is not of this test', 4;
+    kill 'KILL', $libvirtd;
+    isnt(helixvm({seconds => 120}, 'down', $vm)->{status}, 124, 'libvirtd is killed: down ends');
+    is(status_of($vm)->{state}, 'stopped', 'libvirtd is killed: status says stopped');
+    ok(wait_until(15, sub { !runs($qemu) }), 'libvirtd is killed: QEMU is gone');
+    ok(wait_until(45, sub { !leftovers($vm) }), 'libvirtd is killed: nothing is left')
+        or diag(join "\n", leftovers($vm));
+}
+
+done_testing;
