@@ -18,6 +18,8 @@
 
 /* A guest on a working accelerator sends its first notification within a few seconds. */
 #define ACCELERATOR_TIMEOUT_MS 30000
+#define POWER_BUTTON_PRESSES 5
+#define POWER_BUTTON_INTERVAL_MS 3000
 
 /* --- events -------------------------------------------------------------------------------------
  */
@@ -324,6 +326,24 @@ static gboolean is_off_or_to_be_forced(void *data)
     return monitor->domain_ended || monitor->stop_timeout == 0 || monitor->failure;
 }
 
+/* Press the power button, and again: a guest that has just become ready may not watch it yet, and
+ * the press is lost.  Who is powering off already takes no notice. */
+static void power_off(HxMonitor *monitor, gint64 deadline)
+{
+    for (int press = 1;; press++) {
+        gint64 left = (deadline - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
+        if (left <= 0)
+            return;
+        /* A press that is refused finds the guest about to be gone. */
+        gboolean is_last =
+            virDomainShutdownFlags(monitor->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0 ||
+            press == POWER_BUTTON_PRESSES;
+        guint wait = is_last ? left : MIN(left, POWER_BUTTON_INTERVAL_MS);
+        if (hx_monitor_iterate(is_off_or_to_be_forced, monitor, wait) || is_last)
+            return;
+    }
+}
+
 void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
 {
     if (!monitor->domain || monitor->domain_ended) {
@@ -334,10 +354,8 @@ void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
     }
     gint64 begun = g_get_monotonic_time();
     guint timeout = monitor->ready ? monitor->stop_timeout : 0;
-    if (timeout > 0 &&
-        virDomainShutdownFlags(monitor->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) == 0) {
-        hx_monitor_iterate(is_off_or_to_be_forced, monitor, timeout * 1000);
-    }
+    if (timeout > 0)
+        power_off(monitor, begun + timeout * G_TIME_SPAN_SECOND);
     double seconds = (g_get_monotonic_time() - begun) / (double)G_TIME_SPAN_SECOND;
     if (monitor->domain_ended)
         *ret_text = g_strdup_printf("the guest powered off in %.1f s", seconds);
