@@ -26,7 +26,7 @@ pgrep -x libvirtd >/dev/null && had_libvirtd=yes || had_libvirtd=no
 wait_for_libvirtd() {
     [[ $had_libvirtd == no ]] || return
     for ((i = 0; i < 40; i++)); do
-        pgrep -x 'libvirtd|virtlogd' >/dev/null || return
+        pgrep -x libvirtd >/dev/null || pgrep -x virtlogd >/dev/null || return
         sleep 0.5
     done
 }
