@@ -25,6 +25,7 @@ static const struct {
     {"provision", "[NAME]", "make a VM's guest serve sessions", hx_verb_provision},
     {"stream", "[NAME] [--session SESSION]", "view a session and count its frames", hx_verb_stream},
     {"exec", "[NAME] -- COMMAND...", "run a command in a VM's guest", hx_verb_exec},
+    {"list", "", "list all VMs with their state", hx_verb_list},
     {"define", "[NAME]", "print a VM's libvirt domain or QEMU command line", hx_verb_define},
     {"delete", "NAME", "remove a VM with its disk", hx_verb_delete},
     {"monitor", "[NAME]", NULL, hx_verb_monitor},

@@ -14,6 +14,7 @@ HxVerbFunc hx_verb_delete;
 HxVerbFunc hx_verb_down;
 HxVerbFunc hx_verb_exec;
 HxVerbFunc hx_verb_image;
+HxVerbFunc hx_verb_list;
 HxVerbFunc hx_verb_monitor;
 HxVerbFunc hx_verb_provision;
 HxVerbFunc hx_verb_status;
