@@ -5,6 +5,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/json.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/control.h"
 #include "launcher/vm-reach.h"
@@ -14,11 +15,8 @@
 /* The JSON object in @path; NULL where there is none. */
 static JsonObject *read_object(const char *path)
 {
-    g_autoptr(JsonParser) parser = json_parser_new();
-    if (!json_parser_load_from_file(parser, path, NULL) ||
-        !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
-        return NULL;
-    return json_object_ref(json_node_get_object(json_parser_get_root(parser)));
+    g_autofree char *text = NULL;
+    return g_file_get_contents(path, &text, NULL, NULL) ? hx_json_parse_object(text, -1) : NULL;
 }
 
 /* helixvm-encoder's statistics; NULL where it does not answer. */
@@ -34,11 +32,7 @@ static JsonObject *ask_encoder(HxVm *vm)
     ssize_t n;
     while ((n = read(fd, buffer, sizeof buffer)) > 0 && text->len < ENCODER_REPLY_MAX)
         g_string_append_len(text, buffer, n);
-    g_autoptr(JsonParser) parser = json_parser_new();
-    if (!json_parser_load_from_data(parser, text->str, text->len, NULL) ||
-        !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
-        return NULL;
-    return json_object_ref(json_node_get_object(json_parser_get_root(parser)));
+    return hx_json_parse_object(text->str, text->len);
 }
 
 static JsonObject *ask_monitor(HxVm *vm, GCancellable *cancel, GError **error)
@@ -56,21 +50,22 @@ static JsonObject *ask_monitor(HxVm *vm, GCancellable *cancel, GError **error)
     return status;
 }
 
+/* Takes @value; null where it is NULL. */
+static void set_member(JsonObject *object, const char *name, JsonObject *value)
+{
+    if (value)
+        json_object_set_object_member(object, name, value);
+    else
+        json_object_set_null_member(object, name);
+}
+
 JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(JsonObject) status = ask_monitor(vm, cancel, &cause);
     if (status) {
-        JsonObject *encoder = ask_encoder(vm);
-        if (encoder)
-            json_object_set_object_member(status, "encoder", encoder);
-        else
-            json_object_set_null_member(status, "encoder");
-        JsonObject *provisioned = read_object(hx_vm_state_path(vm, "guest.json"));
-        if (provisioned)
-            json_object_set_object_member(status, "provisioned", provisioned);
-        else
-            json_object_set_null_member(status, "provisioned");
+        set_member(status, "encoder", ask_encoder(vm));
+        set_member(status, "provisioned", read_object(hx_vm_state_path(vm, "guest.json")));
         return g_steal_pointer(&status);
     }
     if (!g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_RUNNING)) {
@@ -91,9 +86,6 @@ JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
         json_object_set_boolean_member(last, "failed", TRUE);
         json_object_set_string_member(last, "reason", "the VM's monitor was killed");
     }
-    if (last)
-        json_object_set_object_member(status, "last_run", last);
-    else
-        json_object_set_null_member(status, "last_run");
+    set_member(status, "last_run", last);
     return g_steal_pointer(&status);
 }

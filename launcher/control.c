@@ -8,6 +8,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/json.h"
 
 #define LINE_MAX_SIZE (64 * 1024)
 
@@ -58,10 +59,9 @@ static gboolean wait_for_bytes(HxControl *control, GCancellable *cancel)
 
 static JsonObject *parse(const char *line, GError **error)
 {
-    g_autoptr(JsonParser) parser = json_parser_new();
-    if (json_parser_load_from_data(parser, line, -1, NULL) &&
-        JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
-        return json_object_ref(json_node_get_object(json_parser_get_root(parser)));
+    JsonObject *object = hx_json_parse_object(line, -1);
+    if (object)
+        return object;
     g_set_error_literal(error, HX_ERROR, HX_ERROR_PROTOCOL,
                         "the monitor's answer is not understood: is it of another version?");
     return NULL;

@@ -105,11 +105,9 @@ static gboolean push(HxSubscriber *subscriber)
 static gboolean answer(HxSubscriber *subscriber, const char *line)
 {
     HxMonitor *monitor = subscriber->monitor;
-    g_autoptr(JsonParser) parser = json_parser_new();
-    if (!json_parser_load_from_data(parser, line, -1, NULL) ||
-        !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
+    g_autoptr(JsonObject) request = hx_json_parse_object(line, -1);
+    if (!request)
         return FALSE;
-    JsonObject *request = json_node_get_object(json_parser_get_root(parser));
     const char *verb = json_object_get_string_member_with_default(request, "request", "");
     if (g_str_equal(verb, "status")) {
         g_autofree char *status = hx_monitor_status(monitor);
@@ -179,12 +177,18 @@ static void subscribe(HxMonitor *monitor, int fd, gboolean gets_events)
         drop(subscriber);
 }
 
-/* Say the event in @builder to all, and close its object. */
-static void say(HxMonitor *monitor, JsonBuilder *builder)
+/* Close the object of @builder: its text without a newline, for g_free. */
+static char *end_event(JsonBuilder *builder)
 {
     json_builder_end_object(builder);
     g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *line = json_to_string(root, FALSE);
+    return json_to_string(root, FALSE);
+}
+
+/* Say the event in @builder to all. */
+static void say(HxMonitor *monitor, JsonBuilder *builder)
+{
+    g_autofree char *line = end_event(builder);
     hx_log_info("%s", line);
     g_ptr_array_add(monitor->events, g_strconcat(line, "\n", NULL));
     for (guint i = monitor->subscribers->len; i-- > 0;) {
@@ -198,8 +202,17 @@ static JsonBuilder *event(const char *name)
 {
     JsonBuilder *builder = json_builder_new();
     json_builder_begin_object(builder);
-    json_builder_set_member_name(builder, "event");
-    json_builder_add_string_value(builder, name);
+    hx_json_add_string(builder, "event", name);
+    return builder;
+}
+
+/* The last event: failed where @error is set, else stopped. */
+static JsonBuilder *last_event(const GError *error, const char *text)
+{
+    JsonBuilder *builder = event(error ? "failed" : "stopped");
+    if (error)
+        hx_json_add_integer(builder, "code", hx_error_exit_status(error));
+    hx_json_add_string(builder, "text", text);
     return builder;
 }
 
@@ -258,12 +271,8 @@ void hx_monitor_say_ready(HxMonitor *monitor)
 
 void hx_monitor_tell_failure(int start_fd, const GError *error)
 {
-    g_autoptr(JsonBuilder) builder = event("failed");
-    hx_json_add_integer(builder, "code", hx_error_exit_status(error));
-    hx_json_add_string(builder, "text", error->message);
-    json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, FALSE);
+    g_autoptr(JsonBuilder) builder = last_event(error, error->message);
+    g_autofree char *text = end_event(builder);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
     hx_write_all(start_fd, line, strlen(line));
 }
@@ -280,11 +289,7 @@ static gboolean all_has_been_sent(void *data)
 void hx_monitor_say_end(HxMonitor *monitor, const GError *error, const char *text)
 {
     monitor->ended = TRUE;
-    g_autoptr(JsonBuilder) builder = event(error ? "failed" : "stopped");
-    if (error) {
-        hx_json_add_integer(builder, "code", hx_error_exit_status(error));
-    }
-    hx_json_add_string(builder, "text", text);
+    g_autoptr(JsonBuilder) builder = last_event(error, text);
     say(monitor, builder);
     hx_monitor_iterate(all_has_been_sent, monitor, LAST_WORDS_MS);
 }

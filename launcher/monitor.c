@@ -10,7 +10,6 @@
 #include <glib/gstdio.h>
 #include <linux/vm_sockets.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
