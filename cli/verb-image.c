@@ -68,19 +68,34 @@ static gboolean build(int argc, char **argv, GError **error)
 
 /* --- list ------------------------------------------------------------------------------------ */
 
+/* null where @value is NULL. */
+static void add_text(JsonObject *object, const char *name, const char *value)
+{
+    if (value)
+        json_object_set_string_member(object, name, value);
+    else
+        json_object_set_null_member(object, name);
+}
+
 static JsonNode *image_node(const HxImage *image)
 {
     JsonObject *object = json_object_new();
-    json_object_set_string_member(object, "name", hx_image_name(image));
-    json_object_set_string_member(object, "built_at", hx_image_built_at(image));
-    json_object_set_string_member(object, "debian_version", hx_image_debian_version(image));
-    json_object_set_string_member(object, "kernel_version", hx_image_kernel_version(image));
-    json_object_set_string_member(object, "recipe", hx_image_recipe(image));
+    add_text(object, "name", hx_image_name(image));
+    add_text(object, "architecture", hx_image_architecture(image));
+    add_text(object, "system", hx_image_system(image));
+    add_text(object, "boot", hx_image_kernel(image) ? "direct" : "firmware");
+    add_text(object, "built_at", hx_image_built_at(image));
+    add_text(object, "debian_version", hx_image_debian_version(image));
+    add_text(object, "kernel_version", hx_image_kernel_version(image));
+    add_text(object, "recipe", hx_image_recipe(image));
+    add_text(object, "fetched_at", hx_image_fetched_at(image));
+    add_text(object, "source", hx_image_source(image));
+    add_text(object, "checksum", hx_image_checksum(image));
     json_object_set_int_member(object, "bytes", hx_image_size(image));
     json_object_set_int_member(object, "virtual_bytes", hx_image_virtual_size(image));
-    json_object_set_string_member(object, "disk", hx_image_disk(image));
-    json_object_set_string_member(object, "kernel", hx_image_kernel(image));
-    json_object_set_string_member(object, "initrd", hx_image_initrd(image));
+    add_text(object, "disk", hx_image_disk(image));
+    add_text(object, "kernel", hx_image_kernel(image));
+    add_text(object, "initrd", hx_image_initrd(image));
     JsonArray *users = json_array_new();
     g_auto(GStrv) names = hx_image_users(image, NULL);
     for (char **name = names; name && *name; name++)
@@ -104,16 +119,17 @@ static void print_json(const GPtrArray *images)
 
 static void print_table(const GPtrArray *images)
 {
-    printf("%-16s %-8s %-24s %10s  %-20s %s\n", "NAME", "DEBIAN", "KERNEL", "SIZE", "BUILT",
-           "USED BY");
+    printf("%-16s %-8s %-20s %-8s %10s  %-20s %s\n", "NAME", "ARCH", "SYSTEM", "BOOT", "SIZE",
+           "MADE", "USED BY");
     for (guint i = 0; i < images->len; i++) {
         const HxImage *image = images->pdata[i];
         g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);
         g_auto(GStrv) users = hx_image_users(image, NULL);
         g_autofree char *names = users && *users ? g_strjoinv(", ", users) : g_strdup("-");
-        printf("%-16s %-8s %-24s %10s  %-20s %s\n", hx_image_name(image),
-               hx_image_debian_version(image), hx_image_kernel_version(image), size,
-               hx_image_built_at(image), names);
+        printf("%-16s %-8s %-20s %-8s %10s  %-20s %s\n", hx_image_name(image),
+               hx_image_architecture(image), hx_image_system(image),
+               hx_image_kernel(image) ? "direct" : "firmware", size,
+               hx_image_built_at(image) ?: hx_image_fetched_at(image), names);
     }
 }
 

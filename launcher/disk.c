@@ -3,39 +3,34 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <json-glib/json-glib.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
+#include "launcher/base/json.h"
 #include "launcher/base/process.h"
 
 #define GIB (G_GINT64_CONSTANT(1) << 30)
 
-/* What `qemu-img info` says of @path, one member. */
-static JsonParser *image_info(const char *path, GCancellable *cancel, GError **error)
+/* What `qemu-img info` says of @path. */
+static JsonObject *image_info(const char *path, GCancellable *cancel, GError **error)
 {
     /* -U: the image may be in use by the VM. */
     const char *const argv[] = {"qemu-img", "info", "-U", "--output=json", path, NULL};
     g_autofree char *json = NULL;
     if (!hx_process_run(argv, &json, cancel, error))
         return NULL;
-    g_autoptr(JsonParser) parser = json_parser_new();
-    if (!json_parser_load_from_data(parser, json, -1, error))
-        return NULL;
-    if (!JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser))) {
+    JsonObject *info = hx_json_parse_object(json, -1);
+    if (!info)
         g_set_error(error, HX_ERROR, HX_ERROR_HOST, "qemu-img says nothing of %s", path);
-        return NULL;
-    }
-    return g_steal_pointer(&parser);
+    return info;
 }
 
 static gboolean check_base(const char *path, const char *base, GCancellable *cancel, GError **error)
 {
-    g_autoptr(JsonParser) info = image_info(path, cancel, error);
+    g_autoptr(JsonObject) info = image_info(path, cancel, error);
     if (!info)
         return FALSE;
-    const char *actual = json_object_get_string_member_with_default(
-        json_node_get_object(json_parser_get_root(info)), "backing-filename", "");
+    const char *actual = json_object_get_string_member_with_default(info, "backing-filename", "");
     if (g_str_equal(actual, base))
         return TRUE;
     g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
@@ -52,11 +47,10 @@ gboolean hx_disk_ensure(const char *path, const char *base, gint64 size_gib, uid
     if (g_file_test(path, G_FILE_TEST_EXISTS))
         return check_base(path, base, cancel, error);
 
-    g_autoptr(JsonParser) info = image_info(base, cancel, error);
+    g_autoptr(JsonObject) info = image_info(base, cancel, error);
     if (!info)
         return FALSE;
-    gint64 least = json_object_get_int_member_with_default(
-        json_node_get_object(json_parser_get_root(info)), "virtual-size", 0);
+    gint64 least = json_object_get_int_member_with_default(info, "virtual-size", 0);
     g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, MAX(size_gib * GIB, least));
     g_autofree char *partial = g_strconcat(path, ".partial", NULL);
     const char *const argv[] = {"qemu-img", "create", "-q", "-f",    "qcow2", "-F",

@@ -508,7 +508,7 @@ static gboolean settled(const Build *build, gboolean force, HxImageOutcome *ret_
         return TRUE;
     if (force)
         return hx_image_check_unused(image, "build anew", error);
-    if (g_str_equal(hx_image_recipe(image), build->recipe)) {
+    if (g_strcmp0(hx_image_recipe(image), build->recipe) == 0) {
         *ret_outcome = HX_IMAGE_CURRENT;
         *ret_settled = TRUE;
         return TRUE;

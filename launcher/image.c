@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -12,6 +11,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/json.h"
 #include "launcher/base/process.h"
 #include "launcher/directories.h"
 
@@ -25,7 +25,12 @@ struct HxImage {
     char *disk;
     char *kernel;
     char *initrd;
+    char *architecture;
+    char *system;
     char *built_at;
+    char *fetched_at;
+    char *source;
+    char *checksum;
     char *debian_version;
     char *kernel_version;
     char *recipe;
@@ -64,6 +69,11 @@ static gboolean check_name(const char *name, GError **error)
     return FALSE;
 }
 
+gboolean hx_image_is_architecture(const char *name)
+{
+    return g_str_equal(name, "x86_64") || g_str_equal(name, "aarch64");
+}
+
 char *hx_image_path(const char *name, GError **error)
 {
     if (!check_name(name, error))
@@ -96,20 +106,9 @@ static gboolean add_file(HxImage *image, const char *name, char **ret_path, GErr
     return TRUE;
 }
 
-static gboolean read_metadata(HxImage *image, GError **error)
+/* What image.json says in words.  A built image has the first four, a fetched one the others. */
+static gboolean read_texts(HxImage *image, JsonObject *object)
 {
-    g_autofree char *path = g_build_filename(image->directory, "image.json", NULL);
-    g_autofree char *text = NULL;
-    gsize length = 0;
-    g_autoptr(JsonParser) parser = json_parser_new();
-    JsonNode *root = NULL;
-    if (g_file_get_contents(path, &text, &length, NULL) && length <= METADATA_MAX &&
-        json_parser_load_from_data(parser, text, length, NULL))
-        root = json_parser_get_root(parser);
-    if (!root || !JSON_NODE_HOLDS_OBJECT(root))
-        return damaged(image, "its image.json cannot be read", error);
-
-    JsonObject *object = json_node_get_object(root);
     struct {
         const char *member;
         char **value;
@@ -118,18 +117,66 @@ static gboolean read_metadata(HxImage *image, GError **error)
         {"debian_version", &image->debian_version},
         {"kernel_version", &image->kernel_version},
         {"recipe", &image->recipe},
+        {"fetched_at", &image->fetched_at},
+        {"system", &image->system},
+        {"source", &image->source},
+        {"checksum", &image->checksum},
+        {"architecture", &image->architecture},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         JsonNode *node = json_object_get_member(object, texts[i].member);
-        if (!node || json_node_get_value_type(node) != G_TYPE_STRING)
-            return damaged(image, "its image.json is incomplete", error);
-        *texts[i].value = json_node_dup_string(node);
+        if (node && json_node_get_value_type(node) != G_TYPE_STRING)
+            return FALSE;
+        *texts[i].value = node ? json_node_dup_string(node) : NULL;
     }
+    gboolean built =
+        image->built_at && image->debian_version && image->kernel_version && image->recipe;
+    return built || (image->fetched_at && image->source);
+}
+
+/* The architecture, as the kernel's uname(2) and QEMU have it.  Images from before there were two
+ * do not say it. */
+static gboolean check_architecture(HxImage *image)
+{
+    if (!image->architecture)
+        image->architecture = g_strdup("x86_64");
+    return hx_image_is_architecture(image->architecture);
+}
+
+/* @ret_firmware: it boots by firmware, and need not have a kernel beside it. */
+static gboolean read_metadata(HxImage *image, gboolean *ret_firmware, GError **error)
+{
+    g_autofree char *path = g_build_filename(image->directory, "image.json", NULL);
+    g_autofree char *text = NULL;
+    gsize length = 0;
+    g_autoptr(JsonObject) object = NULL;
+    if (g_file_get_contents(path, &text, &length, NULL) && length <= METADATA_MAX)
+        object = hx_json_parse_object(text, length);
+    if (!object)
+        return damaged(image, "its image.json cannot be read", error);
+    JsonNode *boot = json_object_get_member(object, "boot");
     JsonNode *size = json_object_get_member(object, "virtual_size");
-    if (!size || json_node_get_value_type(size) != G_TYPE_INT64 || json_node_get_int(size) <= 0)
+    if (!read_texts(image, object) || !size || json_node_get_value_type(size) != G_TYPE_INT64 ||
+        json_node_get_int(size) <= 0)
         return damaged(image, "its image.json is incomplete", error);
+    if (!check_architecture(image))
+        return damaged(image, "it is for an architecture that helixvm does not know", error);
+    if (!image->system)
+        image->system = g_strdup_printf("Debian %s", image->debian_version ?: "");
     image->virtual_size = json_node_get_int(size);
+    *ret_firmware = boot && json_node_get_value_type(boot) == G_TYPE_STRING &&
+                    g_str_equal(json_node_get_string(boot), "firmware");
     return TRUE;
+}
+
+/* The kernel and the initial ramdisk, which only firmware can do without: both or none. */
+static gboolean add_kernel(HxImage *image, gboolean firmware, GError **error)
+{
+    g_autofree char *kernel = g_build_filename(image->directory, "kernel", NULL);
+    if (firmware && !g_file_test(kernel, G_FILE_TEST_EXISTS))
+        return TRUE;
+    return add_file(image, "kernel", &image->kernel, error) &&
+           add_file(image, "initrd", &image->initrd, error);
 }
 
 HxImage *hx_image_open(const char *name, GError **error)
@@ -147,9 +194,9 @@ HxImage *hx_image_open(const char *name, GError **error)
                     is_default ? "" : " ", is_default ? "" : name);
         return NULL;
     }
-    if (!read_metadata(image, error) || !add_file(image, "disk.qcow2", &image->disk, error) ||
-        !add_file(image, "kernel", &image->kernel, error) ||
-        !add_file(image, "initrd", &image->initrd, error))
+    gboolean firmware = FALSE;
+    if (!read_metadata(image, &firmware, error) ||
+        !add_file(image, "disk.qcow2", &image->disk, error) || !add_kernel(image, firmware, error))
         return NULL;
     return g_steal_pointer(&image);
 }
@@ -188,7 +235,12 @@ void hx_image_free(HxImage *image)
     g_free(image->disk);
     g_free(image->kernel);
     g_free(image->initrd);
+    g_free(image->architecture);
+    g_free(image->system);
     g_free(image->built_at);
+    g_free(image->fetched_at);
+    g_free(image->source);
+    g_free(image->checksum);
     g_free(image->debian_version);
     g_free(image->kernel_version);
     g_free(image->recipe);
@@ -205,7 +257,12 @@ DEFINE_GETTER(const char *, name)
 DEFINE_GETTER(const char *, disk)
 DEFINE_GETTER(const char *, kernel)
 DEFINE_GETTER(const char *, initrd)
+DEFINE_GETTER(const char *, architecture)
+DEFINE_GETTER(const char *, system)
 DEFINE_GETTER(const char *, built_at)
+DEFINE_GETTER(const char *, fetched_at)
+DEFINE_GETTER(const char *, source)
+DEFINE_GETTER(const char *, checksum)
 DEFINE_GETTER(const char *, debian_version)
 DEFINE_GETTER(const char *, kernel_version)
 DEFINE_GETTER(const char *, recipe)

@@ -4,8 +4,10 @@
 
 #include <gio/gio.h>
 
-/* A base image: a read-only qcow2 disk, and the kernel and initial ramdisk that boot it directly.
- */
+/* A base image: a read-only qcow2 disk, built from Debian's packages or fetched from the network.
+ * Beside the disk lie the kernel and initial ramdisk that boot it directly; without them it boots
+ * by firmware.  Its image.json says what it is: "architecture", "boot" ("firmware": it may be
+ * without kernel), "virtual_size", and where it comes from. */
 typedef struct HxImage HxImage;
 
 /* The directory of all images, STATE/images, made where it is missing.  Free with g_free. */
@@ -22,17 +24,25 @@ GPtrArray *hx_image_list(GError **error);
 void hx_image_free(HxImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxImage, hx_image_free)
 
-/* Absolute paths and other text live as long as @image. */
+/* Absolute paths and other text live as long as @image.  Some are NULL: */
 const char *hx_image_name(const HxImage *image);
 const char *hx_image_disk(const HxImage *image);
-const char *hx_image_kernel(const HxImage *image);
-const char *hx_image_initrd(const HxImage *image);
+const char *hx_image_kernel(const HxImage *image);       /* NULL: it boots by firmware */
+const char *hx_image_initrd(const HxImage *image);       /* NULL where the kernel is */
+const char *hx_image_architecture(const HxImage *image); /* "x86_64" or "aarch64" */
+const char *hx_image_system(const HxImage *image);       /* "Debian 13.1", for people */
+/* Of a built image; NULL of others: */
 const char *hx_image_built_at(const HxImage *image);       /* ISO 8601, UTC */
 const char *hx_image_debian_version(const HxImage *image); /* "13.1" */
 const char *hx_image_kernel_version(const HxImage *image); /* as uname -r */
 const char *hx_image_recipe(const HxImage *image);         /* checksum of what it was built from */
-guint64 hx_image_virtual_size(const HxImage *image);       /* bytes, as the guest sees the disk */
-guint64 hx_image_size(const HxImage *image);               /* bytes of all its files */
+/* Of a fetched image; NULL of others: */
+const char *hx_image_fetched_at(const HxImage *image); /* ISO 8601, UTC */
+const char *hx_image_source(const HxImage *image);     /* its URL */
+const char *hx_image_checksum(const HxImage *image);   /* "sha256:HEX", of what was downloaded; NULL
+                                                          where there was nothing to check it with */
+guint64 hx_image_virtual_size(const HxImage *image);   /* bytes, as the guest sees the disk */
+guint64 hx_image_size(const HxImage *image);           /* bytes of all its files */
 
 /* The names of the VMs whose disk lies on @image, which may neither change nor go while there are
  * any; an empty array where there is none.  Free with g_strfreev. */
@@ -50,6 +60,9 @@ gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **e
  * @waiting, where not NULL, once if somebody else has it, then waits. */
 int hx_image_lock(void (*waiting)(void *data), void *data, GCancellable *cancellable,
                   GError **error);
+
+/* Whether @name is an architecture that images may have. */
+gboolean hx_image_is_architecture(const char *name);
 
 /* For the builder: where image @name is, or is to be; for g_free. */
 char *hx_image_path(const char *name, GError **error);

@@ -15,6 +15,11 @@
     "{\"built_at\":\"2030-01-02T03:04:05Z\",\"debian_version\":\"13.9\","                          \
     "\"kernel_version\":\"6.12\",\"recipe\":\"abcd\",\"virtual_size\":1048576}"
 
+#define FETCHED                                                                                    \
+    "{\"fetched_at\":\"2030-01-02T03:04:05Z\",\"source\":\"https://a.example/b.qcow2\","           \
+    "\"system\":\"Fedora 50\",\"architecture\":\"aarch64\",\"boot\":\"firmware\","                 \
+    "\"virtual_size\":1048576}"
+
 typedef struct {
     char *state;
 } Fixture;
@@ -112,6 +117,38 @@ static void test_bad(Fixture *f, const void *unused)
     expect_error("one", HX_ERROR_NOT_FOUND, "no image");
 }
 
+static void test_architecture(Fixture *f, const void *unused)
+{
+    g_autofree char *path = make_image("one");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(HxImage) old = hx_image_open("one", &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(hx_image_architecture(old), ==, "x86_64");
+    g_assert_cmpstr(hx_image_system(old), ==, "Debian 13.9");
+
+    write_file(path, "image.json", FETCHED);
+    g_autoptr(HxImage) fetched = hx_image_open("one", &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(hx_image_architecture(fetched), ==, "aarch64");
+    g_assert_cmpstr(hx_image_system(fetched), ==, "Fedora 50");
+    g_assert_null(hx_image_recipe(fetched));
+    g_assert_nonnull(hx_image_kernel(fetched)); /* where there is one, it is used */
+
+    g_autofree char *kernel = g_build_filename(path, "kernel", NULL);
+    g_assert_cmpint(g_unlink(kernel), ==, 0);
+    g_autoptr(HxImage) firmware = hx_image_open("one", &error);
+    g_assert_no_error(error);
+    g_assert_null(hx_image_kernel(firmware));
+    g_assert_null(hx_image_initrd(firmware));
+    write_file(path, "image.json", METADATA);
+    expect_error("one", HX_ERROR_CONFIG, "its kernel is missing");
+
+    write_file(path, "image.json",
+               "{\"fetched_at\":\"x\",\"source\":\"y\",\"virtual_size\":1,"
+               "\"architecture\":\"vax\"}");
+    expect_error("one", HX_ERROR_CONFIG, "architecture");
+}
+
 static void test_list(Fixture *f, const void *unused)
 {
     g_autofree char *b = make_image("b");
@@ -191,7 +228,8 @@ int main(int argc, char **argv)
         const char *path;
         void (*run)(Fixture *f, const void *unused);
     } tests[] = {
-        {"/image/open", test_open},   {"/image/bad", test_bad},   {"/image/list", test_list},
+        {"/image/open", test_open},   {"/image/bad", test_bad},
+        {"/image/list", test_list},   {"/image/architecture", test_architecture},
         {"/image/users", test_users}, {"/image/lock", test_lock},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)
