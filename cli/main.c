@@ -9,27 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/help.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
-
-static const struct {
-    const char *name;
-    const char *arguments;
-    const char *summary; /* NULL: not for people */
-    HxVerbFunc *run;
-} verbs[] = {
-    {"up", "[NAME]", "start a VM and wait until it is ready", hx_verb_up},
-    {"down", "[NAME]", "power a VM off", hx_verb_down},
-    {"status", "[NAME]", "say what a VM is and does", hx_verb_status},
-    {"image", "build|list|remove [NAME]", "make, show and remove base images", hx_verb_image},
-    {"provision", "[NAME]", "make a VM's guest serve sessions", hx_verb_provision},
-    {"stream", "[NAME] [--session SESSION]", "view a session and count its frames", hx_verb_stream},
-    {"exec", "[NAME] -- COMMAND...", "run a command in a VM's guest", hx_verb_exec},
-    {"list", "", "list all VMs with their state", hx_verb_list},
-    {"define", "[NAME]", "print a VM's libvirt domain or QEMU command line", hx_verb_define},
-    {"delete", "NAME", "remove a VM with its disk", hx_verb_delete},
-    {"monitor", "[NAME]", NULL, hx_verb_monitor},
-};
 
 static int exit_status;
 static GCancellable *cancellable;
@@ -74,40 +56,6 @@ static void take_signals(void)
     g_thread_unref(g_thread_new("signals", wait_for_signals, &signals));
 }
 
-static void print_usage(FILE *to)
-{
-    fprintf(to, "usage: helixvm VERB [OPTION...] [ARGUMENT...]\n\n"
-                "Launches GPU-accelerated Linux VMs and gets video out of them.\n\n");
-    for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
-        if (!verbs[i].summary)
-            continue;
-        g_autofree char *call = g_strdup_printf("%s %s", verbs[i].name, verbs[i].arguments);
-        fprintf(to, "  %-42s %s\n", call, verbs[i].summary);
-    }
-    fprintf(to, "  %-42s %s\n", "version", "print the version");
-    fprintf(to, "\nA VM's NAME is \"default\" where it is left out.  `helixvm VERB --help` tells "
-                "more, helixvm(1) all.\n");
-}
-
-/* Runs the verb of @argv; argv[0] is its name. */
-static gboolean run_verb(int argc, char **argv, GError **error)
-{
-    if (g_str_equal(argv[0], "help") || g_str_equal(argv[0], "--help") ||
-        g_str_equal(argv[0], "-h")) {
-        print_usage(stdout);
-        return TRUE;
-    }
-    if (g_str_equal(argv[0], "version") || g_str_equal(argv[0], "--version")) {
-        puts("helixvm " HELIXVM_VERSION);
-        return TRUE;
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-        if (verbs[i].run && g_str_equal(argv[0], verbs[i].name))
-            return verbs[i].run(argc, argv, error);
-    g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "no verb \"%s\": see `helixvm help`", argv[0]);
-    return FALSE;
-}
-
 /* A message may quote a guest: its control characters are not for the terminal. */
 static void print_error(const char *message)
 {
@@ -122,12 +70,12 @@ int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
     if (argc < 2) {
-        print_usage(stderr);
+        hx_help_print(stderr);
         return HX_ERROR_USAGE;
     }
     take_signals();
     g_autoptr(GError) error = NULL;
-    if (!run_verb(argc - 1, argv + 1, &error)) {
+    if (!hx_verb_run(argc - 1, argv + 1, &error)) {
         print_error(error ? error->message : "failed, and did not say why");
         return error ? hx_error_exit_status(error) : HX_ERROR_FAILED;
     }

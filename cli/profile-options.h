@@ -6,7 +6,7 @@
 #include "launcher/vm.h"
 
 typedef struct {
-    char *profile;   /* --profile NAME|FILE */
+    char *profile;   /* --profile PROFILE|FILE */
     char **settings; /* --set section.key=value, any number */
 } HxProfileOptions;
 
@@ -18,7 +18,7 @@ typedef struct {
      G_OPTION_ARG_STRING,                                                                          \
      &(options).profile,                                                                           \
      "a built-in profile's name, or a file (default: as last time, at first \"default\")",         \
-     "NAME|FILE"},                                                                                 \
+     "PROFILE|FILE"},                                                                              \
         {"set",                                                                                    \
          's',                                                                                      \
          0,                                                                                        \

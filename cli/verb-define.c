@@ -104,7 +104,7 @@ gboolean hx_verb_define(int argc, char **argv, GError **error)
          "xml: libvirt's domain (the default); argv: libvirt's translation for QEMU", "xml|argv"},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[NAME]", entries, &argc, &argv, 0, 1, error))
+    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
     if (format && !g_str_equal(format, "xml") && !g_str_equal(format, "argv")) {
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--format takes xml or argv, not \"%s\"",

@@ -33,7 +33,7 @@ gboolean hx_verb_delete(int argc, char **argv, GError **error)
         {"yes", 'y', 0, G_OPTION_ARG_NONE, &yes, "do not ask", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("NAME", entries, &argc, &argv, 1, 1, error))
+    if (!hx_verb_parse("VM", entries, &argc, &argv, 1, 1, error))
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(argv[1], error);
     if (!vm)

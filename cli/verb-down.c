@@ -20,7 +20,7 @@ gboolean hx_verb_down(int argc, char **argv, GError **error)
         {"force", 'f', 0, G_OPTION_ARG_NONE, &force, "do not ask the guest", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[NAME]", entries, &argc, &argv, 0, 1, error))
+    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
     if (timeout < 0 || timeout > 3600) {
         g_set_error_literal(error, HX_ERROR, HX_ERROR_USAGE, "--timeout takes 0 to 3600 s");

@@ -20,7 +20,7 @@ gboolean hx_verb_exec(int argc, char **argv, GError **error)
     g_autofree char **head = g_new0(char *, end + 1);
     memcpy(head, argv, end * sizeof *head);
     char **mine = head;
-    if (!hx_verb_parse("[NAME] -- COMMAND [ARGUMENT...]", NULL, &end, &mine, 0, 1, error))
+    if (!hx_verb_parse("[VM] -- COMMAND [ARGUMENT...]", NULL, &end, &mine, 0, 1, error))
         return FALSE;
     if (n_words < 1) {
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* helixvm image build|list|remove */
+/* helixvm image: the base images that VMs' disks lie on. */
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static gboolean build(int argc, char **argv, GError **error)
         {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Build it anew where it is there", NULL},
         {NULL},
     };
-    if (!hx_verb_parse("[NAME]", options, &argc, &argv, 0, 1, error))
+    if (!hx_verb_parse("[IMAGE]", options, &argc, &argv, 0, 1, error))
         return FALSE;
     const char *name = argc > 1 ? argv[1] : "default";
     HxImageOutcome outcome = HX_IMAGE_BUILT;
@@ -157,34 +157,16 @@ static gboolean list(int argc, char **argv, GError **error)
 static gboolean remove_image(int argc, char **argv, GError **error)
 {
     const GOptionEntry options[] = {{NULL}};
-    if (!hx_verb_parse("NAME", options, &argc, &argv, 1, 1, error) ||
+    if (!hx_verb_parse("IMAGE", options, &argc, &argv, 1, 1, error) ||
         !hx_image_remove(argv[1], hx_verb_cancellable(), error))
         return FALSE;
     printf("image %s removed\n", argv[1]);
     return TRUE;
 }
 
-gboolean hx_verb_image(int argc, char **argv, GError **error)
-{
-    static const struct {
-        const char *name;
-        HxVerbFunc *run;
-    } actions[] = {{"build", build}, {"list", list}, {"remove", remove_image}};
-    for (size_t i = 0; argc > 1 && i < G_N_ELEMENTS(actions); i++) {
-        if (!g_str_equal(argv[1], actions[i].name))
-            continue;
-        g_autofree char *called = g_strconcat("image ", actions[i].name, NULL);
-        argv[1] = called;
-        return actions[i].run(argc - 1, argv + 1, error);
-    }
-    if (argc == 2 && (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h"))) {
-        puts("usage: helixvm image build [--force] [NAME]\n"
-             "       helixvm image list [--json]\n"
-             "       helixvm image remove NAME\n\n"
-             "Makes, shows and removes the base images that VMs' disks lie on.");
-        return TRUE;
-    }
-    g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
-                "helixvm image: say what to do: build, list or remove");
-    return FALSE;
-}
+const HxVerb hx_verb_image_actions[] = {
+    {"build", "make a base image from Debian packages", .run = build},
+    {"list", "list the base images", .run = list},
+    {"remove", "remove a base image that no VM uses", .run = remove_image},
+    {.name = NULL},
+};

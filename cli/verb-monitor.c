@@ -18,7 +18,7 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
         {"lock-fd", 0, 0, G_OPTION_ARG_INT, &lock_fd, "the VM's lock, held", "FD"},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[NAME]", entries, &argc, &argv, 0, 1, error))
+    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
     if (fcntl(start_fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(lock_fd, F_SETFD, FD_CLOEXEC) < 0) {
         g_set_error_literal(

@@ -117,7 +117,7 @@ gboolean hx_verb_status(int argc, char **argv, GError **error)
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[NAME]", entries, &argc, &argv, 0, 1, error))
+    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     g_autoptr(JsonObject) status = vm ? hx_vm_status(vm, hx_verb_cancellable(), error) : NULL;

@@ -297,14 +297,15 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
     double duration = 0;
     gboolean json = FALSE;
     const GOptionEntry options[] = {
-        {"session", 0, 0, G_OPTION_ARG_STRING, &session, "the session (default: desktop)", "NAME"},
+        {"session", 0, 0, G_OPTION_ARG_STRING, &session, "the session (default: desktop)",
+         "SESSION"},
         {"duration", 0, 0, G_OPTION_ARG_DOUBLE, &duration,
          "end after so many seconds of frames (default: when interrupted)", "SECONDS"},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "keep the H.264 byte stream", "FILE"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print the result as JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[NAME]", options, &argc, &argv, 0, 1, error))
+    if (!hx_verb_parse("[VM]", options, &argc, &argv, 0, 1, error))
         return FALSE;
     if (!(duration >= 0 && duration <= 1e6)) {
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--duration takes 0 to 1000000 seconds");

@@ -148,7 +148,7 @@ gboolean hx_verb_up(int argc, char **argv, GError **error)
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no phases", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[NAME]", entries, &argc, &argv, 0, 1, error))
+    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     if (!vm)

@@ -1,7 +1,115 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/verb.h"
 
+#include <string.h>
+
+#include "cli/help.h"
+#include "launcher/base/edit-distance.h"
 #include "launcher/base/error.h"
+
+/* The row that runs, for its --help. */
+static const HxVerb *current;
+
+const HxVerb *hx_verb_find(const HxVerb *table, const char *name)
+{
+    for (const HxVerb *verb = table; verb->name; verb++)
+        if (g_str_equal(verb->name, name))
+            return verb;
+    return NULL;
+}
+
+static gboolean is_help(const char *word)
+{
+    return g_str_equal(word, "--help") || g_str_equal(word, "-h");
+}
+
+/* The row that @name may have been meant for; NULL where none is near. */
+static const HxVerb *nearest(const HxVerb *table, const char *name)
+{
+    const HxVerb *found = NULL;
+    /* Half of its letters wrong is another word. */
+    size_t least = strlen(name) / 2 + 1;
+    for (const HxVerb *verb = table; verb->name; verb++) {
+        size_t distance = hx_edit_distance(name, verb->name);
+        if (verb->summary && distance < least) {
+            least = distance;
+            found = verb;
+        }
+    }
+    return found;
+}
+
+/* The names in @table for people: "build, list, remove"; for g_free. */
+static char *names_of(const HxVerb *table)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (const HxVerb *verb = table; verb->name; verb++)
+        if (verb->summary)
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "", verb->name);
+    return g_string_free(g_steal_pointer(&names), FALSE);
+}
+
+/* @argv: the verb, the word that picks its action, the rest. */
+static gboolean run_action(const HxVerb *verb, int argc, char **argv, GError **error)
+{
+    if (argc > 1 && is_help(argv[1])) {
+        hx_help_print_actions(verb, stdout);
+        return TRUE;
+    }
+    const HxVerb *action = argc > 1 ? hx_verb_find(verb->actions, argv[1]) : NULL;
+    if (!action) {
+        g_autofree char *names = names_of(verb->actions);
+        const HxVerb *meant = argc > 1 ? nearest(verb->actions, argv[1]) : NULL;
+        if (meant)
+            g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
+                        "%s has no action \"%s\": the nearest is \"%s\"", verb->name, argv[1],
+                        meant->name);
+        else
+            g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s: say what to do: %s", verb->name,
+                        names);
+        return FALSE;
+    }
+    g_autofree char *called = g_strdup_printf("%s %s", verb->name, action->name);
+    g_autofree char **words = g_memdup2(argv + 1, argc * sizeof *argv); /* with the NULL behind */
+    words[0] = called;
+    current = action;
+    return action->run(argc - 1, words, error);
+}
+
+static gboolean unknown_verb(const char *name, GError **error)
+{
+    const HxVerb *meant = nearest(hx_verbs, name);
+    if (meant)
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
+                    "there is no verb \"%s\": the nearest is \"%s\"; `helixvm help` lists all",
+                    name, meant->name);
+    else
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "there is no verb \"%s\": see `helixvm help`",
+                    name);
+    return FALSE;
+}
+
+gboolean hx_verb_run(int argc, char **argv, GError **error)
+{
+    const char *name = argv[0];
+    if (is_help(name))
+        name = "help";
+    else if (g_str_equal(name, "--version"))
+        name = "version";
+    const HxVerb *verb = hx_verb_find(hx_verbs, name);
+    if (!verb)
+        return unknown_verb(name, error);
+    if (verb->actions)
+        return run_action(verb, argc, argv, error);
+    current = verb;
+    return verb->run(argc, argv, error);
+}
+
+/* "Say what it does." from "say what it does". */
+static char *sentence(const char *summary)
+{
+    return g_strdup_printf("%c%s.", g_ascii_toupper(summary[0]), summary + 1);
+}
 
 gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *argc, char ***argv,
                        int min, int max, GError **error)
@@ -9,6 +117,8 @@ gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *
     g_autofree char *program = g_strdup_printf("helixvm %s", (*argv)[0]);
     g_set_prgname(program);
     g_autoptr(GOptionContext) context = g_option_context_new(arguments);
+    g_autofree char *summary = current && current->summary ? sentence(current->summary) : NULL;
+    g_option_context_set_summary(context, summary);
     if (options)
         g_option_context_add_main_entries(context, options, NULL);
     g_autoptr(GError) cause = NULL;

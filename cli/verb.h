@@ -8,22 +8,48 @@
  * (launcher/base/error.h).  It alone prints: results to stdout, progress and notes to stderr. */
 typedef gboolean HxVerbFunc(int argc, char **argv, GError **error);
 
-/* One row a verb in cli/main.c, one file each: cli/verb-NAME.c. */
+/* One row of the table of verbs, or of a verb's actions ("image build").  `help`, --help and
+ * completion know what is here and in the verb's call of hx_verb_parse: nothing else names it. */
+typedef struct HxVerb {
+    const char *name;             /* NULL in the row that ends a table */
+    const char *summary;          /* one line; NULL: not for people */
+    HxVerbFunc *run;              /* NULL where it has actions */
+    const struct HxVerb *actions; /* a table of its own: the word that follows picks one */
+    const char *heading;          /* for `help`: begins a group; NULL: the group above */
+} HxVerb;
+
+/* cli/verb-table.c: all verbs. */
+extern const HxVerb hx_verbs[];
+
+/* One file each: cli/verb-NAME.c. */
 HxVerbFunc hx_verb_define;
 HxVerbFunc hx_verb_delete;
 HxVerbFunc hx_verb_down;
 HxVerbFunc hx_verb_exec;
-HxVerbFunc hx_verb_image;
+HxVerbFunc hx_verb_help;
 HxVerbFunc hx_verb_list;
 HxVerbFunc hx_verb_monitor;
 HxVerbFunc hx_verb_provision;
 HxVerbFunc hx_verb_status;
 HxVerbFunc hx_verb_stream;
 HxVerbFunc hx_verb_up;
+HxVerbFunc hx_verb_version;
+extern const HxVerb hx_verb_image_actions[];
+
+/* Run the verb that @argv begins with, or its action.  HX_ERROR_USAGE, naming the nearest one,
+ * where there is no such verb or action. */
+gboolean hx_verb_run(int argc, char **argv, GError **error);
+
+/* The row of @name in @table; NULL where there is none. */
+const HxVerb *hx_verb_find(const HxVerb *table, const char *name);
 
 /* Parse a verb's options: `helixvm VERB [OPTION…] @arguments`.  What is left in @argc and @argv are
  * the verb's name and its arguments, @min to @max of them.  --help prints and exits.  Returns FALSE
- * with HX_ERROR_USAGE. */
+ * with HX_ERROR_USAGE.
+ *
+ * A verb calls this before it does anything else.  @arguments and the entries' arg_description tell
+ * users and completion what is wanted: "VM", "IMAGE", "PROFILE", "FILE" and the like in capitals,
+ * words to be typed as they are in small letters, "|" between alternatives. */
 gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *argc, char ***argv,
                        int min, int max, GError **error);
 

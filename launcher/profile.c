@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "launcher/base/edit-distance.h"
 #include "launcher/base/error.h"
 
 static const char *const accelerators[] = {"hvf", "kvm", "tcg", NULL};
@@ -74,25 +75,6 @@ static int find_key(const char *section, const char *key)
     return -1;
 }
 
-/* Levenshtein distance; both strings are short. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t columns = strlen(b) + 1;
-    g_autofree size_t *row = g_new(size_t, columns);
-    for (size_t j = 0; j < columns; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 1; j < columns; j++) {
-            size_t substituted = diagonal + (a[i] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = MIN(substituted, MIN(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[columns - 1];
-}
-
 static char *nearest_key(const char *section, const char *key)
 {
     g_autofree char *wanted = g_strdup_printf("%s.%s", section, key);
@@ -101,7 +83,8 @@ static char *nearest_key(const char *section, const char *key)
     for (int i = 0; keys[i].section; i++) {
         g_autofree char *known = g_strdup_printf("%s.%s", keys[i].section, keys[i].key);
         /* A key in the wrong section is near, however far the sections are apart. */
-        size_t distance = MIN(edit_distance(wanted, known), edit_distance(key, keys[i].key) + 1);
+        size_t distance =
+            MIN(hx_edit_distance(wanted, known), hx_edit_distance(key, keys[i].key) + 1);
         if (distance < least) {
             least = distance;
             g_free(nearest);

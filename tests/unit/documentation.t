@@ -21,11 +21,16 @@ my $lint = `mandoc -Tlint -Wwarning helixvm.1 2>&1`;
 is($lint, '', 'mandoc has nothing to object to');
 
 my $help = join '', `$build/helixvm help`;
-my @verbs = $help =~ /^  ([a-z]+)/mg;
+my @verbs = $help =~ /^  ([a-z-]+) +[a-z]/mg;
 cmp_ok(scalar @verbs, '>', 5, 'help lists the verbs');
 like($page, qr/^\.It Cm .*\b$_\b|^\.Cm .*\b$_\b/m, "the page has the verb $_") for @verbs;
-like($help, qr/^  \Q$1\E/m, "helixvm has the verb $1 that the page lists")
-    while $page =~ /^\.It Cm ([a-z]+)/mg;
+like($help, qr/^  \Q$1\E /m, "helixvm has the verb $1 that the page lists")
+    while $page =~ /^\.It Cm ([a-z-]+)/mg;
+for my $verb (@verbs) {
+    my ($actions) = join('', `$build/helixvm $verb --help 2>&1`) =~ /^Actions:\n(.*)/ms or next;
+    like($page, qr/^\.It Cm (.*)?$verb $_\b/m, "the page has $verb $_")
+        for $actions =~ /^  ([a-z]+) +[a-z]/mg;
+}
 
 my ($keys) = slurp('launcher/profile.c') =~ /HxProfileKey keys\[\] = \{\n(.*?)\n\};/s;
 my %known = map { $_ => 1 } map { /^\s*\{"([a-z]+)", "([a-z-]+)"/ ? "$1.$2" : () } split /\n/, $keys;
@@ -39,7 +44,6 @@ my %status = map { $_ => 1 } grep { $_ } $section =~ /^\.It (\d+)$/mg;
 is_deeply(\%status, \%code, 'the page has each exit status');
 
 for my $verb (@verbs) {
-    next if $verb eq 'version' or $verb eq 'image';
     my $text = `$build/helixvm $verb --help 2>&1`;
     is($?, 0, "$verb --help");
     like($text, qr/Usage:\s+helixvm $verb/, "$verb --help tells its usage");

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The verbs, in the order of `helixvm help`. */
+#include "cli/verb.h"
+
+const HxVerb hx_verbs[] = {
+    {"up", "start a VM and wait until it is ready", .run = hx_verb_up, .heading = "Run VMs"},
+    {"down", "power a VM off", .run = hx_verb_down},
+    {"status", "say what a VM is and does", .run = hx_verb_status},
+    {"list", "list all VMs with their state", .run = hx_verb_list},
+
+    {"exec", "run a command in a VM's guest", .run = hx_verb_exec, .heading = "Reach the guest"},
+    {"provision", "make a VM's guest serve sessions", .run = hx_verb_provision},
+    {"stream", "view a session and count its frames", .run = hx_verb_stream},
+
+    {"image", "make, show and remove base images", .actions = hx_verb_image_actions,
+     .heading = "Images and VMs at rest"},
+    {"define", "print a VM's libvirt domain or QEMU command line", .run = hx_verb_define},
+    {"delete", "remove a VM with its disk", .run = hx_verb_delete},
+
+    {"help", "list the verbs, or tell more of one", .run = hx_verb_help,
+     .heading = "helixvm itself"},
+    {"version", "print the version", .run = hx_verb_version},
+
+    {"monitor", NULL, .run = hx_verb_monitor},
+    {.name = NULL},
+};

@@ -1,0 +1,50 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The table of verbs: help, actions, and what is said of a word that is none of them.
+use strict;
+use warnings;
+use Test::More;
+
+my $helixvm = ($ENV{BUILD} // 'build') . '/helixvm';
+
+# What it says on both outputs, and its exit status.
+sub said {
+    my (@words) = @_;
+    my $text = join '', `$helixvm @words 2>&1`;
+    return ($text, $? >> 8);
+}
+
+my ($help, $status) = said('help');
+is($status, 0, 'help');
+is((said('--help'))[0], $help, '--help says the same');
+my ($bare, $bare_status) = said();
+is($bare, $help, 'so it does without a verb,');
+is($bare_status, 2, 'but that is a usage error');
+unlike($help, qr/monitor/, 'what is not for people is not listed');
+like($help, qr/^Run VMs:\n  up  .*^helixvm itself:\n  help  /ms, 'verbs come in groups');
+
+is((said('help', 'up'))[0], (said('up', '--help'))[0], 'help VERB is VERB --help');
+is((said('help', 'image', 'build'))[0], (said('image', 'build', '--help'))[0], 'with an action, too');
+like((said('help', 'up'))[0], qr/^Usage:\n  helixvm up .*\n\nStart a VM and wait.*\.$/m, 'it says what it is for');
+
+my ($actions, $actions_status) = said('image', '--help');
+is($actions_status, 0, 'image --help');
+like($actions, qr/^  $_ +\w/m, "it lists $_") for qw(build list remove);
+
+for my $case (
+    ['upp', qr/no verb "upp": the nearest is "up"/],
+    ['xyzzy', qr/no verb "xyzzy": see `helixvm help`/],
+    ['image', qr/image: say what to do: build, (\w+, )*remove/],
+    ['image bild', qr/no action "bild": the nearest is "build"/],
+    ['image xyzzy', qr/image: say what to do: build/],
+    ['help xyzzy', qr/no verb "xyzzy"/],
+    ['help image xyzzy', qr/image: say what to do/],
+    ['monitr', qr/no verb "monitr": see/],
+) {
+    my ($words, $expected) = @$case;
+    my ($text, $code) = said($words);
+    is($code, 2, "\"$words\" is a usage error");
+    like($text, $expected, 'that tells what there is');
+}
+
+done_testing;
