@@ -81,6 +81,11 @@ static void print_running(JsonObject *status)
     JsonArray *left = json_object_get_array_member(status, "accelerators_left");
     for (guint i = 0; i < json_array_get_length(left); i++)
         row("", "left %s", json_array_get_string_element(left, i));
+    JsonArray *crashes = json_object_has_member(status, "boot_crashes")
+                             ? json_object_get_array_member(status, "boot_crashes")
+                             : NULL;
+    for (guint i = 0; crashes && i < json_array_get_length(crashes); i++)
+        row("", "started again: %s", json_array_get_string_element(crashes, i));
     row("display", "%s", text_of(status, "display"));
     row("vsock", "%s, CID %" G_GINT64_FORMAT "%s%s", text_of(vsock, "kind"),
         integer_of(vsock, "cid"), text_of(vsock, "reason") ? ": " : "",

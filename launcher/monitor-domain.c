@@ -4,7 +4,8 @@
  * Theory of operation.  The domain is transient and bound to the monitor's connection
  * (VIR_DOMAIN_START_AUTODESTROY): libvirt ends it when the monitor dies.  libvirt's events
  * come in the main loop.  An accelerator that opens proves nothing: each but the last has to bring
- * the guest's first notification within a bound, and one that does not is left for the next. */
+ * the guest's first notification within a bound, and one that does not is left for the next.  An
+ * emulator that crashes under a guest that boots is started again, a few times. */
 #include <errno.h>
 #include <libvirt/virterror.h>
 #include <string.h>
@@ -14,10 +15,13 @@
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
 #include "launcher/monitor-internal.h"
+#include "launcher/qemu-log.h"
 #include "launcher/vm-domain.h"
 
 /* A guest on a working accelerator sends its first notification within a few seconds. */
 #define ACCELERATOR_TIMEOUT_MS 30000
+/* How often QEMU may crash under an emulated guest that boots. */
+#define BOOT_CRASHES_MAX 2
 #define POWER_BUTTON_PRESSES 5
 #define POWER_BUTTON_INTERVAL_MS 3000
 
@@ -54,6 +58,8 @@ static int on_domain_event(virConnect *connection, virDomain *domain, int event,
         monitor->domain_ended = TRUE;
         monitor->domain_crashed =
             event == VIR_DOMAIN_EVENT_CRASHED || detail != VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN;
+        monitor->qemu_died =
+            event == VIR_DOMAIN_EVENT_STOPPED && detail == VIR_DOMAIN_EVENT_STOPPED_FAILED;
         g_free(monitor->domain_end_reason);
         monitor->domain_end_reason = g_strdup(describe_stop(detail));
     }
@@ -73,24 +79,18 @@ static void on_connection_closed(virConnect *connection, int reason, void *data)
 /* --- what libvirt says --------------------------------------------------------------------------
  */
 
+static char *qemu_log_path(HxMonitor *monitor)
+{
+    g_autofree char *name = hx_vm_domain_name(monitor->vm);
+    return hx_qemu_log_path(name);
+}
+
 /* The line of QEMU's log that tells most of why it failed, for g_free; NULL where there is none. */
 static char *last_qemu_error(HxMonitor *monitor)
 {
-    g_autofree char *name = g_strdup_printf("%s.log", virDomainGetName(monitor->domain));
-    g_autofree char *path =
-        geteuid() == 0 ? g_build_filename("/var/log/libvirt/qemu", name, NULL)
-                       : g_build_filename(g_get_user_cache_dir(), "libvirt/qemu/log", name, NULL);
+    g_autofree char *path = qemu_log_path(monitor);
     g_autofree char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return NULL;
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (guint i = g_strv_length(lines); i-- > 0;) {
-        if (strstr(lines[i], "starting up"))
-            return NULL; /* what is above is of an earlier run */
-        if (g_str_has_prefix(lines[i], "KVM") || strstr(lines[i], "rror"))
-            return g_strdup(g_strstrip(lines[i]));
-    }
-    return NULL;
+    return g_file_get_contents(path, &text, NULL, NULL) ? hx_qemu_log_error(text) : NULL;
 }
 
 typedef struct {
@@ -204,7 +204,7 @@ static char *describe_failure(HxMonitor *monitor)
 {
     g_autofree char *said = last_qemu_error(monitor);
     const char *what = monitor->domain_ended    ? monitor->domain_end_reason
-                       : monitor->domain_paused ? "the guest stopped in its first seconds"
+                       : monitor->domain_paused ? "QEMU stopped the guest's processors"
                                                 : "no sign of life from the guest in 30 s";
     return said ? g_strdup_printf("%s (%s)", what, said) : g_strdup(what);
 }
@@ -246,7 +246,8 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
     g_autofree char *xml = domain_xml(monitor, accelerator, error);
     if (!xml)
         return FALSE;
-    monitor->domain_ended = monitor->domain_paused = monitor->guest_alive = FALSE;
+    monitor->domain_ended = monitor->domain_paused = monitor->qemu_died = FALSE;
+    monitor->guest_alive = monitor->guest_ready = FALSE;
     CreateCall call = {.monitor = monitor, .xml = xml};
     hx_monitor_call(create_domain, &call);
     if (!monitor->domain) {
@@ -257,7 +258,8 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
     }
     /* It may have ended again before its events had somebody to go to. */
     if (virDomainIsActive(monitor->domain) != 1) {
-        monitor->domain_ended = monitor->domain_crashed = TRUE;
+        monitor->domain_ended = monitor->domain_crashed = monitor->qemu_died = TRUE;
+        g_free(monitor->domain_end_reason);
         monitor->domain_end_reason = g_strdup("QEMU ended at once");
     }
     if (!learn_cid(monitor, error))
@@ -286,8 +288,46 @@ static gboolean exists_here(const char *accelerator)
 #endif
 }
 
+/* Several emulated processors of QEMU's race with the guest's changes of the memory map, and now
+ * and then a guest's boot trips over it: an assertion of QEMU's fails.  The same start works the
+ * next time.  TRUE where QEMU, which ended for @reason, is to be started again. */
+static gboolean forgive_crash(HxMonitor *monitor, const char *accelerator, const char *reason)
+{
+    if (!monitor->qemu_died || !g_str_equal(accelerator, "tcg") ||
+        monitor->crashes->len >= BOOT_CRASHES_MAX)
+        return FALSE;
+    g_ptr_array_add(monitor->crashes, g_strdup(reason));
+    hx_monitor_note(monitor, "starting QEMU again (%u of %d): %s", monitor->crashes->len,
+                    BOOT_CRASHES_MAX, reason);
+    return TRUE;
+}
+
+gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error)
+{
+    g_autofree char *path = qemu_log_path(monitor);
+    g_autofree char *reason = describe_failure(monitor);
+    if (!forgive_crash(monitor, monitor->accelerator, reason)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "%s before the guest was ready%s: see %s",
+                    reason, monitor->crashes->len ? ", and so when it was started before" : "",
+                    monitor->qemu_died ? path : hx_vm_state_path(monitor->vm, "console.log"));
+        return FALSE;
+    }
+    end_domain(monitor);
+    g_autofree char *phase = g_strdup_printf("start (%s)", monitor->accelerator);
+    g_autofree char *cause = NULL;
+    hx_monitor_begin_phase(monitor, phase);
+    if (try_accelerator(monitor, monitor->accelerator, TRUE, &cause, error)) {
+        hx_monitor_end_phase(monitor, "QEMU runs on %s again", monitor->accelerator);
+        return TRUE;
+    }
+    if (cause)
+        g_set_error(error, HX_ERROR, HX_ERROR_HOST, "QEMU cannot be started again: %s", cause);
+    return FALSE;
+}
+
 gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
 {
+    monitor->crashes = g_ptr_array_new_with_free_func(g_free);
     g_auto(GStrv) accelerators = hx_profile_list(monitor->profile, "machine.accelerators");
     monitor->left = g_ptr_array_new_with_free_func(g_free);
     for (char **accelerator = accelerators; *accelerator; accelerator++) {
@@ -305,6 +345,10 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
         }
         if (!reason)
             return FALSE;
+        if (forgive_crash(monitor, *accelerator, reason)) {
+            accelerator--; /* the same again */
+            continue;
+        }
         g_ptr_array_add(monitor->left, g_strdup_printf("%s: %s", *accelerator, reason));
         hx_monitor_end_phase(monitor, "left %s: %s", *accelerator, reason);
     }
@@ -377,5 +421,6 @@ void hx_monitor_close_domain(HxMonitor *monitor)
     }
     g_clear_pointer(&monitor->accelerator, g_free);
     g_clear_pointer(&monitor->left, g_ptr_array_unref);
+    g_clear_pointer(&monitor->crashes, g_ptr_array_unref);
     g_clear_pointer(&monitor->domain_end_reason, g_free);
 }

@@ -74,10 +74,12 @@ struct HxMonitor {
     char *uuid;
     uid_t qemu_user;
     char *accelerator;
-    GPtrArray *left; /* "kvm: reason" of the accelerators that were tried before */
+    GPtrArray *left;    /* "kvm: reason" of the accelerators that were tried before */
+    GPtrArray *crashes; /* why QEMU was started again while the guest booted */
     int event_callback;
     gboolean domain_ended;
     gboolean domain_crashed; /* and not by the guest's own power off */
+    gboolean qemu_died;      /* by itself or by a signal: nobody asked libvirt for it */
     gboolean domain_paused;
     char *domain_end_reason;
 };
@@ -123,6 +125,9 @@ void hx_monitor_close_notify(HxMonitor *monitor);
 /* monitor-domain.c */
 gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error);
+/* The domain has ended or stopped before the guest was ready: start it once more where QEMU is
+ * known to crash now and then, else @error says why it ended. */
+gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error);
 /* Power the guest off, or force it after stop_timeout.  Sets @ret_text to what was done. */
 void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text);
 void hx_monitor_close_domain(HxMonitor *monitor);

@@ -21,6 +21,16 @@ static void add_part(JsonBuilder *builder, const char *name, const HxPart *part)
     json_builder_end_object(builder);
 }
 
+/* @strings may be NULL. */
+static void add_strings(JsonBuilder *builder, const char *name, const GPtrArray *strings)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_begin_array(builder);
+    for (guint i = 0; strings && i < strings->len; i++)
+        json_builder_add_string_value(builder, strings->pdata[i]);
+    json_builder_end_array(builder);
+}
+
 static const char *state_of(const HxMonitor *monitor)
 {
     if (monitor->failure)
@@ -52,11 +62,8 @@ char *hx_monitor_status(HxMonitor *monitor)
 
     hx_json_add_string(builder, "domain", domain);
     hx_json_add_string(builder, "accelerator", monitor->accelerator);
-    json_builder_set_member_name(builder, "accelerators_left");
-    json_builder_begin_array(builder);
-    for (guint i = 0; monitor->left && i < monitor->left->len; i++)
-        json_builder_add_string_value(builder, monitor->left->pdata[i]);
-    json_builder_end_array(builder);
+    add_strings(builder, "accelerators_left", monitor->left);
+    add_strings(builder, "boot_crashes", monitor->crashes);
 
     begin_object(builder, "guest");
     hx_json_add_boolean(builder, "ready", monitor->guest_ready);

@@ -231,7 +231,8 @@ static gboolean is_ready_or_gone(HxMonitor *monitor)
     return monitor->guest_ready || monitor->domain_ended || monitor->domain_paused;
 }
 
-static gboolean await_ready(HxMonitor *monitor, GError **error)
+/* Until the guest is ready or has stopped. */
+static gboolean await_boot(HxMonitor *monitor, GError **error)
 {
     hx_monitor_begin_phase(monitor, "boot");
     g_autoptr(GError) cause = NULL;
@@ -246,15 +247,20 @@ static gboolean await_ready(HxMonitor *monitor, GError **error)
             g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    if (!monitor->guest_ready) {
-        g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "%s before it was ready: see %s",
-                    monitor->domain_ended ? monitor->domain_end_reason
-                                          : "QEMU stopped the guest's processors",
-                    hx_vm_state_path(monitor->vm, "console.log"));
-        return FALSE;
-    }
-    hx_monitor_end_phase(monitor, "the guest reported READY");
     return TRUE;
+}
+
+static gboolean await_ready(HxMonitor *monitor, GError **error)
+{
+    while (await_boot(monitor, error)) {
+        if (monitor->guest_ready) {
+            hx_monitor_end_phase(monitor, "the guest reported READY");
+            return TRUE;
+        }
+        if (!hx_monitor_start_again(monitor, error))
+            return FALSE;
+    }
+    return FALSE;
 }
 
 typedef struct {

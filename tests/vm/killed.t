@@ -34,6 +34,37 @@ sub stops {
     ok(wait_until(15, sub { !runs($qemu) }), "$what: QEMU is gone");
 }
 
+# QEMU that dies while an emulated guest boots is started again, at most twice.
+sub kill_boots {
+    my ($up, $times, $signal) = @_;
+    my %killed;
+    wait_until(120, sub { slurp($up->{err}->filename) =~ /start \(tcg\)/ });
+    while (keys %killed < $times) {
+        my $pid;
+        wait_until(60, sub { ($pid = qemu_pid($vm)) && !$killed{$pid} }) or last;
+        # Seen to run by the monitor, and not merely by this test.
+        wait_until(60, sub { my $says = slurp($up->{err}->filename);
+            (() = $says =~ /QEMU runs on tcg/g) > keys %killed }) or last;
+        kill $signal, $pid;
+        $killed{$pid} = 1;
+    }
+    return scalar keys %killed;
+}
+
+my $start = start_helixvm('up', $vm);
+is(kill_boots($start, 3, 'KILL'), 3, 'QEMU is killed in three boots');
+my $said = finish($start, 120);
+is($said->{status}, 8, 'three times: up fails');
+like($said->{err}, qr/QEMU failed.* before the guest was ready.*: see \S+\.log/, 'and says why');
+is((() = $said->{err} =~ /starting QEMU again/g), 2, 'after two more starts');
+ok(wait_until(45, sub { !leftovers($vm) }), 'and leaves nothing') or diag(join "\n", leftovers($vm));
+
+$start = start_helixvm('up', $vm);
+is(kill_boots($start, 1, 'ABRT'), 1, 'QEMU aborts once');
+$said = finish($start, 300);
+is($said->{status}, 0, 'once: up succeeds') or diag($said->{err});
+is(scalar @{status_of($vm)->{boot_crashes}}, 1, 'status knows of it');
+
 my $qemu = up('at first');
 helixvm_ok('exec', $vm, '--', 'sh', '-c', 'echo kept >/root/kept; sync');
 kill 'KILL', status_of($vm)->{processes}{monitor};
