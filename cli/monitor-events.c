@@ -3,6 +3,11 @@
 
 #include "launcher/base/error.h"
 
+void hx_vm_end_clear(HxVmEnd *end)
+{
+    g_clear_pointer(&end->text, g_free);
+}
+
 static const char *string_of(JsonObject *event, const char *member)
 {
     return json_object_get_string_member_with_default(event, member, "");
@@ -28,7 +33,7 @@ static void show(JsonObject *event, HxProgress *progress)
 }
 
 gboolean hx_events_follow(HxControl *control, HxEventsUntil until, HxProgress *progress,
-                          GCancellable *cancel, double *ret_seconds, char **ret_text,
+                          GCancellable *cancel, double *ret_seconds, HxVmEnd *ret_end,
                           GError **error)
 {
     g_autoptr(GError) cause = NULL;
@@ -51,8 +56,11 @@ gboolean hx_events_follow(HxControl *control, HxEventsUntil until, HxProgress *p
         if (!g_str_equal(kind, "stopped"))
             continue;
         if (until == HX_EVENTS_UNTIL_END) {
-            if (ret_text)
-                *ret_text = g_strdup(string_of(event, "text"));
+            if (ret_end)
+                *ret_end = (HxVmEnd){
+                    .forced = json_object_get_boolean_member_with_default(event, "forced", FALSE),
+                    .text = g_strdup(string_of(event, "text")),
+                };
             /* The monitor closes when it has let go of everything. */
             g_autoptr(JsonObject) more = hx_control_next(control, cancel, NULL);
             return TRUE;

@@ -13,9 +13,12 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
 {
     int start_fd = -1;
     int lock_fd = -1;
+    gboolean bound = FALSE;
     const GOptionEntry entries[] = {
         {"start-fd", 0, 0, G_OPTION_ARG_INT, &start_fd, "a connected socket for events", "FD"},
         {"lock-fd", 0, 0, G_OPTION_ARG_INT, &lock_fd, "the VM's lock, held", "FD"},
+        {"bound", 0, 0, G_OPTION_ARG_NONE, &bound, "end the VM when the events' socket closes",
+         NULL},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
@@ -39,5 +42,5 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    return hx_monitor_run(vm, start_fd, lock_fd, public_key, hx_verb_cancellable(), error);
+    return hx_monitor_run(vm, start_fd, bound, lock_fd, public_key, hx_verb_cancellable(), error);
 }

@@ -5,6 +5,7 @@
 const HxVerb hx_verbs[] = {
     {"up", "start a VM and wait until it is ready", .run = hx_verb_up, .heading = "Run VMs"},
     {"down", "power a VM off", .run = hx_verb_down},
+    {"restart", "power a VM off and start it anew", .run = hx_verb_restart},
     {"status", "say what a VM is and does", .run = hx_verb_status},
     {"list", "list all VMs with their state", .run = hx_verb_list},
 

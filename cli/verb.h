@@ -30,6 +30,7 @@ HxVerbFunc hx_verb_help;
 HxVerbFunc hx_verb_list;
 HxVerbFunc hx_verb_monitor;
 HxVerbFunc hx_verb_provision;
+HxVerbFunc hx_verb_restart;
 HxVerbFunc hx_verb_status;
 HxVerbFunc hx_verb_stream;
 HxVerbFunc hx_verb_up;

@@ -401,6 +401,7 @@ void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
     if (timeout > 0)
         power_off(monitor, begun + timeout * G_TIME_SPAN_SECOND);
     double seconds = (g_get_monotonic_time() - begun) / (double)G_TIME_SPAN_SECOND;
+    monitor->forced = !monitor->domain_ended;
     if (monitor->domain_ended)
         *ret_text = g_strdup_printf("the guest powered off in %.1f s", seconds);
     else if (timeout > 0)

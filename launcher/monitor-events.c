@@ -207,11 +207,13 @@ static JsonBuilder *event(const char *name)
 }
 
 /* The last event: failed where @error is set, else stopped. */
-static JsonBuilder *last_event(const GError *error, const char *text)
+static JsonBuilder *last_event(const GError *error, const char *text, gboolean forced)
 {
     JsonBuilder *builder = event(error ? "failed" : "stopped");
     if (error)
         hx_json_add_integer(builder, "code", hx_error_exit_status(error));
+    else
+        hx_json_add_boolean(builder, "forced", forced);
     hx_json_add_string(builder, "text", text);
     return builder;
 }
@@ -271,7 +273,7 @@ void hx_monitor_say_ready(HxMonitor *monitor)
 
 void hx_monitor_tell_failure(int start_fd, const GError *error)
 {
-    g_autoptr(JsonBuilder) builder = last_event(error, error->message);
+    g_autoptr(JsonBuilder) builder = last_event(error, error->message, FALSE);
     g_autofree char *text = end_event(builder);
     g_autofree char *line = g_strconcat(text, "\n", NULL);
     hx_write_all(start_fd, line, strlen(line));
@@ -289,7 +291,7 @@ static gboolean all_has_been_sent(void *data)
 void hx_monitor_say_end(HxMonitor *monitor, const GError *error, const char *text)
 {
     monitor->ended = TRUE;
-    g_autoptr(JsonBuilder) builder = last_event(error, text);
+    g_autoptr(JsonBuilder) builder = last_event(error, text, monitor->forced);
     say(monitor, builder);
     hx_monitor_iterate(all_has_been_sent, monitor, LAST_WORDS_MS);
 }
@@ -308,8 +310,8 @@ static gboolean on_start_hangup(int fd, GIOCondition condition, void *data)
 {
     HxMonitor *monitor = data;
     monitor->start_watch = 0;
-    if (!monitor->ready) {
-        hx_log_info("who asked for the start is gone: giving it up");
+    if (!monitor->ready || monitor->bound) {
+        hx_log_info("who asked for the VM is gone: ending it");
         monitor->stop_requested = TRUE;
         monitor->stop_timeout = 0;
     }

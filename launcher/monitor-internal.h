@@ -36,6 +36,7 @@ struct HxMonitor {
     GPtrArray *events;      /* lines */
     GPtrArray *subscribers; /* HxSubscriber */
     int start_fd;
+    gboolean bound; /* the VM ends with the other end of start_fd */
     guint start_watch;
     int control_fd;
     guint control_watch;
@@ -46,6 +47,7 @@ struct HxMonitor {
     /* Why the VM has to end. */
     gboolean stop_requested;
     guint stop_timeout; /* s; 0: at once */
+    gboolean forced;    /* the guest did not power off by itself */
     GError *failure;
     gboolean ready;
     double ready_seconds;

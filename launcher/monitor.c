@@ -404,7 +404,7 @@ static gboolean live(HxMonitor *monitor, GError **error)
     return FALSE;
 }
 
-gboolean hx_monitor_run(HxVm *vm, int start_fd, int lock_fd, const char *public_key,
+gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, const char *public_key,
                         GCancellable *cancel, GError **error)
 {
     HxMonitor monitor = {
@@ -415,6 +415,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, int lock_fd, const char *public_
         .lock_fd = lock_fd,
         .log_fd = STDERR_FILENO,
         .start_fd = start_fd,
+        .bound = bound,
         .control_fd = -1,
         .encoder_listen_fd = -1,
         .encoder_stats_fd = -1,

@@ -12,7 +12,8 @@
  *   {"event":"note","text":T}          something the user should know
  *   {"event":"ready","seconds":S}      READY=1 came and SSH answers
  *   {"event":"failed","code":C,"text":T}   C as in launcher/base/error.h; the last event
- *   {"event":"stopped","text":T}       the VM is off and its parts are gone; the last event
+ *   {"event":"stopped","text":T,"forced":B}   the VM is off and its parts are gone; the last event;
+ *                                      forced: the guest was told to power off and did not
  *
  * A control connection (control.sock) takes one request line:
  *
@@ -25,10 +26,10 @@
  * its state directory, watch them, and end them all.  @lock_fd is the VM's lock (hx_vm_lock), which
  * is taken over and given back at the end.  @start_fd (-1: none) is a
  * connected socket that gets the events; where its other end closes before the VM is ready, the
- * start is given up.  @public_key is what the guest's root accepts.  @cancel stops the VM as "down"
- * does.  Call it from the main thread, once a process.  FALSE with the reason where the VM did not
- * come up or could not go on. */
-gboolean hx_monitor_run(HxVm *vm, int start_fd, int lock_fd, const char *public_key,
+ * start is given up, and with @bound the VM is forced off whenever it closes.  @public_key is what
+ * the guest's root accepts.  @cancel stops the VM as "down" does.  Call it from the main thread,
+ * once a process.  FALSE with the reason where the VM did not come up or could not go on. */
+gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, const char *public_key,
                         GCancellable *cancel, GError **error);
 
 /* Tell @start_fd the "failed" event for @error, where hx_monitor_run was not come to. */

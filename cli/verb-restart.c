@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* helixvm restart: power a VM off and start it anew, with what it was started with or other. */
+#include "cli/verb.h"
+#include "cli/vm-result.h"
+#include "cli/vm-start.h"
+#include "cli/vm-stop.h"
+#include "launcher/vm-reach.h"
+
+/* A profile that is wrong is said while the VM still runs. */
+static gboolean check_profile(HxVm *vm, const HxProfileOptions *options, GError **error)
+{
+    g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
+    return profile != NULL;
+}
+
+static gboolean restart(HxVm *vm, int timeout, const HxProfileOptions *options,
+                        HxProgress *progress, HxVmStart *ret_start, GError **error)
+{
+    g_auto(HxVmEnd) end = {0};
+    if (!hx_vm_check_known(vm, error) || !check_profile(vm, options, error) ||
+        !hx_vm_stop(vm, timeout, progress, &end, error))
+        return FALSE;
+    hx_progress_note(progress, end.was_down ? "the VM was down" : end.text);
+    return hx_vm_start(vm, options, progress, ret_start, error);
+}
+
+gboolean hx_verb_restart(int argc, char **argv, GError **error)
+{
+    g_auto(HxProfileOptions) options = {0};
+    int timeout = HX_STOP_TIMEOUT;
+    gboolean force = FALSE;
+    gboolean quiet = FALSE;
+    gboolean as_json = FALSE;
+    const GOptionEntry entries[] = {
+        HX_STOP_OPTION_ENTRIES(timeout, force),
+        HX_PROFILE_OPTION_ENTRIES(options),
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no phases", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print the result as JSON", NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error) ||
+        !hx_vm_check_timeout(timeout, error))
+        return FALSE;
+    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    if (!vm)
+        return FALSE;
+    g_autoptr(HxProgress) progress = hx_progress_new(quiet);
+    HxVmStart started;
+    if (!restart(vm, force ? 0 : timeout, &options, progress, &started, error))
+        return FALSE;
+    hx_vm_print_start(vm, &started, as_json);
+    return TRUE;
+}

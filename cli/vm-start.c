@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The monitor is a process of its own, which outlives this one once the VM is ready.  Until then
+ * the two are joined by a socket: where this process ends, the monitor gives the start up. */
+#include "cli/vm-start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cli/monitor-events.h"
+#include "cli/verb.h"
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/base/process.h"
+#include "launcher/image.h"
+#include "launcher/vm-lock.h"
+#include "launcher/vm-reach.h"
+
+static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError **error)
+{
+    g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
+    if (!profile)
+        return FALSE;
+    /* Said here, where nothing has been made yet. */
+    g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
+    if (!image)
+        return FALSE;
+    g_autofree char *data = hx_profile_to_data(profile);
+    return g_file_set_contents(hx_vm_state_path(vm, "profile.conf"), data, -1, error);
+}
+
+/* Start the monitor, which takes over the VM's lock; its events come on the descriptor returned. */
+static int spawn_monitor(HxVm *vm, int lock, gboolean bound, GError **error)
+{
+    const char *log_path = hx_vm_state_path(vm, "monitor.log");
+    hx_autofd int log = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    int pair[2];
+    if (log < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot start the VM's monitor (%s)",
+                           log_path);
+        return -1;
+    }
+    hx_autofd int ours = pair[0];
+    hx_autofd int theirs = pair[1];
+    g_autofree char *program = g_file_read_link("/proc/self/exe", error);
+    if (!program)
+        return -1;
+    const char *const argv[] = {program,       "monitor",      "--start-fd=3",
+                                "--lock-fd=4", hx_vm_name(vm), bound ? "--bound" : NULL,
+                                NULL};
+    const int fds[] = {theirs, lock};
+    HxProcess process = {
+        .argv = argv,
+        .directory = "/",
+        .stdin_fd = -1,
+        .stdout_fd = -1,
+        .stderr_fd = log,
+        .fds = fds,
+        .n_fds = G_N_ELEMENTS(fds),
+        .own_session = TRUE,
+        /* Also a bound one: it has to clean up after whoever it is bound to was killed. */
+        .outlives_parent = TRUE,
+    };
+    return hx_process_spawn(&process, error) > 0 ? hx_steal_fd(&ours) : -1;
+}
+
+HxControl *hx_vm_start_monitor(HxVm *vm, int lock, gboolean bound, const HxProfileOptions *options,
+                               GError **error)
+{
+    int fd = save_profile(options, vm, error) ? spawn_monitor(vm, lock, bound, error) : -1;
+    if (fd < 0) {
+        hx_vm_unlock(vm, lock);
+        return NULL;
+    }
+    close(lock); /* the monitor's copy holds it */
+    return hx_control_new(fd);
+}
+
+/* The user has had enough: end what was begun, and return when it has ended. */
+static void give_up(HxVm *vm, HxControl *events, HxProgress *progress)
+{
+    hx_progress_note(progress, "interrupted: stopping the VM");
+    int fd = hx_vm_connect_monitor(vm, NULL);
+    if (fd < 0)
+        return; /* not yet listening: it sees this process end */
+    g_autoptr(HxControl) control = hx_control_new(fd);
+    if (hx_control_send(control, "{\"request\":\"down\",\"timeout\":0}", NULL))
+        hx_events_follow(control, HX_EVENTS_UNTIL_END, progress, NULL, NULL, NULL, NULL);
+}
+
+static gboolean follow_start(HxVm *vm, HxControl *control, HxProgress *progress, gboolean is_ours,
+                             double *ret_seconds, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (hx_events_follow(control, HX_EVENTS_UNTIL_READY, progress, hx_verb_cancellable(),
+                         ret_seconds, NULL, &cause))
+        return TRUE;
+    if (is_ours && g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED))
+        give_up(vm, control, progress);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
+/* A monitor runs: the VM is up, or another `up` is at it. */
+static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options,
+                             HxProgress *progress, HxVmStart *ret_start, GError **error)
+{
+    g_autoptr(HxControl) control = hx_control_new(fd);
+    g_autoptr(JsonObject) status = NULL;
+    if (hx_control_send(control, "{\"request\":\"status\"}", error))
+        status = hx_control_next(control, hx_verb_cancellable(), error);
+    if (!status)
+        return FALSE;
+    if (options->profile || options->settings)
+        hx_progress_note(progress, "the VM runs with what it was started with: --profile and --set "
+                                   "count at its next start");
+    const char *state = json_object_get_string_member_with_default(status, "state", "");
+    if (g_str_equal(state, "running") || g_str_equal(state, "paused")) {
+        ret_start->was_up = TRUE;
+        return TRUE;
+    }
+    if (!g_str_equal(state, "starting")) {
+        g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
+                    "VM \"%s\" is %s: try again when `helixvm status` says that it is stopped",
+                    hx_vm_name(vm), state);
+        return FALSE;
+    }
+    fd = hx_vm_connect_monitor(vm, error);
+    if (fd < 0)
+        return FALSE;
+    g_autoptr(HxControl) events = hx_control_new(fd);
+    return hx_control_send(events, "{\"request\":\"watch\"}", error) &&
+           follow_start(vm, events, progress, FALSE, &ret_start->seconds, error);
+}
+
+gboolean hx_vm_start(HxVm *vm, const HxProfileOptions *options, HxProgress *progress,
+                     HxVmStart *ret_start, GError **error)
+{
+    *ret_start = (HxVmStart){0};
+    int lock = -1;
+    int fd = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
+    if (fd >= 0)
+        return join_monitor(vm, fd, options, progress, ret_start, error);
+    if (lock < 0)
+        return FALSE;
+    g_autoptr(HxControl) events = hx_vm_start_monitor(vm, lock, FALSE, options, error);
+    return events && follow_start(vm, events, progress, TRUE, &ret_start->seconds, error);
+}

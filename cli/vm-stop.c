@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/vm-stop.h"
+
+#include "cli/verb.h"
+#include "launcher/base/error.h"
+#include "launcher/vm-lock.h"
+#include "launcher/vm-reach.h"
+
+#define TIMEOUT_MAX 3600
+
+gboolean hx_vm_check_timeout(int timeout, GError **error)
+{
+    if (timeout >= 0 && timeout <= TIMEOUT_MAX)
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--timeout takes 0 to %d s", TIMEOUT_MAX);
+    return FALSE;
+}
+
+/* Ask the monitor at @control and wait for the VM's end. */
+static gboolean ask(HxControl *control, int timeout, HxProgress *progress, HxVmEnd *ret_end,
+                    GError **error)
+{
+    g_autofree char *request = g_strdup_printf("{\"request\":\"down\",\"timeout\":%d}", timeout);
+    g_autofree char *waiting =
+        g_strdup_printf("asking the guest to power off (forced after %d s)", timeout);
+    if (timeout > 0)
+        hx_progress_note(progress, waiting);
+    return hx_control_send(control, request, error) &&
+           hx_events_follow(control, HX_EVENTS_UNTIL_END, progress, hx_verb_cancellable(), NULL,
+                            ret_end, error);
+}
+
+gboolean hx_vm_stop(HxVm *vm, int timeout, HxProgress *progress, HxVmEnd *ret_end, GError **error)
+{
+    *ret_end = (HxVmEnd){0};
+    int lock = -1;
+    int fd =
+        hx_vm_check_known(vm, error) ? hx_vm_reach(vm, &lock, hx_verb_cancellable(), error) : -1;
+    if (lock >= 0) {
+        hx_vm_unlock(vm, lock);
+        ret_end->was_down = TRUE;
+        return TRUE;
+    }
+    if (fd < 0)
+        return FALSE;
+    g_autoptr(HxControl) control = hx_control_new(fd);
+    g_autoptr(GError) cause = NULL;
+    if (ask(control, timeout, progress, ret_end, &cause))
+        return TRUE;
+    /* The VM failed meanwhile, which may be down enough: who gets its lock knows. */
+    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED) &&
+        hx_vm_reach(vm, &lock, hx_verb_cancellable(), NULL) < 0 && lock >= 0) {
+        hx_vm_unlock(vm, lock);
+        ret_end->forced = TRUE;
+        ret_end->text = g_strdup(cause->message);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
