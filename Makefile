@@ -151,6 +151,12 @@ check-includes:
 check-asan:
 	ASAN_OPTIONS=verify_asan_link_order=0 $(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' check-unit
 
+# The list of a profile's keys in the manual page, from launcher/profile-keys.c.
+.PHONY: man
+man: $(BUILD)/helixvm
+	perl -0pi -e 'BEGIN { $$keys = join "", `$(BUILD)/helixvm profile keys --mdoc`; $$? and die }' \
+		-e 's/(^\.\\" The keys are made [^\n]*\n).*?(^\.\\" End of the keys)/$$1$$keys$$2/ms' helixvm.1
+
 # --- installation --------------------------------------------------------------------------------
 
 LIBEXEC := $(DESTDIR)$(PREFIX)/libexec/helixvm

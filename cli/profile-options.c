@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#include "launcher/base/error.h"
-#include "launcher/base/parts.h"
+#include "launcher/profile-find.h"
 
 void hx_profile_options_clear(HxProfileOptions *options)
 {
@@ -12,30 +11,31 @@ void hx_profile_options_clear(HxProfileOptions *options)
     g_clear_pointer(&options->settings, g_strfreev);
 }
 
-static gboolean merge_built_in(HxProfile *profile, const char *name, GError **error)
+static gboolean merge_found(HxProfile *profile, char *path, GError **error)
 {
-    g_autofree char *directory = hx_data_path("qemu-profiles", error);
-    if (!directory)
-        return FALSE;
-    g_autofree char *file = g_strconcat(name, ".conf", NULL);
-    g_autofree char *path = g_build_filename(directory, file, NULL);
-    return hx_profile_merge_file(profile, path, error);
+    gboolean merged = path && hx_profile_merge_file(profile, path, error);
+    g_free(path);
+    return merged;
+}
+
+/* What --profile says: a file, or a profile's name. */
+static gboolean merge_wanted(HxProfile *profile, const char *wanted, GError **error)
+{
+    gboolean is_file = strchr(wanted, '/') || g_str_has_suffix(wanted, ".conf");
+    return is_file ? hx_profile_merge_file(profile, wanted, error)
+                   : merge_found(profile, hx_profile_find(wanted, error), error);
 }
 
 HxProfile *hx_profile_options_load(const HxProfileOptions *options, HxVm *vm, GError **error)
 {
     g_autoptr(HxProfile) profile = hx_profile_new();
-    if (!merge_built_in(profile, "default", error))
+    if (!merge_found(profile, hx_profile_find_built_in("default", error), error))
         return NULL;
-    const char *last = hx_vm_state_path(vm, "profile.conf");
-    if (options->profile) {
-        gboolean is_file =
-            strchr(options->profile, '/') || g_str_has_suffix(options->profile, ".conf");
-        if (is_file ? !hx_profile_merge_file(profile, options->profile, error)
-                    : !merge_built_in(profile, options->profile, error))
+    const char *last = vm ? hx_vm_state_path(vm, "profile.conf") : NULL;
+    if (!options->profile && last && g_file_test(last, G_FILE_TEST_EXISTS)) {
+        if (!hx_profile_merge_file(profile, last, error))
             return NULL;
-    } else if (g_file_test(last, G_FILE_TEST_EXISTS) &&
-               !hx_profile_merge_file(profile, last, error)) {
+    } else if (!merge_wanted(profile, options->profile ? options->profile : "default", error)) {
         return NULL;
     }
     for (char **setting = options->settings; setting && *setting; setting++)

@@ -17,7 +17,7 @@ typedef struct {
      0,                                                                                            \
      G_OPTION_ARG_STRING,                                                                          \
      &(options).profile,                                                                           \
-     "a built-in profile's name, or a file (default: as last time, at first \"default\")",         \
+     "a profile's name, or a file (default: as last time, at first \"default\")",                  \
      "PROFILE|FILE"},                                                                              \
         {"set",                                                                                    \
          's',                                                                                      \
@@ -30,6 +30,7 @@ typedef struct {
 void hx_profile_options_clear(HxProfileOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxProfileOptions, hx_profile_options_clear)
 
-/* The profile for @vm: the built-in default, then the file of --profile or, without it, what @vm
- * last ran with, then each --set.  NULL with HX_ERROR_CONFIG or HX_ERROR_NOT_FOUND. */
+/* The profile for @vm (NULL: for none yet): the built-in default, then that of --profile or,
+ * without it, what @vm last ran with, at first the user's or the host's own "default" where there
+ * is one, then each --set.  NULL with HX_ERROR_CONFIG, HX_ERROR_USAGE or HX_ERROR_NOT_FOUND. */
 HxProfile *hx_profile_options_load(const HxProfileOptions *options, HxVm *vm, GError **error);

@@ -15,6 +15,7 @@ const HxVerb hx_verbs[] = {
 
     {"image", "make, show and remove base images", .actions = hx_verb_image_actions,
      .heading = "Images and VMs at rest"},
+    {"profile", "list, show and check the profiles of VMs", .actions = hx_verb_profile_actions},
     {"define", "print a VM's libvirt domain or QEMU command line", .run = hx_verb_define},
     {"delete", "remove a VM with its disk", .run = hx_verb_delete},
 

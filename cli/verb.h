@@ -36,6 +36,7 @@ HxVerbFunc hx_verb_stream;
 HxVerbFunc hx_verb_up;
 HxVerbFunc hx_verb_version;
 extern const HxVerb hx_verb_image_actions[];
+extern const HxVerb hx_verb_profile_actions[];
 
 /* Run the verb that @argv begins with, or its action.  HX_ERROR_USAGE, naming the nearest one,
  * where there is no such verb or action. */

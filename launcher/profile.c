@@ -3,57 +3,21 @@
 
 #include <string.h>
 
-#include "launcher/base/edit-distance.h"
 #include "launcher/base/error.h"
-
-static const char *const accelerators[] = {"hvf", "kvm", "tcg", NULL};
-static const char *const displays[] = {"auto", "xvfb", "egl-headless", NULL};
-static const char *const vsock_devices[] = {"auto", "kernel", "vhost-user", NULL};
-static const char *const network_modes[] = {"user", "none", NULL};
-static const char *const presets[] = {"ultrafast", "superfast", "veryfast", "faster", "fast", NULL};
-
-static const HxProfileKey keys[] = {
-    {"machine", "cpus", HX_PROFILE_INTEGER, "2", NULL, 1, 64, "virtual CPUs"},
-    {"machine", "memory", HX_PROFILE_INTEGER, "2048", NULL, 256, 1 << 20, "memory, MiB"},
-    {"machine", "accelerators", HX_PROFILE_CHOICE_LIST, "hvf;kvm;tcg", accelerators, 0, 0,
-     "accelerators to try, in order"},
-    {"boot", "cmdline", HX_PROFILE_STRING, "root=/dev/vda rw console=ttyS0 quiet", NULL, 0, 0,
-     "the kernel's command line"},
-    {"disk", "image", HX_PROFILE_STRING, "default", NULL, 0, 0,
-     "the base image, as `helixvm image list` names it"},
-    {"disk", "size", HX_PROFILE_INTEGER, "20", NULL, 1, 1 << 16, "the disk's size, GiB"},
-    {"gpu", "enabled", HX_PROFILE_BOOLEAN, "true", NULL, 0, 0,
-     "a virtio-gpu-gl device: OpenGL through virgl"},
-    {"gpu", "venus", HX_PROFILE_BOOLEAN, "true", NULL, 0, 0, "Vulkan through Venus"},
-    {"gpu", "hostmem", HX_PROFILE_INTEGER, "256", NULL, 16, 1 << 16,
-     "the window that maps host GPU memory into the guest, MiB"},
-    {"gpu", "display", HX_PROFILE_CHOICE, "auto", displays, 0, 0,
-     "where QEMU has its GL context: auto takes a render node where there is one"},
-    {"vsock", "device", HX_PROFILE_CHOICE, "auto", vsock_devices, 0, 0,
-     "auto: the kernel's vhost-vsock where it works, else helixvm-vsock"},
-    {"network", "mode", HX_PROFILE_CHOICE, "user", network_modes, 0, 0,
-     "user: QEMU's own network stack; no port of the host is opened"},
-    {"encoder", "preset", HX_PROFILE_CHOICE, "superfast", presets, 0, 0, "x264 preset"},
-    {"encoder", "bitrate", HX_PROFILE_INTEGER, "8000", NULL, 100, 200000,
-     "bit rate where the guest asks for none, kbit/s"},
-    {"encoder", "keyframe-interval", HX_PROFILE_INTEGER, "120", NULL, 1, 10000,
-     "frames from one keyframe to the next at most"},
-    {NULL, NULL, 0, NULL, NULL, 0, 0, NULL},
-};
+#include "launcher/profile-text.h"
 
 struct HxProfile {
-    char *values[G_N_ELEMENTS(keys)];
+    char **values;  /* one for each key */
+    char **origins; /* NULL: the standard */
 };
-
-const HxProfileKey *hx_profile_keys(void)
-{
-    return keys;
-}
 
 HxProfile *hx_profile_new(void)
 {
     HxProfile *profile = g_new0(HxProfile, 1);
-    for (size_t i = 0; keys[i].section; i++)
+    const HxProfileKey *keys = hx_profile_keys();
+    profile->values = g_new0(char *, hx_profile_key_count());
+    profile->origins = g_new0(char *, hx_profile_key_count());
+    for (guint i = 0; i < hx_profile_key_count(); i++)
         profile->values[i] = g_strdup(keys[i].standard);
     return profile;
 }
@@ -62,165 +26,67 @@ void hx_profile_free(HxProfile *profile)
 {
     if (!profile)
         return;
-    for (size_t i = 0; keys[i].section; i++)
+    for (guint i = 0; i < hx_profile_key_count(); i++) {
         g_free(profile->values[i]);
+        g_free(profile->origins[i]);
+    }
+    g_free(profile->values);
+    g_free(profile->origins);
     g_free(profile);
 }
 
-static int find_key(const char *section, const char *key)
+/* --- merging --------------------------------------------------------------------------------- */
+
+/* Takes @origin. */
+static void set(HxProfile *profile, int key, const char *value, char *origin)
 {
-    for (int i = 0; keys[i].section; i++)
-        if (g_str_equal(keys[i].section, section) && g_str_equal(keys[i].key, key))
-            return i;
-    return -1;
+    g_free(profile->values[key]);
+    g_free(profile->origins[key]);
+    profile->values[key] = g_strdup(value);
+    profile->origins[key] = origin;
 }
 
-static char *nearest_key(const char *section, const char *key)
+static GPtrArray *parse_file(const char *path, GPtrArray **ret_objections, GError **error)
 {
-    g_autofree char *wanted = g_strdup_printf("%s.%s", section, key);
-    char *nearest = NULL;
-    size_t least = G_MAXSIZE;
-    for (int i = 0; keys[i].section; i++) {
-        g_autofree char *known = g_strdup_printf("%s.%s", keys[i].section, keys[i].key);
-        /* A key in the wrong section is near, however far the sections are apart. */
-        size_t distance =
-            MIN(hx_edit_distance(wanted, known), hx_edit_distance(key, keys[i].key) + 1);
-        if (distance < least) {
-            least = distance;
-            g_free(nearest);
-            nearest = g_steal_pointer(&known);
-        }
+    g_autoptr(GError) cause = NULL;
+    g_autofree char *text = NULL;
+    gsize length = 0;
+    if (!g_file_get_contents(path, &text, &length, &cause)) {
+        gboolean missing = g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+        g_set_error(error, HX_ERROR, missing ? HX_ERROR_NOT_FOUND : HX_ERROR_CONFIG,
+                    "cannot read the profile: %s", cause->message);
+        return NULL;
     }
-    return nearest;
+    *ret_objections = g_ptr_array_new_with_free_func(g_free);
+    return hx_profile_text_parse(path, text, length, *ret_objections);
 }
 
-static gboolean is_word_of(const char *word, const char *const *values)
+GPtrArray *hx_profile_check_file(const char *path, GError **error)
 {
-    return g_strv_contains(values, word);
-}
-
-static gboolean is_list_of(const char *value, const char *const *values)
-{
-    g_auto(GStrv) words = g_strsplit(value, ";", -1);
-    guint n = g_strv_length(words);
-    if (n > 0 && *words[n - 1] == '\0')
-        n--; /* GKeyFile lists may end with their separator */
-    for (guint i = 0; i < n; i++)
-        if (!is_word_of(words[i], values))
-            return FALSE;
-    return n > 0;
-}
-
-static gboolean is_printable(const char *value)
-{
-    for (const char *c = value; *c; c++)
-        if (g_ascii_iscntrl(*c))
-            return FALSE;
-    return g_utf8_validate(value, -1, NULL);
-}
-
-/* What is wrong with @value for @key, for g_free; NULL where it is right. */
-static char *objection(const HxProfileKey *key, const char *value)
-{
-    g_autofree char *words = key->values ? g_strjoinv(", ", (char **)key->values) : NULL;
-    gint64 number;
-    switch (key->type) {
-    case HX_PROFILE_STRING:
-        return is_printable(value) ? NULL : g_strdup("printable text");
-    case HX_PROFILE_INTEGER:
-        if (g_ascii_string_to_signed(value, 10, key->min, key->max, &number, NULL))
-            return NULL;
-        return g_strdup_printf("a whole number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT,
-                               key->min, key->max);
-    case HX_PROFILE_BOOLEAN:
-        if (g_str_equal(value, "true") || g_str_equal(value, "false"))
-            return NULL;
-        return g_strdup("true or false");
-    case HX_PROFILE_CHOICE:
-        return is_word_of(value, key->values) ? NULL : g_strdup_printf("one of %s", words);
-    case HX_PROFILE_CHOICE_LIST:
-        return is_list_of(value, key->values)
-                   ? NULL
-                   : g_strdup_printf("a list of %s, separated by ';'", words);
-    }
-    g_assert_not_reached();
-}
-
-/* Check one setting; @where is "FILE:LINE" or "--set". */
-static gboolean check_setting(const char *where, const char *section, const char *key,
-                              const char *value, int *ret_index, GError **error)
-{
-    int index = find_key(section, key);
-    if (index < 0) {
-        g_autofree char *nearest = nearest_key(section, key);
-        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
-                    "%s: unknown key \"%s.%s\"; the nearest known one is \"%s\" (helixvm(1), "
-                    "PROFILES, lists all)",
-                    where, section, key, nearest);
-        return FALSE;
-    }
-    g_autofree char *allowed = objection(&keys[index], value);
-    if (allowed) {
-        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG, "%s: \"%s.%s\" is \"%s\", but must be %s",
-                    where, section, key, value, allowed);
-        return FALSE;
-    }
-    *ret_index = index;
-    return TRUE;
-}
-
-/* The line of @key in @section of @text, from 1; 0 where it is not found. */
-static int line_of(const char *text, const char *section, const char *key)
-{
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    g_autofree char *header = g_strdup_printf("[%s]", section);
-    gboolean inside = FALSE;
-    for (int i = 0; lines[i]; i++) {
-        char *line = g_strstrip(lines[i]);
-        size_t length = strlen(key);
-        if (*line == '[')
-            inside = g_str_has_prefix(line, header);
-        else if (inside && strncmp(line, key, length) == 0 && strchr("= \t", line[length]))
-            return i + 1;
-    }
-    return 0;
+    GPtrArray *objections = NULL;
+    g_autoptr(GPtrArray) settings = parse_file(path, &objections, error);
+    return settings ? objections : NULL;
 }
 
 gboolean hx_profile_merge_file(HxProfile *profile, const char *path, GError **error)
 {
-    g_autoptr(GError) cause = NULL;
-    g_autofree char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, &cause)) {
-        gboolean missing = g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_NOENT);
-        g_set_error(error, HX_ERROR, missing ? HX_ERROR_NOT_FOUND : HX_ERROR_CONFIG,
-                    "cannot read the profile: %s", cause->message);
+    g_autoptr(GPtrArray) objections = NULL;
+    g_autoptr(GPtrArray) settings = parse_file(path, &objections, error);
+    if (!settings)
         return FALSE;
-    }
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    if (!g_key_file_load_from_data(file, text, -1, G_KEY_FILE_NONE, &cause)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG, "%s: %s", path, cause->message);
-        return FALSE;
-    }
-    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_set_size(found, G_N_ELEMENTS(keys));
-    g_auto(GStrv) sections = g_key_file_get_groups(file, NULL);
-    for (char **section = sections; *section; section++) {
-        g_auto(GStrv) names = g_key_file_get_keys(file, *section, NULL, NULL);
-        for (char **name = names; name && *name; name++) {
-            g_autofree char *where = g_strdup_printf("%s:%d", path, line_of(text, *section, *name));
-            g_autofree char *value = g_key_file_get_value(file, *section, *name, NULL);
-            int index = -1;
-            if (!check_setting(where, *section, *name, value, &index, error))
-                return FALSE;
-            g_free(found->pdata[index]);
-            found->pdata[index] = g_steal_pointer(&value);
+    if (objections->len > 0) {
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_CONFIG, objections->pdata[0]);
+        if (error && objections->len > 1) {
+            char *message = (*error)->message;
+            (*error)->message = g_strdup_printf("%s; `helixvm profile check %s` tells %u more",
+                                                message, path, objections->len - 1);
+            g_free(message);
         }
+        return FALSE;
     }
-    for (size_t i = 0; keys[i].section; i++) {
-        if (!found->pdata[i])
-            continue;
-        g_free(profile->values[i]);
-        profile->values[i] = g_steal_pointer(&found->pdata[i]);
+    for (guint i = 0; i < settings->len; i++) {
+        const HxProfileSetting *setting = settings->pdata[i];
+        set(profile, setting->key, setting->value, g_strdup_printf("%s:%u", path, setting->line));
     }
     return TRUE;
 }
@@ -237,22 +103,38 @@ gboolean hx_profile_merge_setting(HxProfile *profile, const char *setting, GErro
     g_autofree char *section = g_strndup(setting, dot - setting);
     g_autofree char *key = g_strndup(dot + 1, equals - dot - 1);
     int index = -1;
-    if (!check_setting("--set", section, key, equals + 1, &index, error))
+    g_autofree char *objection =
+        hx_profile_setting_objection("--set", section, key, equals + 1, &index);
+    if (objection) {
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_CONFIG, objection);
         return FALSE;
-    g_free(profile->values[index]);
-    profile->values[index] = g_strdup(equals + 1);
+    }
+    set(profile, index, equals + 1, g_strdup("--set"));
     return TRUE;
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static int index_of(const char *name)
+{
+    const HxProfileKey *keys = hx_profile_keys();
+    for (int i = 0; keys[i].section; i++) {
+        size_t length = strlen(keys[i].section);
+        if (strncmp(name, keys[i].section, length) == 0 && name[length] == '.' &&
+            g_str_equal(name + length + 1, keys[i].key))
+            return i;
+    }
+    g_error("\"%s\" is not in the table of profile keys", name);
 }
 
 const char *hx_profile_string(const HxProfile *profile, const char *name)
 {
-    for (size_t i = 0; keys[i].section; i++) {
-        size_t length = strlen(keys[i].section);
-        if (strncmp(name, keys[i].section, length) == 0 && name[length] == '.' &&
-            g_str_equal(name + length + 1, keys[i].key))
-            return profile->values[i];
-    }
-    g_error("\"%s\" is not in the table of profile keys", name);
+    return profile->values[index_of(name)];
+}
+
+const char *hx_profile_origin(const HxProfile *profile, const char *name)
+{
+    return profile->origins[index_of(name)];
 }
 
 gint64 hx_profile_integer(const HxProfile *profile, const char *name)
@@ -277,6 +159,7 @@ char **hx_profile_list(const HxProfile *profile, const char *name)
 char *hx_profile_to_data(const HxProfile *profile)
 {
     g_autoptr(GString) data = g_string_new(NULL);
+    const HxProfileKey *keys = hx_profile_keys();
     const char *section = NULL;
     for (size_t i = 0; keys[i].section; i++) {
         if (!section || !g_str_equal(section, keys[i].section))

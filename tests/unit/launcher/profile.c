@@ -83,8 +83,56 @@ static void test_errors(void)
     expect_error("[vsock]\ndevice=fast\n", "auto, kernel, vhost-user", NULL);
     expect_error("[machine]\naccelerators=kvm;xen\n", "a list of hvf, kvm, tcg", NULL);
     expect_error("[machine]\naccelerators=\n", "a list of", NULL);
-    expect_error("cpus=2\n", NULL);
-    expect_error("[machine\n", NULL);
+    expect_error("cpus=2\n", ":1:", "before any [section]", NULL);
+    expect_error("[machine\n", ":1:", NULL);
+    expect_error("[machine]x\n", ":1:", NULL);
+    expect_error("[machin]\ncpus=2\n", ":1:", "unknown section \"machin\"", "\"machine\"", NULL);
+    expect_error("[machine]\ncpus=2\n\ncpus=3\n", ":4:", "twice", "line 2", NULL);
+    expect_error("[machine]\r\ncpus=2\r\nmemroy=4\r\n", ":3:", "machine.memory", NULL);
+    expect_error("[machine]\ncpus=\xff\n", ":2:", "UTF-8", NULL);
+    expect_error("[machine]\ncpus\n", ":2:", "key=value", NULL);
+    expect_error("[machine]\n\033[2Jcpus=1\n", ":2:", "\\033[2J", NULL);
+    expect_error("[machine]\ncpus=0\nmemory=0\n", ":2:", "tells 1 more", NULL);
+}
+
+static void test_lines_end_as_they_like(void)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path =
+        write_profile("# comment\r\n\r\n[machine]\r\n cpus = 4 \r\n[boot]\r\ncmdline=a b=c");
+    hx_profile_merge_file(profile, path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(hx_profile_integer(profile, "machine.cpus"), ==, 4);
+    g_assert_cmpstr(hx_profile_string(profile, "boot.cmdline"), ==, "a b=c");
+    g_unlink(path);
+}
+
+static void test_origin(void)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    g_autofree char *path = write_profile("[machine]\n\ncpus=4\n");
+    g_autofree char *line = g_strconcat(path, ":3", NULL);
+    g_assert_null(hx_profile_origin(profile, "machine.cpus"));
+    g_assert_true(hx_profile_merge_file(profile, path, NULL));
+    g_assert_cmpstr(hx_profile_origin(profile, "machine.cpus"), ==, line);
+    g_assert_true(hx_profile_merge_setting(profile, "machine.cpus=5", NULL));
+    g_assert_cmpstr(hx_profile_origin(profile, "machine.cpus"), ==, "--set");
+    g_assert_null(hx_profile_origin(profile, "machine.memory"));
+    g_unlink(path);
+}
+
+/* All mistakes, in the order of the file. */
+static void test_check(void)
+{
+    g_autofree char *path = write_profile("x=1\n[gpu]\nvenus=on\nvenus=true\n[nonsense]\ncpus=1\n");
+    g_autoptr(GPtrArray) objections = hx_profile_check_file(path, NULL);
+    g_assert_nonnull(objections);
+    static const char *const expected[] = {":1:", ":3:", ":5:", ":6:"};
+    g_assert_cmpuint(objections->len, ==, G_N_ELEMENTS(expected));
+    for (guint i = 0; i < objections->len; i++)
+        g_assert_nonnull(strstr(objections->pdata[i], expected[i]));
+    g_unlink(path);
 }
 
 static void test_wrong_settings(void)
@@ -129,6 +177,9 @@ int main(int argc, char **argv)
     g_test_add_func("/profile/merge", test_merge);
     g_test_add_func("/profile/saved-profile-is-the-same", test_saved_profile_is_the_same);
     g_test_add_func("/profile/errors", test_errors);
+    g_test_add_func("/profile/line-ends", test_lines_end_as_they_like);
+    g_test_add_func("/profile/origin", test_origin);
+    g_test_add_func("/profile/check", test_check);
     g_test_add_func("/profile/wrong-settings", test_wrong_settings);
     g_test_add_func("/profile/missing-file", test_missing_file);
     g_test_add_func("/profile/table", test_table);

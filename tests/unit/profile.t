@@ -1,0 +1,88 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The verb profile: which profiles there are, what they say and where from, and what is wrong.
+use strict;
+use warnings;
+use File::Path 'make_path';
+use File::Temp;
+use JSON::PP 'decode_json';
+use Test::More;
+
+my $helixvm = ($ENV{BUILD} // 'build') . '/helixvm';
+my $dir = File::Temp->newdir('helixvm-profile-XXXXXX', TMPDIR => 1);
+$ENV{XDG_CONFIG_HOME} = "$dir/config";
+make_path("$dir/config/helixvm/profiles");
+
+sub write_file {
+    my ($path, $text) = @_;
+    open my $file, '>', $path or die "$path: $!\n";
+    print $file $text;
+    close $file or die "$path: $!\n";
+    return $path;
+}
+
+# What it prints on standard output, and its exit status; standard error goes to $dir/err.
+sub run {
+    my @args = @_;
+    my $out = qx{$helixvm @args 2>$dir/err};
+    return ($out, $? >> 8);
+}
+
+sub said {
+    open my $file, '<', "$dir/err" or die "$dir/err: $!\n";
+    local $/;
+    return scalar <$file>;
+}
+
+my ($out, $status) = run('profile', 'list', '--json');
+my %built_in = map { $_->{name} => $_ } @{decode_json($out)};
+for my $path (glob 'qemu-profiles/*.conf') {
+    my ($name) = $path =~ m{/([^/]+)\.conf$};
+    is($built_in{$name}{kind}, 'built-in', "$name is listed");
+    like($built_in{$name}{summary}, qr/^\w.*\w$/, "$name says what it is");
+    ($out, $status) = run('profile', 'check', $path);
+    is("$status$out", '0', "$path has no mistake") or diag($out, said());
+}
+
+my $own = write_file("$dir/config/helixvm/profiles/big.conf",
+    "# Much of all\n[machine]\ncpus=8\n");
+($out) = run('profile', 'list', '--json');
+my ($big) = grep { $_->{name} eq 'big' } @{decode_json($out)};
+is_deeply($big, {name => 'big', kind => 'user', path => $own, summary => 'Much of all'},
+    "the user's own is listed");
+($out) = run('profile', 'list');
+like($out, qr/^big +user +Much of all$/m, 'in the table too');
+
+($out) = run('profile', 'show', 'big', '--set', 'machine.memory=512', '--json');
+my $shown = decode_json($out);
+is_deeply($shown->{'machine.cpus'}, {value => 8, from => "$own:3"}, 'a value with its line');
+is_deeply($shown->{'machine.memory'}, {value => 512, from => '--set'}, 'one that is set');
+is_deeply($shown->{'gpu.hostmem'}, {value => 256, from => 'standard'}, 'one that nobody set');
+($out) = run('profile', 'show', 'big');
+like($out, qr/^machine\.cpus +8 +\Q$own\E:3$/m, 'the table says the same');
+($out) = run('profile', 'show', $own);
+like($out, qr/^machine\.cpus +8 +\Q$own\E:3$/m, 'as does the file by its path');
+write_file("$dir/config/helixvm/profiles/default.conf", "[disk]\nsize=33\n");
+($out) = run('profile', 'show');
+like($out, qr/^disk\.size +33 /m, "a default of the user's own comes over the built-in one");
+
+my $bad = write_file("$dir/bad.conf", "[machine]\ncpus=0\nmemroy=4\n[gpu]\ndisplay=vga\n");
+($out, $status) = run('profile', 'check', $own, $bad);
+is($status, 3, 'a file with mistakes is status 3');
+my @lines = split /\n/, $out;
+is(scalar(@lines), 3, 'each mistake has a line') or diag($out);
+like($lines[0], qr/^\Q$bad\E:2: .*from 1 to 64/, 'a value out of bounds');
+like($lines[1], qr/^\Q$bad\E:3: .*machine\.memory/, 'an unknown key');
+like($lines[2], qr/^\Q$bad\E:5: .*auto, xvfb, egl-headless/, 'a word that is none of the choice');
+like(said(), qr/3 mistakes/, 'the number of them');
+is((run('profile', 'check', "$dir/missing.conf"))[1], 4, 'a missing file is status 4');
+is((run('profile', 'show', 'missing'))[1], 4, 'as is a missing profile');
+like(said(), qr/profile list/, 'which says how to see all');
+is((run('profile', 'show', '.hidden'))[1], 2, 'what is no name is a usage error');
+
+($out) = run('profile', 'keys', '--json');
+my %keys = map { $_->{key} => $_ } @{decode_json($out)};
+is($keys{'machine.cpus'}{values}, '1 to 64', 'the bounds of a key');
+is($keys{'machine.cpus'}{standard}, '2', 'and its standard');
+
+done_testing;
