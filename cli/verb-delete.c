@@ -5,7 +5,7 @@
 
 #include "cli/verb.h"
 #include "launcher/base/error.h"
-#include "launcher/image.h"
+#include "launcher/image-store.h"
 #include "launcher/vm-lock.h"
 #include "launcher/vm-reach.h"
 

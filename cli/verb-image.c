@@ -8,7 +8,7 @@
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/image-build.h"
-#include "launcher/image.h"
+#include "launcher/image-store.h"
 
 /* --- build ----------------------------------------------------------------------------------- */
 

@@ -57,6 +57,8 @@ typedef struct {
     char *session_packages;
     char *recipe;
     GCancellable *cancellable;
+    gboolean force;
+    HxImageOutcome outcome;
 
     HxImageProgressFunc *progress;
     void *progress_data;
@@ -406,25 +408,19 @@ static gboolean tidy(const Build *build, const char *root, GError **error)
     return hx_image_delete_tree(root, error);
 }
 
-/* The finished directory takes its place, and that of the image before it. */
-static gboolean publish(const Build *build, GError **error)
+/* The finished directory takes its place, and that of the image before it, unless a VM was made on
+ * that since the build began. */
+static gboolean publish(Build *build, GError **error)
 {
-    if (rename(build->building, build->path) == 0)
+    g_autoptr(GError) cause = NULL;
+    gboolean in_use = FALSE;
+    if (hx_image_publish(build->name, build->building, &in_use, &cause))
         return TRUE;
-    int reason = errno;
-    hx_autofd int claim = -1;
-    if (reason == ENOTEMPTY || reason == EEXIST) {
-        /* A VM may have been made on the old image since the build began. */
-        claim = hx_image_claim(build->path, error);
-        g_autoptr(HxImage) old = claim >= 0 ? hx_image_open(build->name, NULL) : NULL;
-        if (claim < 0 || (old && !hx_image_check_unused(old, "replace", error)))
-            return FALSE;
-    }
-    errno = reason;
-    if (claim >= 0 &&
-        renameat2(AT_FDCWD, build->building, AT_FDCWD, build->path, RENAME_EXCHANGE) == 0)
+    if (in_use && !build->force) {
+        build->outcome = HX_IMAGE_KEPT;
         return hx_image_delete_tree(build->building, error);
-    hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot put the image into %s", build->path);
+    }
+    g_propagate_error(error, g_steal_pointer(&cause));
     return FALSE;
 }
 
@@ -508,6 +504,14 @@ static gboolean settled(const Build *build, gboolean force, HxImageOutcome *ret_
         return TRUE;
     if (force)
         return hx_image_check_unused(image, "build anew", error);
+    if (hx_image_source(image)) {
+        g_set_error(
+            error, HX_ERROR, HX_ERROR_CONFIG,
+            "image \"%s\" was fetched from %s: remove it first, or give the new one another "
+            "name",
+            build->name, hx_image_source(image));
+        return FALSE;
+    }
     if (g_strcmp0(hx_image_recipe(image), build->recipe) == 0) {
         *ret_outcome = HX_IMAGE_CURRENT;
         *ret_settled = TRUE;
@@ -534,6 +538,8 @@ gboolean hx_image_build(const char *name, gboolean force, HxImageProgressFunc *p
 {
     g_auto(Build) build = {
         .name = name,
+        .force = force,
+        .outcome = HX_IMAGE_BUILT,
         .cancellable = cancellable,
         .progress = progress,
         .progress_data = data,
@@ -563,6 +569,6 @@ gboolean hx_image_build(const char *name, gboolean force, HxImageProgressFunc *p
     }
     if (built || cancelled)
         g_unlink(build.log_path);
-    *ret_outcome = HX_IMAGE_BUILT;
+    *ret_outcome = build.outcome;
     return built;
 }

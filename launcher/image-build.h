@@ -2,7 +2,7 @@
 /* Build a base image from Debian's packages. */
 #pragma once
 
-#include "launcher/image.h"
+#include "launcher/image-store.h"
 
 /* What a build is doing.  Told when a phase begins and ends, and in between when there is news, at
  * least every second. */
@@ -17,12 +17,6 @@ typedef struct {
 } HxImageProgress;
 
 typedef void HxImageProgressFunc(const HxImageProgress *progress, void *data);
-
-typedef enum {
-    HX_IMAGE_BUILT,   /* made anew */
-    HX_IMAGE_CURRENT, /* it is there already, from the same recipe */
-    HX_IMAGE_KEPT,    /* it is there from an older recipe, but the disks of VMs lie on it */
-} HxImageOutcome;
 
 /* See that image @name is there and made as this helixvm makes it: Debian 13 with the packages,
  * units and modules that the files of guest-provision/image and guest-provision/session/packages

@@ -5,18 +5,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
-#include "launcher/base/process.h"
 #include "launcher/directories.h"
+#include "launcher/qcow2-header.h"
 
 #define NAME_MAX_LENGTH 40
-#define LOCK_POLL_MS 200
 #define METADATA_MAX (64 * 1024)
 
 struct HxImage {
@@ -271,26 +269,22 @@ DEFINE_GETTER(guint64, size)
 
 /* --- who uses it ----------------------------------------------------------------------------- */
 
-/* The backing file that the qcow2 file @path names, or NULL: QEMU's "docs/interop/qcow2", header
- * bytes 0 to 19.  Read here and not by qemu-img, which takes a lock that a running VM holds. */
+/* The backing file that the qcow2 file @path names, or NULL.  Read here and not by qemu-img, which
+ * takes a lock that a running VM holds. */
 static char *backing_file(const char *path)
 {
-    struct {
-        guint32 magic;
-        guint32 version;
-        guint64 offset;
-        guint32 size;
-    } __attribute__((packed)) header;
+    guint8 start[HX_QCOW2_HEADER_SIZE];
+    HxQcow2Header header;
     hx_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || pread(fd, &header, sizeof header, 0) != sizeof header ||
-        header.magic != GUINT32_TO_BE(0x514649fbU))
+    gssize length = fd < 0 ? -1 : pread(fd, start, sizeof start, 0);
+    if (length < 0 || !hx_qcow2_header_parse(start, length, &header))
         return NULL;
-    guint32 size = GUINT32_FROM_BE(header.size);
-    guint64 offset = GUINT64_FROM_BE(header.offset);
-    if (size == 0 || size > 1023 || offset > G_MAXUINT32)
+    guint32 size = header.backing_size;
+    if (size == 0 || size > 1023 || header.backing_offset > G_MAXUINT32)
         return NULL;
     g_autofree char *name = g_malloc0(size + 1);
-    return pread(fd, name, size, offset) == (ssize_t)size ? g_steal_pointer(&name) : NULL;
+    return pread(fd, name, size, header.backing_offset) == (ssize_t)size ? g_steal_pointer(&name)
+                                                                         : NULL;
 }
 
 static gboolean uses(const char *vm_directory, const HxImage *image)
@@ -327,132 +321,4 @@ char **hx_image_users(const HxImage *image, GError **error)
             g_strv_builder_add(users, name);
     }
     return g_strv_builder_end(users);
-}
-
-gboolean hx_image_check_unused(const HxImage *image, const char *to_do, GError **error)
-{
-    g_auto(GStrv) users = hx_image_users(image, error);
-    if (!users)
-        return FALSE;
-    if (!*users)
-        return TRUE;
-    g_autofree char *names = g_strjoinv(", ", users);
-    g_autofree char *path = hx_state_directory(NULL);
-    g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
-                "cannot %s image \"%s\": the disk of VM %s lies on it (remove %s/vms/%s first)",
-                to_do, image->name, names, path, users[1] ? "NAME" : users[0]);
-    return FALSE;
-}
-
-/* --- changing -------------------------------------------------------------------------------- */
-
-/* flock(2) on the directory itself: the kernel gives it back whatever ends its holder, and it
- * leaves no file.  There is nothing to wait on but the lock itself, so a waiter that can be
- * cancelled has to ask again and again. */
-int hx_image_lock(void (*waiting)(void *data), void *data, GCancellable *cancellable,
-                  GError **error)
-{
-    g_autofree char *path = hx_image_directory(error);
-    if (!path)
-        return -1;
-    hx_autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot open %s", path);
-        return -1;
-    }
-    GPollFD cancelled;
-    gboolean pollable = g_cancellable_make_pollfd(cancellable, &cancelled);
-    gboolean told = FALSE;
-    int r = 0;
-    while (!g_cancellable_set_error_if_cancelled(cancellable, error)) {
-        r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
-        if (r != -EWOULDBLOCK && r != -EINTR)
-            break;
-        if (!told && waiting)
-            waiting(data);
-        told = TRUE;
-        g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, LOCK_POLL_MS);
-    }
-    if (pollable)
-        g_cancellable_release_fd(cancellable);
-    if (g_cancellable_is_cancelled(cancellable))
-        return -1;
-    if (r < 0) {
-        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot lock %s", path);
-        return -1;
-    }
-    return hx_steal_fd(&fd);
-}
-
-/* An image's own directory is locked for the moments in which a disk is made on it (shared) or it
- * is replaced (exclusive). */
-static int lock_directory(const char *path, int operation, GError **error)
-{
-    hx_autofd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r;
-    do
-        r = fd < 0 ? -1 : flock(fd, operation);
-    while (r < 0 && errno == EINTR);
-    if (r < 0) {
-        hx_set_error_errno(error, errno == ENOENT ? HX_ERROR_NOT_FOUND : HX_ERROR_HOST, errno,
-                           "cannot lock the image %s", path);
-        return -1;
-    }
-    return hx_steal_fd(&fd);
-}
-
-int hx_image_hold(const HxImage *image, GError **error)
-{
-    g_autofree char *path = g_path_get_dirname(image->disk);
-    for (;;) {
-        hx_autofd int fd = lock_directory(path, LOCK_SH, error);
-        struct stat locked, there;
-        if (fd < 0)
-            return -1;
-        /* What was opened may have been replaced before it was locked. */
-        if (fstat(fd, &locked) == 0 && stat(path, &there) == 0 && locked.st_ino == there.st_ino &&
-            locked.st_dev == there.st_dev)
-            return hx_steal_fd(&fd);
-    }
-}
-
-int hx_image_claim(const char *path, GError **error)
-{
-    return lock_directory(path, LOCK_EX, error);
-}
-
-gboolean hx_image_delete_tree(const char *path, GError **error)
-{
-    const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", path, NULL};
-    return hx_process_run(argv, NULL, NULL, error);
-}
-
-gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **error)
-{
-    g_autofree char *path = hx_image_path(name, error);
-    if (!path)
-        return FALSE;
-    hx_autofd int lock = hx_image_lock(NULL, NULL, cancellable, error);
-    if (lock < 0)
-        return FALSE;
-    g_autoptr(GError) cause = NULL;
-    g_autoptr(HxImage) image = hx_image_open(name, &cause);
-    if (!image && !g_error_matches(cause, HX_ERROR, HX_ERROR_CONFIG)) {
-        g_propagate_error(error, g_steal_pointer(&cause));
-        return FALSE;
-    }
-    hx_autofd int claim = image ? hx_image_claim(path, error) : -1;
-    if (image && (claim < 0 || !hx_image_check_unused(image, "remove", error)))
-        return FALSE;
-    /* Out of the way in one step, so that half an image is never seen; a builder deletes what an
-     * interrupted removal leaves. */
-    g_autofree char *directory = g_path_get_dirname(path);
-    g_autofree char *removed = g_strdup_printf("%s/.%s.removed", directory, name);
-    if (!hx_image_delete_tree(removed, error))
-        return FALSE;
-    if (rename(path, removed) < 0) {
-        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot remove %s", path);
-        return FALSE;
-    }
-    return hx_image_delete_tree(removed, error);
 }

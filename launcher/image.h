@@ -48,32 +48,8 @@ guint64 hx_image_size(const HxImage *image);           /* bytes of all its files
  * any; an empty array where there is none.  Free with g_strfreev. */
 char **hx_image_users(const HxImage *image, GError **error);
 
-/* Keep @image from being replaced or removed while a disk is made on it: a descriptor to be closed
- * then, or -1.  HX_ERROR_NOT_FOUND where it has gone meanwhile.  Waits for a moment at most. */
-int hx_image_hold(const HxImage *image, GError **error);
-
-/* Remove the image called @name, damaged or not.  HX_ERROR_NOT_FOUND where there is none,
- * HX_ERROR_CONFIG naming the VMs where some use it.  Waits for a build to end. */
-gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **error);
-
-/* The lock of all images, which builds and removals hold: a descriptor to be closed, or -1.  Calls
- * @waiting, where not NULL, once if somebody else has it, then waits. */
-int hx_image_lock(void (*waiting)(void *data), void *data, GCancellable *cancellable,
-                  GError **error);
-
 /* Whether @name is an architecture that images may have. */
 gboolean hx_image_is_architecture(const char *name);
 
-/* For the builder: where image @name is, or is to be; for g_free. */
+/* Where image @name is, or is to be; for g_free.  HX_ERROR_USAGE for a bad name. */
 char *hx_image_path(const char *name, GError **error);
-
-/* For the builder: wait until nobody holds the image that is at @path, its directory; a descriptor
- * to be closed when it has been replaced, or -1. */
-int hx_image_claim(const char *path, GError **error);
-
-/* For the builder: refuse where VMs use the image that is at @name now. */
-gboolean hx_image_check_unused(const HxImage *image, const char *to_do, GError **error);
-
-/* For the builder: delete a directory and what is in it, without following links out of it.
- * TRUE where there is none. */
-gboolean hx_image_delete_tree(const char *path, GError **error);

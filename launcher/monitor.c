@@ -19,7 +19,7 @@
 #include "launcher/base/log.h"
 #include "launcher/base/parts.h"
 #include "launcher/disk.h"
-#include "launcher/image.h"
+#include "launcher/image-store.h"
 #include "launcher/last-run.h"
 #include "launcher/monitor-internal.h"
 #include "launcher/vm-domain.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "launcher/base/error.h"
-#include "launcher/image.h"
+#include "launcher/image-store.h"
 
 typedef struct {
     char *name;

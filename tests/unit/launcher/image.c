@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "launcher/image.h"
+#include "launcher/image-store.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -191,6 +191,37 @@ static void test_users(Fixture *f, const void *unused)
     g_assert_no_error(error);
 }
 
+/* An image that nobody uses gives way to another of its name, one that VMs use does not. */
+static void test_publish(Fixture *f, const void *unused)
+{
+    g_autofree char *made = make_image(".one.made");
+    g_autofree char *path = g_build_filename(f->state, "images/one", NULL);
+    g_autofree char *base = g_build_filename(path, "disk.qcow2", NULL);
+    g_autoptr(GError) error = NULL;
+    gboolean in_use = TRUE;
+    hx_image_publish("one", made, &in_use, &error);
+    g_assert_no_error(error);
+    g_assert_false(in_use);
+
+    g_autofree char *newer = make_image(".one.newer");
+    write_file(newer, "image.json", FETCHED);
+    hx_image_publish("one", newer, &in_use, &error);
+    g_assert_no_error(error);
+    g_assert_false(g_file_test(newer, G_FILE_TEST_EXISTS));
+    g_autoptr(HxImage) image = hx_image_open("one", &error);
+    g_assert_cmpstr(hx_image_architecture(image), ==, "aarch64");
+
+    g_autofree char *vm = g_build_filename(f->state, "vms/desk", NULL);
+    g_assert_cmpint(g_mkdir_with_parents(vm, 0700), ==, 0);
+    g_autofree char *overlay = g_build_filename(vm, "disk.qcow2", NULL);
+    run_qemu_img(overlay, base);
+    g_autofree char *newest = make_image(".one.newest");
+    g_assert_false(hx_image_publish("one", newest, &in_use, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+    g_assert_true(in_use);
+    g_assert_true(g_file_test(newest, G_FILE_TEST_EXISTS));
+}
+
 typedef struct {
     GMainLoop *loop;
     int held;
@@ -230,7 +261,8 @@ int main(int argc, char **argv)
     } tests[] = {
         {"/image/open", test_open},   {"/image/bad", test_bad},
         {"/image/list", test_list},   {"/image/architecture", test_architecture},
-        {"/image/users", test_users}, {"/image/lock", test_lock},
+        {"/image/users", test_users}, {"/image/publish", test_publish},
+        {"/image/lock", test_lock},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)
         g_test_add(tests[i].path, Fixture, NULL, set_up, tests[i].run, tear_down);
