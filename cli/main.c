@@ -10,15 +10,22 @@
 #include <unistd.h>
 
 #include "cli/help.h"
+#include "cli/terminal.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 
 static int exit_status;
+static int signal_taken;
 static GCancellable *cancellable;
 
 void hx_verb_set_exit_status(int status)
 {
     exit_status = status;
+}
+
+int hx_verb_signal(void)
+{
+    return g_atomic_int_get(&signal_taken);
 }
 
 GCancellable *hx_verb_cancellable(void)
@@ -33,6 +40,7 @@ static void *wait_for_signals(void *data)
     int signal = 0;
     while (sigwait(signals, &signal) != 0) {
     }
+    g_atomic_int_set(&signal_taken, signal);
     g_cancellable_cancel(cancellable);
     /* A terminal that closes sends two at once: only one that comes later is the user's impatience.
      */
@@ -40,6 +48,7 @@ static void *wait_for_signals(void *data)
     while (sigwait(signals, &signal) != 0 ||
            g_get_monotonic_time() - first < G_TIME_SPAN_SECOND / 2) {
     }
+    hx_terminal_restore();
     _exit(HX_ERROR_CANCELLED);
 }
 

@@ -9,7 +9,9 @@ const HxVerb hx_verbs[] = {
     {"status", "say what a VM is and does", .run = hx_verb_status},
     {"list", "list all VMs with their state", .run = hx_verb_list},
 
-    {"exec", "run a command in a VM's guest", .run = hx_verb_exec, .heading = "Reach the guest"},
+    {"ssh", "a shell in a VM's guest", .run = hx_verb_ssh, .heading = "Reach the guest"},
+    {"ssh-config", "print what OpenSSH needs to reach a VM", .run = hx_verb_ssh_config},
+    {"exec", "run a command in a VM's guest", .run = hx_verb_exec},
     {"provision", "make a VM's guest serve sessions", .run = hx_verb_provision},
     {"stream", "view a session and count its frames", .run = hx_verb_stream},
 
@@ -23,6 +25,7 @@ const HxVerb hx_verbs[] = {
      .heading = "helixvm itself"},
     {"version", "print the version", .run = hx_verb_version},
 
+    {"proxy", NULL, .run = hx_verb_proxy},
     {"monitor", NULL, .run = hx_verb_monitor},
     {.name = NULL},
 };

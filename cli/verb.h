@@ -30,7 +30,10 @@ HxVerbFunc hx_verb_help;
 HxVerbFunc hx_verb_list;
 HxVerbFunc hx_verb_monitor;
 HxVerbFunc hx_verb_provision;
+HxVerbFunc hx_verb_proxy;
 HxVerbFunc hx_verb_restart;
+HxVerbFunc hx_verb_ssh;
+HxVerbFunc hx_verb_ssh_config;
 HxVerbFunc hx_verb_status;
 HxVerbFunc hx_verb_stream;
 HxVerbFunc hx_verb_up;
@@ -60,6 +63,9 @@ const char *hx_verb_vm_name(int argc, char **argv, int index);
 
 /* Cancelled by SIGINT and SIGTERM; a second one ends the process at once.  Not to be freed. */
 GCancellable *hx_verb_cancellable(void);
+
+/* The signal that cancelled it; 0: none yet. */
+int hx_verb_signal(void);
 
 /* The exit status of a verb that succeeds with another than 0 (exec: the command's). */
 void hx_verb_set_exit_status(int status);

@@ -18,8 +18,10 @@ struct HxDeadline {
     int changed; /* eventfd: the fields below changed */
     GCancellable *cancel;
     GThread *thread;
-    GMutex mutex; /* for all below */
-    gint64 when;  /* monotonic time in µs; 0: never */
+    GMutex mutex;     /* for all below */
+    gint64 when;      /* monotonic time in µs; 0: never */
+    guint grace;      /* s from the cancellation to the end */
+    gint64 cancelled; /* when the cancellation was heard; 0: not yet */
     gboolean ending;
     HxDeadlineState state;
 };
@@ -29,8 +31,14 @@ static int look(HxDeadline *deadline)
 {
     if (deadline->state != HX_DEADLINE_HOLDS)
         return -1;
-    gint64 left = deadline->when ? deadline->when - g_get_monotonic_time() : G_MAXINT64;
-    if (g_cancellable_is_cancelled(deadline->cancel))
+    gint64 now = g_get_monotonic_time();
+    if (!deadline->cancelled && g_cancellable_is_cancelled(deadline->cancel))
+        deadline->cancelled = now;
+    gint64 left = deadline->when ? deadline->when - now : G_MAXINT64;
+    gint64 grace_left = deadline->cancelled
+                            ? deadline->cancelled + deadline->grace * G_TIME_SPAN_SECOND - now
+                            : G_MAXINT64;
+    if (grace_left <= 0)
         deadline->state = HX_DEADLINE_CANCELLED;
     else if (left <= 0)
         deadline->state = HX_DEADLINE_PASSED;
@@ -38,7 +46,8 @@ static int look(HxDeadline *deadline)
         shutdown(deadline->fd, SHUT_RDWR);
         return -1;
     }
-    return deadline->when ? MIN(left / 1000 + 1, G_MAXINT) : -1;
+    left = MIN(left, grace_left);
+    return left == G_MAXINT64 ? -1 : MIN(left / 1000 + 1, G_MAXINT);
 }
 
 static void *watch(void *data)
@@ -49,14 +58,14 @@ static void *watch(void *data)
         g_mutex_lock(&deadline->mutex);
         gboolean ending = deadline->ending;
         int timeout = ending ? 0 : look(deadline);
-        gboolean over = deadline->state != HX_DEADLINE_HOLDS;
+        gboolean heard = deadline->cancelled || deadline->state != HX_DEADLINE_HOLDS;
         g_mutex_unlock(&deadline->mutex);
         if (ending)
             break;
         /* A cancelled cancellable stays readable: once it is heard, look away. */
         struct pollfd fds[] = {
             {.fd = deadline->changed, .events = POLLIN},
-            {.fd = over ? -1 : cancel_fd, .events = POLLIN},
+            {.fd = heard ? -1 : cancel_fd, .events = POLLIN},
         };
         poll(fds, G_N_ELEMENTS(fds), timeout);
         eventfd_t count;
@@ -90,20 +99,14 @@ HxDeadline *hx_deadline_new(int fd, GCancellable *cancel, GError **error)
     return deadline;
 }
 
-static void change(HxDeadline *deadline, gint64 when, gboolean ending)
-{
-    g_mutex_lock(&deadline->mutex);
-    deadline->when = when;
-    deadline->ending = ending;
-    g_mutex_unlock(&deadline->mutex);
-    eventfd_write(deadline->changed, 1);
-}
-
 void hx_deadline_free(HxDeadline *deadline)
 {
     if (!deadline)
         return;
-    change(deadline, 0, TRUE);
+    g_mutex_lock(&deadline->mutex);
+    deadline->ending = TRUE;
+    g_mutex_unlock(&deadline->mutex);
+    eventfd_write(deadline->changed, 1);
     if (deadline->thread)
         g_thread_join(deadline->thread);
     hx_close(&deadline->fd);
@@ -115,8 +118,18 @@ void hx_deadline_free(HxDeadline *deadline)
 
 void hx_deadline_set(HxDeadline *deadline, guint seconds)
 {
-    change(deadline, seconds ? g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC : 0,
-           FALSE);
+    g_mutex_lock(&deadline->mutex);
+    deadline->when = seconds ? g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC : 0;
+    g_mutex_unlock(&deadline->mutex);
+    eventfd_write(deadline->changed, 1);
+}
+
+void hx_deadline_set_grace(HxDeadline *deadline, guint seconds)
+{
+    g_mutex_lock(&deadline->mutex);
+    deadline->grace = seconds;
+    g_mutex_unlock(&deadline->mutex);
+    eventfd_write(deadline->changed, 1);
 }
 
 HxDeadlineState hx_deadline_state(HxDeadline *deadline)

@@ -24,5 +24,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxDeadline, hx_deadline_free)
  * thread. */
 void hx_deadline_set(HxDeadline *deadline, guint seconds);
 
+/* From now on, a cancelled @cancel leaves the conversation @seconds to end by itself; at first
+ * none. Any thread. */
+void hx_deadline_set_grace(HxDeadline *deadline, guint seconds);
+
 /* Whether the socket was shut down, and why; it stays so.  Any thread. */
 HxDeadlineState hx_deadline_state(HxDeadline *deadline);

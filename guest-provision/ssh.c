@@ -17,6 +17,11 @@ void hx_ssh_begin(HxSsh *ssh, guint timeout)
     hx_deadline_set(ssh->deadline, timeout);
 }
 
+void hx_ssh_set_grace(HxSsh *ssh, guint seconds)
+{
+    hx_deadline_set_grace(ssh->deadline, seconds);
+}
+
 gboolean hx_ssh_failed(HxSsh *ssh, int code, const char *what, GError **error)
 {
     switch (hx_deadline_state(ssh->deadline)) {

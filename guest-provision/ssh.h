@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* SSH to a guest over a connection that already stands: commands and files, no terminal. */
+/* SSH to a guest over a connection that already stands: commands, a terminal and files. */
 #pragma once
 
 #include <gio/gio.h>
@@ -46,10 +46,41 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxSshOutput, hx_ssh_output_clear)
 gboolean hx_ssh_run(HxSsh *ssh, const char *command, GBytes *input, guint timeout,
                     HxSshOutput *ret_output, GError **error);
 
-/* Run @command with the caller's descriptors as its stdin, stdout and stderr, until it ends.
- * @input_fd may be -1; the others are written blocking.  Bytes are passed on as they come. */
-gboolean hx_ssh_pass(HxSsh *ssh, const char *command, int input_fd, int output_fd, int error_fd,
-                     int *ret_exit_status, GError **error);
+/* The terminal that a command in the guest gets. */
+typedef struct {
+    const char *type; /* the value of TERM */
+    int changed_fd; /* an eventfd(2) that is counted up where the size may have changed; -1: none */
+    void (*size)(guint *ret_columns, guint *ret_rows);
+    /* Called when the guest has its terminal, which gets the modes that stdin's has until then;
+     * NULL: nothing to do. */
+    gboolean (*begin)(GError **error);
+    void (*suspend)(void); /* stop this process, with its terminal as it was, until it goes on */
+} HxSshTerminal;
+
+/* A command in the guest and what it is joined to. */
+typedef struct {
+    const char *command; /* NULL: the login shell */
+    int input_fd;        /* its stdin; -1: none */
+    int output_fd;       /* its stdout; with a terminal its stderr too */
+    int error_fd;
+    /* NULL: none.  With one, what is typed after "~" at the begin of a line is for this side, as in
+     * ssh(1): "~." ends the connection, "~^Z" suspends, "~?" tells. */
+    const HxSshTerminal *terminal;
+    /* NULL: never; else without a terminal alone: where it is cancelled, the command gets the
+     * signal that @interrupt_signal names ("INT"), and grace_seconds (hx_ssh_set_grace) to end. */
+    GCancellable *interrupt;
+    const char *(*interrupt_signal)(void);
+} HxSshJoin;
+
+/* Run what @join says, until it ends.  Bytes are passed on as they come, and no further than
+ * the reader takes them; the descriptors stay the caller's own and may be blocking or not.  Where
+ * nobody reads the output any more, the status is that of a command that SIGPIPE ended, 141.
+ * HX_ERROR_CANCELLED after "~.", HX_ERROR_FAILED where the output cannot be written,
+ * HX_ERROR_PROTOCOL, HX_ERROR_GUEST. */
+gboolean hx_ssh_join(HxSsh *ssh, const HxSshJoin *join, int *ret_exit_status, GError **error);
+
+/* From now on, what cancels @ssh leaves the running call @seconds to end by itself. */
+void hx_ssh_set_grace(HxSsh *ssh, guint seconds);
 
 /* Put @content at the absolute @path of the guest with the permissions @mode: under another name
  * first, then renamed over it.  By SFTP, or through a shell where the guest has none.

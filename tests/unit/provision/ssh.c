@@ -381,7 +381,7 @@ static void test_upload(Fixture *f, const void *data)
     g_assert_cmpstr(output.out->str, ==, "on\n");
 }
 
-static void test_pass(Fixture *f, const void *data)
+static void test_join(Fixture *f, const void *data)
 {
     g_autoptr(HxSsh) ssh = log_in(f);
     g_autoptr(GError) error = NULL;
@@ -396,7 +396,9 @@ static void test_pass(Fixture *f, const void *data)
     hx_autofd int out = open(out_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     hx_autofd int err = open(err_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     int status = -1;
-    hx_ssh_pass(ssh, "tee /dev/stderr; exit 3", input, out, err, &status, &error);
+    HxSshJoin join = {
+        .command = "tee /dev/stderr; exit 3", .input_fd = input, .output_fd = out, .error_fd = err};
+    hx_ssh_join(ssh, &join, &status, &error);
     g_assert_no_error(error);
     g_assert_cmpint(status, ==, 3);
     g_autofree char *got_out = NULL;
@@ -432,6 +434,6 @@ int main(int argc, char **argv)
     TEST("/ssh/login-refused", test_login_refused, NULL);
     TEST("/ssh/upload/sftp", test_upload, "Subsystem sftp internal-sftp\n");
     TEST("/ssh/upload/shell", test_upload, "");
-    TEST("/ssh/pass", test_pass, NULL);
+    TEST("/ssh/join", test_join, NULL);
     return g_test_run();
 }
