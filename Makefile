@@ -26,7 +26,7 @@ endif
 base_SRC := $(wildcard launcher/base/*.c)
 base_PKG := gio-2.0 gio-unix-2.0
 launcher_SRC := $(wildcard launcher/*.c)
-launcher_PKG := libvirt libxml-2.0 json-glib-1.0
+launcher_PKG := libvirt libxml-2.0 json-glib-1.0 virglrenderer
 provision_SRC := $(wildcard guest-provision/*.c)
 provision_PKG := libssh json-glib-1.0
 cli_SRC := $(wildcard cli/*.c)

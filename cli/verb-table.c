@@ -21,11 +21,13 @@ const HxVerb hx_verbs[] = {
     {"define", "print a VM's libvirt domain or QEMU command line", .run = hx_verb_define},
     {"delete", "remove a VM with its disk", .run = hx_verb_delete},
 
-    {"help", "list the verbs, or tell more of one", .run = hx_verb_help,
+    {"doctor", "check the host as up would use it", .run = hx_verb_doctor,
      .heading = "helixvm itself"},
+    {"help", "list the verbs, or tell more of one", .run = hx_verb_help},
     {"version", "print the version", .run = hx_verb_version},
 
     {"proxy", NULL, .run = hx_verb_proxy},
     {"monitor", NULL, .run = hx_verb_monitor},
+    {"try-venus", NULL, .run = hx_verb_try_venus},
     {.name = NULL},
 };

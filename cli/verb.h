@@ -24,6 +24,7 @@ extern const HxVerb hx_verbs[];
 /* One file each: cli/verb-NAME.c. */
 HxVerbFunc hx_verb_define;
 HxVerbFunc hx_verb_delete;
+HxVerbFunc hx_verb_doctor;
 HxVerbFunc hx_verb_down;
 HxVerbFunc hx_verb_exec;
 HxVerbFunc hx_verb_help;
@@ -36,6 +37,7 @@ HxVerbFunc hx_verb_ssh;
 HxVerbFunc hx_verb_ssh_config;
 HxVerbFunc hx_verb_status;
 HxVerbFunc hx_verb_stream;
+HxVerbFunc hx_verb_try_venus;
 HxVerbFunc hx_verb_up;
 HxVerbFunc hx_verb_version;
 extern const HxVerb hx_verb_image_actions[];

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
-#include <linux/vm_sockets.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 #include "launcher/base/parts.h"
 #include "launcher/disk.h"
 #include "launcher/image-store.h"
+#include "launcher/kernel-vsock.h"
 #include "launcher/last-run.h"
 #include "launcher/monitor-internal.h"
 #include "launcher/vm-domain.h"
@@ -188,16 +188,11 @@ static gboolean prepare_module(HxMonitor *monitor, GError **error)
  * is then ours. */
 static char *try_kernel_vsock(HxMonitor *monitor)
 {
-    hx_autofd int device = open("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
-    if (device < 0)
-        return g_strdup_printf("/dev/vhost-vsock: %s", g_strerror(errno));
-    hx_autofd int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_vm address = {
-        .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = HX_ENCODER_PORT};
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(fd, SOMAXCONN) < 0)
-        return g_strdup_printf("vsock port %d of the host: %s", HX_ENCODER_PORT, g_strerror(errno));
-    monitor->encoder_listen_fd = hx_steal_fd(&fd);
+    g_autoptr(GError) error = NULL;
+    int fd = hx_kernel_vsock_listen(HX_ENCODER_PORT, &error);
+    if (fd < 0)
+        return g_strdup(error->message);
+    monitor->encoder_listen_fd = fd;
     return NULL;
 }
 

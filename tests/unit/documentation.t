@@ -23,12 +23,12 @@ is($lint, '', 'mandoc has nothing to object to');
 my $help = join '', `$build/helixvm help`;
 my @verbs = $help =~ /^  ([a-z-]+) +[a-z]/mg;
 cmp_ok(scalar @verbs, '>', 5, 'help lists the verbs');
-like($page, qr/^\.It Cm .*\b$_\b|^\.Cm .*\b$_\b/m, "the page has the verb $_") for @verbs;
+ok($page =~ /^\.It Cm .*\b$_\b|^\.Cm .*\b$_\b/m, "the page has the verb $_") for @verbs;
 like($help, qr/^  \Q$1\E /m, "helixvm has the verb $1 that the page lists")
     while $page =~ /^\.It Cm ([a-z-]+)/mg;
 for my $verb (@verbs) {
     my ($actions) = join('', `$build/helixvm $verb --help 2>&1`) =~ /^Actions:\n(.*)/ms or next;
-    like($page, qr/^\.It Cm (.*)?$verb $_\b/m, "the page has $verb $_")
+    ok($page =~ /^\.It Cm (.*)?$verb $_\b/m, "the page has $verb $_")
         for $actions =~ /^  ([a-z]+) +[a-z]/mg;
 }
 

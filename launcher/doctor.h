@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* All checks of the host, at once and bounded in time. */
+#pragma once
+
+#include "launcher/host-check.h"
+
+typedef struct {
+    const char *name;
+    HxHostFinding finding;
+} HxHostReport;
+
+/* Check the host for a VM of @profile.  Returns one report for each check, in the table's order,
+ * for g_array_unref.  Takes 20 s at most: a check that has not answered by then is reported as
+ * broken, and its thread is left behind. */
+GArray *hx_doctor_check(const HxProfile *profile);

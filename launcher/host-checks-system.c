@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The host itself: its system, memory and disk, and what VMs' disks lie on. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/parts.h"
+#include "launcher/directories.h"
+#include "launcher/host-check.h"
+#include "launcher/image.h"
+
+/* What QEMU and the parts beside it take besides the guest's memory. */
+#define MEMORY_BESIDE_MIB 512
+/* A fresh guest writes this much soon; with less it fails in its first minutes. */
+#define DISK_LEAST (G_GUINT64_CONSTANT(1) << 30)
+/* An image's build and a few VMs' writes fit. */
+#define DISK_EASY (G_GUINT64_CONSTANT(5) << 30)
+
+static gboolean is_devenv(void)
+{
+    g_autofree char *mounts = NULL;
+    return g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL) &&
+           g_regex_match_simple("^\\S+ \\S+ \\S+ \\S*/devenv-\\S+ / ", mounts, G_REGEX_MULTILINE,
+                                0);
+}
+
+void hx_check_system(HxHost *host, HxHostFinding *finding)
+{
+    g_autofree char *name = g_get_os_info(G_OS_INFO_KEY_PRETTY_NAME);
+    struct utsname kernel;
+    uname(&kernel);
+    hx_host_fine(finding, "%s, %s %s on %s, %ld CPUs%s", name ? name : "an unknown system",
+                 kernel.sysname, kernel.release, kernel.machine, sysconf(_SC_NPROCESSORS_ONLN),
+                 is_devenv() ? ", in devenv's environment" : "");
+}
+
+void hx_check_directories(HxHost *host, HxHostFinding *finding)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = hx_state_directory(&error);
+    g_autofree char *runtime = state ? hx_runtime_directory(&error) : NULL;
+    g_autofree char *profiles = runtime ? hx_data_path("qemu-profiles", &error) : NULL;
+    if (!profiles) {
+        hx_host_broken(finding, runtime ? g_strdup("make install") : NULL, "%s", error->message);
+        return;
+    }
+    hx_host_fine(finding, "%s for images and VMs, %s for sockets", state, runtime);
+}
+
+/* /proc/meminfo's MemAvailable, in MiB; 0 where it does not say. */
+static guint64 available_memory(void)
+{
+    g_autofree char *text = NULL;
+    guint64 kib = 0;
+    if (!g_file_get_contents("/proc/meminfo", &text, NULL, NULL))
+        return 0;
+    const char *line = strstr(text, "\nMemAvailable:");
+    return line && sscanf(line, "\nMemAvailable: %" G_GUINT64_FORMAT " kB", &kib) == 1 ? kib / 1024
+                                                                                       : 0;
+}
+
+void hx_check_memory(HxHost *host, HxHostFinding *finding)
+{
+    guint64 available = available_memory();
+    guint64 wanted = hx_profile_integer(host->profile, "machine.memory");
+    if (available < wanted)
+        hx_host_broken(finding,
+                       g_strdup_printf("helixvm up --set machine.memory=%" G_GUINT64_FORMAT,
+                                       MAX(available * 3 / 4, 256)),
+                       "%" G_GUINT64_FORMAT " MiB are available, a VM wants %" G_GUINT64_FORMAT,
+                       available, wanted);
+    else if (available < wanted + MEMORY_BESIDE_MIB)
+        hx_host_degraded(finding, NULL,
+                         "%" G_GUINT64_FORMAT " MiB are available, a VM wants %" G_GUINT64_FORMAT
+                         ": the host will swap",
+                         available, wanted);
+    else
+        hx_host_fine(finding, "%" G_GUINT64_FORMAT " MiB available, %" G_GUINT64_FORMAT " for a VM",
+                     available, wanted);
+}
+
+void hx_check_disk_space(HxHost *host, HxHostFinding *finding)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *state = hx_state_directory(&error);
+    struct statvfs space;
+    if (!state || statvfs(state, &space) < 0) {
+        hx_host_broken(finding, NULL, "%s", error ? error->message : g_strerror(errno));
+        return;
+    }
+    guint64 bytes = (guint64)space.f_bavail * space.f_frsize;
+    g_autofree char *size = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
+    if (bytes < DISK_LEAST)
+        hx_host_broken(finding, g_strdup("helixvm delete a VM, or helixvm image remove an image"),
+                       "%s free in %s", size, state);
+    else if (bytes < DISK_EASY)
+        hx_host_degraded(finding, NULL,
+                         "%s free in %s: too little to build an image, and guests that write much "
+                         "will stop",
+                         size, state);
+    else
+        hx_host_fine(finding, "%s free in %s", size, state);
+}
+
+void hx_check_image(HxHost *host, HxHostFinding *finding)
+{
+    const char *name = hx_profile_string(host->profile, "disk.image");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(HxImage) image = hx_image_open(name, &error);
+    const char *const files[] = {image ? hx_image_disk(image) : NULL,
+                                 image ? hx_image_kernel(image) : NULL,
+                                 image ? hx_image_initrd(image) : NULL};
+    for (size_t i = 0; image && i < G_N_ELEMENTS(files); i++)
+        if (files[i] && access(files[i], R_OK) < 0) {
+            hx_set_error_errno(&error, HX_ERROR_HOST, errno, "image \"%s\": %s", name, files[i]);
+            break;
+        }
+    if (error) {
+        gboolean is_there = !g_error_matches(error, HX_ERROR, HX_ERROR_NOT_FOUND);
+        hx_host_broken(
+            finding, g_strdup_printf("helixvm image build%s %s", is_there ? " --force" : "", name),
+            "%s", is_there ? error->message : "there is no base image for a VM's disk");
+        return;
+    }
+    g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);
+    hx_host_fine(finding, "\"%s\", %s", name, size);
+}
+
+void hx_check_image_tools(HxHost *host, HxHostFinding *finding)
+{
+    static const struct {
+        const char *program;
+        HxHostState without;
+        const char *lost;
+    } tools[] = {
+        {"qemu-img", HX_HOST_BROKEN, "makes VMs' disks"},
+        {"mmdebstrap", HX_HOST_DEGRADED, "`helixvm image build` needs it"},
+        {"mke2fs", HX_HOST_DEGRADED, "`helixvm image build` needs it"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(tools); i++) {
+        g_autofree char *path = g_find_program_in_path(tools[i].program);
+        if (path)
+            continue;
+        char *remedy = hx_host_install(tools[i].program);
+        if (tools[i].without == HX_HOST_BROKEN)
+            hx_host_broken(finding, remedy, "there is no %s, which %s", tools[i].program,
+                           tools[i].lost);
+        else
+            hx_host_degraded(finding, remedy, "there is no %s: %s", tools[i].program,
+                             tools[i].lost);
+        return;
+    }
+    hx_host_fine(finding, "qemu-img, mmdebstrap, mke2fs");
+}

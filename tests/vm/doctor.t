@@ -1,0 +1,154 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# doctor: on this host as it is, and with each thing missing in turn.  What is hidden is hidden in a
+# mount namespace of the test's own.
+use strict;
+use warnings;
+use Cwd 'abs_path';
+use File::Copy;
+use File::Temp;
+use JSON::PP;
+use Test::More;
+
+my $build = abs_path($ENV{BUILD} // 'build');
+my $top = abs_path('.');
+my $scratch = File::Temp->newdir('helixvm-doctor-XXXXXX', TMPDIR => 1);
+mkdir "$scratch/$_" or die "$_: $!\n" for qw(empty state run);
+my $empty = "$scratch/empty";
+
+# The state of each check, by its name, with what is given hidden:
+#   files => [...]       /dev/null is over them
+#   folders => [...]     an empty folder is over them
+#   own_libvirt => 1     libvirtd's sockets are hidden too: doctor starts one of its own
+#   program, environment
+# and its exit status as "exit".
+sub doctor {
+    my (%with) = @_;
+    my @commands = ('set -e');
+    push @commands, "mount -t tmpfs tmpfs /run" if $with{own_libvirt};
+    push @commands, "mount --bind $empty $_" for @{ $with{folders} // [] };
+    push @commands, "mount --bind /dev/null \$(readlink -f $_)" for @{ $with{files} // [] };
+    my $program = $with{program} // "$build/helixvm";
+    push @commands, 'exec env ' . ($with{environment} // '') . " $program doctor --json " . ($with{options} // '');
+    open my $script, '>', "$scratch/script" or die "script: $!\n";
+    print $script join "\n", @commands, '';
+    close $script;
+    my $text = join '', `unshare --mount --propagation private sh $scratch/script`;
+    my $status = $? >> 8;
+    my $found = eval { decode_json($text) } or return { exit => "$status: $text" };
+    return { exit => $status, map { $_->{check} => $_ } @$found };
+}
+
+# One line says what is wrong, and how it is mended.
+sub check_finding {
+    my ($found, $check, $state, $text, $remedy) = @_;
+    my $finding = $found->{$check} // { state => "nothing: $found->{exit}", text => '' };
+    is($finding->{state}, $state, "  $check is $state");
+    like($finding->{text}, $text, '  it says why');
+    if ($remedy) {
+        like($finding->{remedy} // 'none', $remedy, '  and what mends it');
+    }
+}
+
+# --- as it is
+
+my $whole = doctor();
+is($whole->{exit}, 0, 'this host will do');
+my @checks = sort grep { $_ ne 'exit' } keys %$whole;
+cmp_ok(scalar @checks, '>=', 18, 'many things are looked at');
+is_deeply([grep { $whole->{$_}{state} eq 'broken' } @checks], [], 'nothing is broken');
+like($whole->{libvirt}{text}, qr/libvirt \d+\.\d+\.\d+ at qemu:.*QEMU runs as \w/, 'libvirt and its user');
+like($whole->{QEMU}{text}, qr/QEMU \d+\.\d+\.\d+/, 'the version of QEMU');
+like($whole->{Venus}{text}, qr/libvirglrenderer \d.* on \w/, 'Venus was tried');
+like($whole->{system}{text}, qr/Debian.*Linux \d/, 'the system is named');
+
+my $table = join '', `$build/helixvm doctor`;
+is($?, 0, 'as a table');
+is(scalar(() = $table =~ /^(?:fine|degraded|broken) +\S/mg), scalar @checks, 'a line for each');
+unlike($table, qr/\033/, 'without colours where there is no terminal');
+
+# --- each thing missing in turn
+
+my @missing = (
+    # what, how it is hidden, the check, its state, why, what mends it
+    ['QEMU', { files => ['/usr/bin/qemu-system-x86_64'] },
+        'QEMU', 'broken', qr/no QEMU/, qr/install qemu-system-x86/],
+    ['libvirtd', { files => ['/usr/sbin/libvirtd'], own_libvirt => 1 },
+        'libvirt', 'broken', qr/libvirtd does not run/, qr/install libvirt-daemon-system/],
+    ['virtlogd', { files => ['/usr/sbin/virtlogd'] },
+        'libvirt', 'broken', qr/no virtlogd/, qr/install libvirt-daemon-system/],
+    ['/dev/kvm', { files => ['/dev/kvm'] },
+        'accelerators', 'degraded', qr/kvm fails .*VMs run on tcg/],
+    ['SDL in QEMU', { files => ['/usr/lib/x86_64-linux-gnu/qemu/ui-sdl.so'] },
+        'GPU', 'broken', qr/does not start/, qr/install qemu-system-gui/],
+    ['the GL device of QEMU',
+        { files => ['/usr/lib/x86_64-linux-gnu/qemu/hw-display-virtio-gpu-gl.so'] },
+        'GPU', 'broken', qr/does not start/, qr/install .*qemu-system-modules-opengl/],
+    ['Xvfb', { files => ['/usr/bin/Xvfb'] },
+        'display', 'broken', qr/Xvfb/, qr/install xvfb/],
+    ['the render server', { files => ['/usr/libexec/virgl_render_server'] },
+        'Venus', 'degraded', qr/no Vulkan in guests/, qr/install virgl-server/],
+    ['virglrenderer', { files => ['/usr/lib/x86_64-linux-gnu/libvirglrenderer.so.1'] },
+        'Venus', 'degraded', qr/virglrenderer\.so/, qr/install libvirglrenderer1/],
+    ['a Vulkan driver', { folders => ['/usr/share/vulkan/icd.d'] },
+        'Venus', 'degraded', qr/no Vulkan driver/, qr/install mesa-vulkan-drivers/],
+    ['qemu-img', { files => ['/usr/bin/qemu-img'] },
+        'image tools', 'broken', qr/no qemu-img/, qr/install qemu-utils/],
+    ['mmdebstrap', { files => ['/usr/bin/mmdebstrap'] },
+        'image tools', 'degraded', qr/no mmdebstrap: .*image build/, qr/install mmdebstrap/],
+    ['mke2fs', { files => ['/sbin/mke2fs'] },
+        'image tools', 'degraded', qr/no mke2fs/, qr/install e2fsprogs/],
+    ['the image', { environment => "HELIXVM_STATE_DIR=$scratch/state" },
+        'image', 'broken', qr/no base image/, qr/^helixvm image build default$/],
+    ['firmware', { folders => ['/usr/share/qemu/firmware'], own_libvirt => 1 },
+        'firmware', 'degraded', qr/no UEFI/, qr/install ovmf/],
+    ['virtiofsd', { files => ['/usr/libexec/virtiofsd'] },
+        'shared folders', 'degraded', qr/no virtiofsd: no folder/, qr/install virtiofsd/],
+    ['passt', { files => ['/usr/bin/passt'] },
+        'port forwards', 'degraded', qr/no passt: no port/, qr/install passt/],
+    ['memory', { options => '--set machine.memory=1048576' },
+        'memory', 'broken', qr/MiB are available, a VM wants 1048576/, qr/--set machine\.memory=\d+$/],
+    ['a render node', { options => '--set gpu.display=egl-headless' },
+        'display', 'broken', qr/no DRM render node/, qr/gpu\.display=auto/],
+    ['vhost-vsock', { options => '--set vsock.device=kernel' },
+        'vsock', 'broken', qr{/dev/vhost-vsock}, qr/modprobe vhost_vsock/],
+    ['a usable state directory', { environment => "HELIXVM_STATE_DIR=$top/Makefile" },
+        'directories', 'broken', qr/Not a directory/],
+);
+for my $case (@missing) {
+    my ($what, $how, $check, $state, $text, $remedy) = @$case;
+    SKIP: {
+        skip "a host with a render node", 3
+            if $what =~ /^(SDL|Xvfb|a render)/ and $whole->{display}{state} eq 'fine';
+        skip 'a host with vhost-vsock', 3 if $what eq 'vhost-vsock' and -c '/dev/vhost-vsock';
+        my $found = doctor(%$how);
+        note("without $what");
+        check_finding($found, $check, $state, $text, $remedy);
+        my $broken = grep { ref $found->{$_} and $found->{$_}{state} eq 'broken' } keys %$found;
+        is($found->{exit}, $broken ? 6 : 0, '  the exit status tells whether something is broken');
+    }
+}
+
+# --- helixvm's own parts, in a build of which one is missing
+
+for my $case (
+    ['helixvm-vsock', 'vsock', 'broken', qr/helixvm-vsock, a part of helixvm/, qr/make install/],
+    ['helixvm-encoder', 'encoder', 'broken', qr/helixvm-encoder, a part/, qr/make install/],
+    ['libhelixvm-export.so', 'export module', 'broken', qr/libhelixvm-export.so, a part/, qr/make install/],
+) {
+    my ($part, @expected) = @$case;
+    my $copy = "$scratch/without-$part";
+    mkdir $_ or die "$_: $!\n" for $copy, "$copy/build";
+    copy("$build/helixvm", "$copy/build/helixvm") or die "copy: $!\n";
+    chmod 0755, "$copy/build/helixvm";
+    symlink "$top/qemu-profiles", "$copy/qemu-profiles";
+    for my $other (qw(helixvm-vsock helixvm-encoder libhelixvm-export.so)) {
+        symlink "$build/$other", "$copy/build/$other" if $other ne $part;
+    }
+    note("without $part");
+    check_finding(doctor(program => "$copy/build/helixvm"), @expected);
+}
+my $spoilt = doctor(files => ["$build/libhelixvm-export.so"]);
+check_finding($spoilt, 'export module', 'degraded', qr/cannot be preloaded/, qr/make install/);
+
+done_testing;
