@@ -55,11 +55,11 @@ static HxVsockKind vsock(const HxProfile *profile)
 }
 
 /* The first accelerator of the profile's that `up` would try with any hope. */
-static const char *accelerator(char **accelerators)
+static const char *accelerator(char **accelerators, const HxArchitecture *architecture)
 {
     for (char **name = accelerators; *name; name++)
-        if (g_str_equal(*name, "tcg") ||
-            (g_str_equal(*name, "kvm") && access("/dev/kvm", R_OK | W_OK) == 0))
+        if (hx_accelerator_exists(*name, architecture) &&
+            (!g_str_equal(*name, "kvm") || access("/dev/kvm", R_OK | W_OK) == 0))
             return *name;
     return accelerators[0];
 }
@@ -67,7 +67,8 @@ static const char *accelerator(char **accelerators)
 static gboolean define(HxVm *vm, const HxProfileOptions *options, gboolean as_argv, GError **error)
 {
     g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
-    g_autofree char *key = profile ? public_key(vm, error) : NULL;
+    const HxArchitecture *architecture = profile ? hx_vm_architecture(profile, error) : NULL;
+    g_autofree char *key = architecture ? public_key(vm, error) : NULL;
     if (!key)
         return FALSE;
     g_auto(GStrv) accelerators = hx_profile_list(profile, "machine.accelerators");
@@ -77,7 +78,7 @@ static gboolean define(HxVm *vm, const HxProfileOptions *options, gboolean as_ar
         uuid = g_strdup("00000000-0000-4000-8000-000000000000"); /* made at the first start */
     HxVmDomain domain = {
         .uuid = g_strstrip(uuid),
-        .accelerator = accelerator(accelerators),
+        .accelerator = accelerator(accelerators, architecture),
         .display = display(profile, render_node),
         .x_display = ":0", /* the monitor's Xvfb takes a free number when it starts */
         .render_node = render_node ? render_node : "/dev/dri/renderD128",

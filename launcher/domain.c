@@ -2,6 +2,7 @@
 #include "launcher/domain.h"
 
 #include <libxml/xmlwriter.h>
+#include <string.h>
 
 #include "launcher/base/error.h"
 
@@ -37,7 +38,12 @@ static void text(xmlTextWriter *xml, const char *name, const char *content)
     xmlTextWriterWriteElement(xml, BAD_CAST name, BAD_CAST content);
 }
 
-static void write_machine(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
+static gboolean is_emulated(const HxDomainParts *parts)
+{
+    return g_str_equal(parts->accelerator, "tcg");
+}
+
+static void write_memory(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
 {
     g_autofree char *cpus =
         g_strdup_printf("%" G_GINT64_FORMAT, hx_profile_integer(profile, "machine.cpus"));
@@ -46,36 +52,128 @@ static void write_machine(xmlTextWriter *xml, const HxProfile *profile, const Hx
     start(xml, "memory", "unit", "MiB", NULL);
     xmlTextWriterWriteString(xml, BAD_CAST memory);
     end(xml);
-    /* vhost-user devices and blob resources need memory that other processes can map. */
+    /* vhost-user devices and blob resources need memory that other processes can map; macOS has no
+     * memfd. */
+    gboolean has_memfd = !g_str_equal(parts->accelerator, "hvf");
     start(xml, "memoryBacking", NULL);
-    empty(xml, "source", "type", "memfd");
+    empty(xml, "source", "type", has_memfd ? "memfd" : "file");
     empty(xml, "access", "mode", "shared");
     end(xml);
     start(xml, "vcpu", "placement", "static", NULL);
     xmlTextWriterWriteString(xml, BAD_CAST cpus);
     end(xml);
-    start(xml, "sysinfo", "type", "smbios", NULL);
-    start(xml, "oemStrings", NULL);
+}
+
+/* systemd's credential @credential of SMBIOS, "io.systemd.credential[.binary]:NAME=VALUE", as it
+ * takes it from fw_cfg. */
+static void write_fwcfg_credential(xmlTextWriter *xml, const char *credential)
+{
+    const char *name = strchr(credential, ':');
+    const char *equals = name ? strchr(name, '=') : NULL;
+    if (!equals)
+        return;
+    g_autofree char *entry =
+        g_strdup_printf("opt/io.systemd.credentials/%.*s", (int)(equals - name - 1), name + 1);
+    g_autofree char *value = g_strdup(equals + 1);
+    if (g_str_has_prefix(credential, "io.systemd.credential.binary:")) {
+        gsize size = 0;
+        g_autofree guchar *decoded = g_base64_decode(equals + 1, &size);
+        g_free(value);
+        /* One line of an option: its end of line would be the option's. */
+        value = g_strchomp(g_strndup((const char *)decoded, size));
+    }
+    start(xml, "entry", "name", entry, NULL);
+    xmlTextWriterWriteString(xml, BAD_CAST value);
+    end(xml);
+}
+
+static gboolean has_smbios(const HxDomainParts *parts)
+{
+    return !parts->kernel || !parts->architecture->smbios_needs_firmware;
+}
+
+static void write_credentials(xmlTextWriter *xml, const HxProfile *profile,
+                              const HxDomainParts *parts)
+{
+    gboolean smbios = has_smbios(parts);
+    start(xml, "sysinfo", "type", smbios ? "smbios" : "fwcfg", NULL);
+    if (smbios)
+        start(xml, "oemStrings", NULL);
     for (const char *const *credential = parts->credentials; credential && *credential;
-         credential++)
-        text(xml, "entry", *credential);
+         credential++) {
+        if (smbios)
+            text(xml, "entry", *credential);
+        else
+            write_fwcfg_credential(xml, *credential);
+    }
+    const char *cmdline = hx_profile_string(profile, "boot.cmdline");
+    if (!parts->kernel && *cmdline) {
+        /* systemd-boot(7) adds it to what the boot loader's own entry says. */
+        g_autofree char *extra =
+            g_strconcat("io.systemd.boot.kernel-cmdline-extra=", cmdline, NULL);
+        text(xml, "entry", extra);
+    }
+    if (smbios)
+        end(xml);
     end(xml);
-    end(xml);
-    start(xml, "os", NULL);
-    start(xml, "type", "arch", "x86_64", "machine", "q35", NULL);
-    xmlTextWriterWriteString(xml, BAD_CAST "hvm");
-    end(xml);
+}
+
+static void write_direct_boot(xmlTextWriter *xml, const HxProfile *profile,
+                              const HxDomainParts *parts)
+{
+    const char *more = hx_profile_string(profile, "boot.cmdline");
+    g_autofree char *cmdline =
+        g_strdup_printf("root=%s rw console=%s%s%s", parts->root, parts->architecture->console,
+                        *more ? " " : "", more);
     text(xml, "kernel", parts->kernel);
     text(xml, "initrd", parts->initrd);
-    text(xml, "cmdline", hx_profile_string(profile, "boot.cmdline"));
-    empty(xml, "smbios", "mode", "sysinfo");
+    text(xml, "cmdline", cmdline);
+}
+
+/* libvirt finds the firmware by QEMU's descriptions of what is installed (docs/interop/firmware).
+ */
+static void write_firmware_boot(xmlTextWriter *xml, const HxDomainParts *parts)
+{
+    start(xml, "firmware", NULL);
+    empty(xml, "feature", "enabled", "no", "name", "secure-boot");
     end(xml);
+    text(xml, "nvram", parts->nvram);
+    empty(xml, "boot", "dev", "hd");
+}
+
+static void write_os(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
+{
+    const HxArchitecture *architecture = parts->architecture;
+    start(xml, "os", parts->kernel ? NULL : "firmware", "efi", NULL);
+    start(xml, "type", "arch", architecture->name, "machine", architecture->machine, NULL);
+    xmlTextWriterWriteString(xml, BAD_CAST "hvm");
+    end(xml);
+    if (parts->kernel)
+        write_direct_boot(xml, profile, parts);
+    else
+        write_firmware_boot(xml, parts);
+    if (has_smbios(parts))
+        empty(xml, "smbios", "mode", "sysinfo");
+    end(xml);
+}
+
+static void write_machine(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
+{
+    write_memory(xml, profile, parts);
+    write_credentials(xml, profile, parts);
+    write_os(xml, profile, parts);
     start(xml, "features", NULL);
-    empty(xml, "acpi");
-    empty(xml, "apic");
+    /* The interrupt controller of ARM: version 2 has no more than 8 CPUs. */
+    gboolean is_arm = g_str_equal(parts->architecture->name, "aarch64");
+    /* Without firmware, ARM's virt machine is described by a device tree. */
+    if (!is_arm || !parts->kernel)
+        empty(xml, "acpi");
+    if (!is_arm)
+        empty(xml, "apic");
+    else if (!g_str_equal(parts->accelerator, "hvf"))
+        empty(xml, "gic", "version", is_emulated(parts) ? "3" : "host");
     end(xml);
-    gboolean emulated = g_str_equal(parts->accelerator, "tcg");
-    empty(xml, "cpu", "mode", emulated ? "maximum" : "host-passthrough");
+    empty(xml, "cpu", "mode", is_emulated(parts) ? "maximum" : "host-passthrough");
     empty(xml, "clock", "offset", "utc");
     text(xml, "on_poweroff", "destroy");
     text(xml, "on_reboot", "restart");
@@ -222,8 +320,7 @@ char *hx_domain_xml(const HxProfile *profile, const HxDomainParts *parts, GError
     xmlTextWriterSetIndent(xml, 1);
     xmlTextWriterSetIndentString(xml, BAD_CAST "  ");
     /* libvirt's word for an emulated guest is the emulator's name. */
-    gboolean emulated = g_str_equal(parts->accelerator, "tcg");
-    start(xml, "domain", "type", emulated ? "qemu" : parts->accelerator, "xmlns:qemu",
+    start(xml, "domain", "type", is_emulated(parts) ? "qemu" : parts->accelerator, "xmlns:qemu",
           QEMU_NAMESPACE, NULL);
     text(xml, "name", parts->name);
     text(xml, "uuid", parts->uuid);

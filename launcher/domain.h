@@ -5,6 +5,7 @@
 
 #include <glib.h>
 
+#include "launcher/architecture.h"
 #include "launcher/profile.h"
 
 typedef enum {
@@ -23,7 +24,11 @@ typedef struct {
     const char *name; /* of the domain */
     const char *uuid;
     const char *accelerator; /* "kvm", "tcg", "hvf" */
-    const char *kernel, *initrd, *disk;
+    const HxArchitecture *architecture;
+    const char *kernel, *initrd; /* direct boot; NULL: by firmware */
+    const char *root;            /* the guest's root file system, "/dev/vda"; with a kernel */
+    const char *nvram;           /* where the firmware keeps its variables; without a kernel */
+    const char *disk;
     const char *console_log;
     HxDisplayKind display;
     const char *x_display;   /* ":5"; with HX_DISPLAY_XVFB */

@@ -24,6 +24,8 @@ struct HxImage {
     char *kernel;
     char *initrd;
     char *architecture;
+    char *root;
+    gboolean has_boot_loader;
     char *system;
     char *built_at;
     char *fetched_at;
@@ -116,6 +118,7 @@ static gboolean read_texts(HxImage *image, JsonObject *object)
         {"kernel_version", &image->kernel_version},
         {"recipe", &image->recipe},
         {"fetched_at", &image->fetched_at},
+        {"root", &image->root},
         {"system", &image->system},
         {"source", &image->source},
         {"checksum", &image->checksum},
@@ -141,8 +144,7 @@ static gboolean check_architecture(HxImage *image)
     return hx_image_is_architecture(image->architecture);
 }
 
-/* @ret_firmware: it boots by firmware, and need not have a kernel beside it. */
-static gboolean read_metadata(HxImage *image, gboolean *ret_firmware, GError **error)
+static gboolean read_metadata(HxImage *image, GError **error)
 {
     g_autofree char *path = g_build_filename(image->directory, "image.json", NULL);
     g_autofree char *text = NULL;
@@ -159,19 +161,21 @@ static gboolean read_metadata(HxImage *image, gboolean *ret_firmware, GError **e
         return damaged(image, "its image.json is incomplete", error);
     if (!check_architecture(image))
         return damaged(image, "it is for an architecture that helixvm does not know", error);
+    if (!image->root)
+        image->root = g_strdup("/dev/vda");
     if (!image->system)
         image->system = g_strdup_printf("Debian %s", image->debian_version ?: "");
     image->virtual_size = json_node_get_int(size);
-    *ret_firmware = boot && json_node_get_value_type(boot) == G_TYPE_STRING &&
-                    g_str_equal(json_node_get_string(boot), "firmware");
+    image->has_boot_loader = boot && json_node_get_value_type(boot) == G_TYPE_STRING &&
+                             g_str_equal(json_node_get_string(boot), "firmware");
     return TRUE;
 }
 
 /* The kernel and the initial ramdisk, which only firmware can do without: both or none. */
-static gboolean add_kernel(HxImage *image, gboolean firmware, GError **error)
+static gboolean add_kernel(HxImage *image, GError **error)
 {
     g_autofree char *kernel = g_build_filename(image->directory, "kernel", NULL);
-    if (firmware && !g_file_test(kernel, G_FILE_TEST_EXISTS))
+    if (image->has_boot_loader && !g_file_test(kernel, G_FILE_TEST_EXISTS))
         return TRUE;
     return add_file(image, "kernel", &image->kernel, error) &&
            add_file(image, "initrd", &image->initrd, error);
@@ -192,9 +196,8 @@ HxImage *hx_image_open(const char *name, GError **error)
                     is_default ? "" : " ", is_default ? "" : name);
         return NULL;
     }
-    gboolean firmware = FALSE;
-    if (!read_metadata(image, &firmware, error) ||
-        !add_file(image, "disk.qcow2", &image->disk, error) || !add_kernel(image, firmware, error))
+    if (!read_metadata(image, error) || !add_file(image, "disk.qcow2", &image->disk, error) ||
+        !add_kernel(image, error))
         return NULL;
     return g_steal_pointer(&image);
 }
@@ -234,6 +237,7 @@ void hx_image_free(HxImage *image)
     g_free(image->kernel);
     g_free(image->initrd);
     g_free(image->architecture);
+    g_free(image->root);
     g_free(image->system);
     g_free(image->built_at);
     g_free(image->fetched_at);
@@ -256,6 +260,8 @@ DEFINE_GETTER(const char *, disk)
 DEFINE_GETTER(const char *, kernel)
 DEFINE_GETTER(const char *, initrd)
 DEFINE_GETTER(const char *, architecture)
+DEFINE_GETTER(const char *, root)
+DEFINE_GETTER(gboolean, has_boot_loader)
 DEFINE_GETTER(const char *, system)
 DEFINE_GETTER(const char *, built_at)
 DEFINE_GETTER(const char *, fetched_at)

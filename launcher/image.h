@@ -30,6 +30,8 @@ const char *hx_image_disk(const HxImage *image);
 const char *hx_image_kernel(const HxImage *image);       /* NULL: it boots by firmware */
 const char *hx_image_initrd(const HxImage *image);       /* NULL where the kernel is */
 const char *hx_image_architecture(const HxImage *image); /* "x86_64" or "aarch64" */
+const char *hx_image_root(const HxImage *image);         /* the guest's root device, "/dev/vda" */
+gboolean hx_image_has_boot_loader(const HxImage *image); /* firmware can boot it */
 const char *hx_image_system(const HxImage *image);       /* "Debian 13.1", for people */
 /* Of a built image; NULL of others: */
 const char *hx_image_built_at(const HxImage *image);       /* ISO 8601, UTC */

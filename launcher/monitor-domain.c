@@ -279,15 +279,6 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
     return FALSE;
 }
 
-static gboolean exists_here(const char *accelerator)
-{
-#ifdef __APPLE__
-    return !g_str_equal(accelerator, "kvm");
-#else
-    return !g_str_equal(accelerator, "hvf");
-#endif
-}
-
 /* Several emulated processors of QEMU's race with the guest's changes of the memory map, and now
  * and then a guest's boot trips over it: an assertion of QEMU's fails.  The same start works the
  * next time.  TRUE where QEMU, which ended for @reason, is to be started again. */
@@ -328,10 +319,13 @@ gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error)
 gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
 {
     monitor->crashes = g_ptr_array_new_with_free_func(g_free);
+    const HxArchitecture *architecture = hx_vm_architecture(monitor->profile, error);
+    if (!architecture)
+        return FALSE;
     g_auto(GStrv) accelerators = hx_profile_list(monitor->profile, "machine.accelerators");
     monitor->left = g_ptr_array_new_with_free_func(g_free);
     for (char **accelerator = accelerators; *accelerator; accelerator++) {
-        if (!exists_here(*accelerator))
+        if (!hx_accelerator_exists(*accelerator, architecture))
             continue;
         g_autofree char *phase = g_strdup_printf("start (%s)", *accelerator);
         g_autofree char *reason = NULL;

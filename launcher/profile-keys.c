@@ -3,6 +3,8 @@
 
 #include "launcher/base/edit-distance.h"
 
+static const char *const architectures[] = {"auto", "x86_64", "aarch64", NULL};
+static const char *const boot_modes[] = {"auto", "direct", "firmware", NULL};
 static const char *const accelerators[] = {"hvf", "kvm", "tcg", NULL};
 static const char *const displays[] = {"auto", "xvfb", "egl-headless", NULL};
 static const char *const vsock_devices[] = {"auto", "kernel", "vhost-user", NULL};
@@ -10,6 +12,9 @@ static const char *const network_modes[] = {"user", "none", NULL};
 static const char *const presets[] = {"ultrafast", "superfast", "veryfast", "faster", "fast", NULL};
 
 static const HxProfileKey keys[] = {
+    {"machine", "arch", HX_PROFILE_CHOICE, "auto", architectures, 0, 0,
+     "The guest's architecture: auto for that of the image.  One that is not the host's is "
+     "emulated."},
     {"machine", "cpus", HX_PROFILE_INTEGER, "2", NULL, 1, 64, "Virtual CPUs."},
     {"machine", "memory", HX_PROFILE_INTEGER, "2048", NULL, 256, 1 << 20, "Memory, MiB."},
     {"machine", "accelerators", HX_PROFILE_CHOICE_LIST, "hvf;kvm;tcg", accelerators, 0, 0,
@@ -17,8 +22,13 @@ static const HxProfileKey keys[] = {
      "first seconds, is left for the next.  With tcg QEMU is started again, at most twice, where "
      "it "
      "crashes before the guest is ready; status says so."},
-    {"boot", "cmdline", HX_PROFILE_STRING, "root=/dev/vda rw console=ttyS0 quiet", NULL, 0, 0,
-     "The kernel's command line."},
+    {"boot", "mode", HX_PROFILE_CHOICE, "auto", boot_modes, 0, 0,
+     "direct for the kernel and initial ramdisk beside the image, firmware for UEFI (OVMF, AAVMF) "
+     "and the image's own boot loader, auto for direct where the image has a kernel beside it."},
+    {"boot", "cmdline", HX_PROFILE_STRING, "quiet", NULL, 0, 0,
+     "Arguments to the guest's kernel, after root= and console=, which they may override.  Where "
+     "the "
+     "guest boots by firmware, its boot loader has to be systemd-boot for them to be heard."},
     {"disk", "image", HX_PROFILE_STRING, "default", NULL, 0, 0,
      "The base image, as `helixvm image list` names it."},
     {"disk", "size", HX_PROFILE_INTEGER, "20", NULL, 1, 1 << 16, "The size of the VM's disk, GiB."},

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "launcher/base/error.h"
 #include "launcher/image.h"
 
 char *hx_render_node(void)
@@ -36,10 +37,50 @@ static char **credentials(const HxVmDomain *domain)
     return g_strv_builder_end(builder);
 }
 
+static const HxArchitecture *check_architecture(const HxProfile *profile, const HxImage *image,
+                                                GError **error)
+{
+    const char *wanted = hx_profile_string(profile, "machine.arch");
+    const char *has = hx_image_architecture(image);
+    if (g_str_equal(wanted, "auto") || g_str_equal(wanted, has))
+        return hx_architecture(has);
+    g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
+                "image \"%s\" is for %s, but machine.arch is %s: make one with `helixvm image "
+                "build NAME --arch %s`, and set disk.image=NAME",
+                hx_image_name(image), has, wanted, wanted);
+    return NULL;
+}
+
+const HxArchitecture *hx_vm_architecture(const HxProfile *profile, GError **error)
+{
+    g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
+    return image ? check_architecture(profile, image, error) : NULL;
+}
+
+/* Whether the VM boots by firmware. */
+static gboolean choose_boot(const HxProfile *profile, const HxImage *image, gboolean *ret_firmware,
+                            GError **error)
+{
+    const char *mode = hx_profile_string(profile, "boot.mode");
+    gboolean direct = hx_image_kernel(image) != NULL;
+    *ret_firmware = g_str_equal(mode, "firmware") || (g_str_equal(mode, "auto") && !direct);
+    if (*ret_firmware ? hx_image_has_boot_loader(image) : direct)
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
+                "boot.mode is %s, but image \"%s\" has no %s: set boot.mode=auto%s", mode,
+                hx_image_name(image), *ret_firmware ? "boot loader" : "kernel beside it",
+                *ret_firmware ? ", or make one with `helixvm image build NAME --firmware`" : "");
+    return FALSE;
+}
+
 char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *domain, GError **error)
 {
     g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
     if (!image)
+        return NULL;
+    gboolean firmware = FALSE;
+    const HxArchitecture *architecture = check_architecture(profile, image, error);
+    if (!architecture || !choose_boot(profile, image, &firmware, error))
         return NULL;
     g_autofree char *name = hx_vm_domain_name(vm);
     g_auto(GStrv) credential_list = credentials(domain);
@@ -48,8 +89,11 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
         .name = name,
         .uuid = domain->uuid,
         .accelerator = domain->accelerator,
-        .kernel = hx_image_kernel(image),
-        .initrd = hx_image_initrd(image),
+        .architecture = architecture,
+        .kernel = firmware ? NULL : hx_image_kernel(image),
+        .initrd = firmware ? NULL : hx_image_initrd(image),
+        .root = hx_image_root(image),
+        .nvram = hx_vm_state_path(vm, "nvram.fd"),
         .disk = hx_vm_state_path(vm, "disk.qcow2"),
         .console_log = hx_vm_state_path(vm, "console.log"),
         .display = domain->display,

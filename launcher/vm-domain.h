@@ -25,9 +25,16 @@ typedef struct {
 /* The first DRM render node that the caller may use, for g_free; NULL where there is none. */
 char *hx_render_node(void);
 
+/* The architecture of the VM that @profile describes: its machine.arch, else that of its image.
+ * NULL with HX_ERROR_NOT_FOUND where the image is missing, HX_ERROR_CONFIG where the two do not
+ * fit.
+ */
+const HxArchitecture *hx_vm_architecture(const HxProfile *profile, GError **error);
+
 /* The domain's name for libvirt, for g_free. */
 char *hx_vm_domain_name(HxVm *vm);
 
-/* The domain's XML, for g_free.  HX_ERROR_NOT_FOUND where its base image is missing. */
+/* The domain's XML, for g_free.  HX_ERROR_NOT_FOUND where its base image is missing,
+ * HX_ERROR_CONFIG where that cannot be booted as the profile says. */
 char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *domain,
                        GError **error);

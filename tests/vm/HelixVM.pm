@@ -179,21 +179,25 @@ sub leftovers {
     return @left;
 }
 
-# Image "default" below the state directory $directory, of files that hold nothing of use: enough to
-# describe a VM, not to start one.
+# An image below the state directory $directory, of files that hold nothing of use: enough to describe
+# a VM, not to start one.  "default" for x86_64 with a kernel beside it, unless %option says another
+# "name", "architecture" or "boot": "firmware" has no kernel beside it.
 sub make_hollow_image {
-    my ($directory) = @_;
-    my $path = "$directory/images/default";
+    my ($directory, %option) = @_;
+    my $path = "$directory/images/" . ($option{name} // 'default');
     system('mkdir', '-p', '-m', '0711', $directory) == 0 && system('mkdir', '-p', $path) == 0
         or croak "mkdir $path";
+    my $firmware = ($option{boot} // '') eq 'firmware';
     my %content = (
-        map({ $_ => "hollow\n" } qw(disk.qcow2 kernel initrd)),
+        map({ $_ => "hollow\n" } 'disk.qcow2', $firmware ? () : qw(kernel initrd)),
         'image.json' => JSON::PP::encode_json({
             built_at => '2020-01-01T00:00:00Z',
             debian_version => '13',
             kernel_version => 'none',
             recipe => 'none',
             virtual_size => 2**30,
+            architecture => $option{architecture} // 'x86_64',
+            $firmware ? (boot => 'firmware') : (),
         }),
     );
     for my $name (keys %content) {

@@ -20,13 +20,22 @@ use HelixVM;
 use Test::More;
 
 make_hollow_image("$dir/state");
+make_hollow_image("$dir/state", name => 'arm', architecture => 'aarch64', boot => 'firmware');
+make_hollow_image("$dir/state", name => 'uefi', boot => 'firmware');
 my $vm = 'defined';
 
+# The image that profile $name wants.
+sub image_for {
+    my ($name) = @_;
+    return ('--set', 'disk.image=' . ($name =~ /^(aarch64|macos)/ ? 'arm' : 'default'));
+}
+
 for my $profile (map { basename($_, '.conf') } glob 'qemu-profiles/*.conf') {
+    my @profile = ('--profile', $profile, image_for($profile));
     for my $settings ([], ['gpu.enabled=false'], ['gpu.venus=false'], ['network.mode=none'],
         ['vsock.device=kernel'], ['gpu.display=egl-headless'], ['machine.cpus=1']) {
         my $what = "profile $profile @$settings";
-        my $result = helixvm_ok('define', $vm, '--profile', $profile, map { ('--set', $_) } @$settings);
+        my $result = helixvm_ok('define', $vm, @profile, map { ('--set', $_) } @$settings);
         open my $file, '>', "$dir/domain.xml" or die "domain.xml: $!\n";
         print $file $result->{out};
         close $file;
@@ -34,6 +43,27 @@ for my $profile (map { basename($_, '.conf') } glob 'qemu-profiles/*.conf') {
         is($?, 0, "$what: validates") or diag($said);
     }
 }
+
+sub argv_of {
+    my @args = @_;
+    return helixvm_ok('define', $vm, @args, '--format', 'argv')->{out};
+}
+
+my $arm = argv_of('--profile', 'aarch64-tcg', '--set', 'disk.image=arm');
+like($arm, qr/qemu-system-aarch64/, 'an aarch64 guest has the QEMU of its architecture');
+like($arm, qr{AAVMF_CODE}, 'and its firmware');
+like($arm, qr{\Q$dir\E/state/vms/$vm/nvram\.fd}, 'with its own variables');
+like($arm, qr/kernel-cmdline-extra=quiet/, 'which hears of boot.cmdline');
+my $uefi = argv_of('--set', 'disk.image=uefi');
+like($uefi, qr/OVMF_CODE/, 'an image without kernel boots by firmware');
+unlike($uefi, qr/-kernel/, 'and by nothing else');
+my $wrong = helixvm('define', $vm, '--profile', 'aarch64-tcg');
+is($wrong->{status}, 3, 'an image of another architecture is refused');
+like($wrong->{err}, qr/"default" is for x86_64.*aarch64.*image build/, 'saying how to get one');
+$wrong = helixvm('define', $vm, '--set', 'boot.mode=firmware');
+is($wrong->{status}, 3, 'as is firmware for an image that it cannot boot');
+$wrong = helixvm('define', $vm, '--set', 'disk.image=uefi', '--set', 'boot.mode=direct');
+is($wrong->{status}, 3, 'and direct boot of one without a kernel');
 
 my $argv = helixvm_ok('define', $vm, '--set', 'vsock.device=vhost-user', '--format', 'argv')->{out};
 like($argv, qr/\bvhost-user-vsock-pci\b/, 'for QEMU it has the vhost-user vsock device');

@@ -24,8 +24,11 @@ static HxDomainParts parts(void)
         .name = "helixvm-golden",
         .uuid = "6a1b9f2e-4c58-4b0e-9d5b-6f4c1a1f0d11",
         .accelerator = "tcg",
+        .architecture = hx_architecture("x86_64"),
         .kernel = "/state/images/default/kernel",
         .initrd = "/state/images/default/initrd",
+        .root = "/dev/vda",
+        .nvram = "/state/vms/golden/nvram.fd",
         .disk = "/state/vms/golden/disk.qcow2",
         .console_log = "/state/vms/golden/console.log",
         .display = HX_DISPLAY_XVFB,
@@ -54,6 +57,26 @@ static void assert_valid(const char *xml)
     g_unlink(path);
 }
 
+/* What `up` makes of @profile on a host that has all that it wants, and no render node for "auto".
+ */
+static void choose_parts(HxDomainParts *given, const HxProfile *profile)
+{
+    const char *architecture = hx_profile_string(profile, "machine.arch");
+    g_auto(GStrv) accelerators = hx_profile_list(profile, "machine.accelerators");
+    if (!g_str_equal(architecture, "auto"))
+        given->architecture = hx_architecture(architecture);
+    if (!accelerators[1])
+        given->accelerator = hx_profile_string(profile, "machine.accelerators");
+    if (g_str_equal(hx_profile_string(profile, "boot.mode"), "firmware"))
+        given->kernel = given->initrd = NULL;
+    if (g_str_equal(hx_profile_string(profile, "gpu.display"), "egl-headless"))
+        given->display = HX_DISPLAY_EGL_HEADLESS;
+    if (!hx_profile_boolean(profile, "gpu.enabled")) {
+        given->display = HX_DISPLAY_NONE;
+        given->export_module = NULL;
+    }
+}
+
 static void test_golden(const void *data)
 {
     const char *file = data;
@@ -64,6 +87,7 @@ static void test_golden(const void *data)
     g_autoptr(GError) error = NULL;
     g_assert_true(hx_profile_merge_file(profile, profile_path, NULL));
     HxDomainParts given = parts();
+    choose_parts(&given, profile);
     g_autofree char *xml = hx_domain_xml(profile, &given, &error);
     g_assert_no_error(error);
     assert_valid(xml);
@@ -109,7 +133,8 @@ static void test_hostile_text(void)
     given.vsock_socket = "/run/a,path=/etc/passwd";
     g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
     assert_valid(xml);
-    assert_value(xml, "/domain/os/cmdline", cmdline);
+    g_autofree char *whole = g_strconcat("root=/dev/vda rw console=ttyS0 ", cmdline, NULL);
+    assert_value(xml, "/domain/os/cmdline", whole);
     assert_value(xml, "/domain/qemu:commandline/qemu:arg[2]/@value",
                  "socket,id=helixvm-vsock,path=/run/a,,path=/etc/passwd");
 }
@@ -146,6 +171,56 @@ static void test_host_gpu_and_kernel_vsock(void)
     assert_value(xml, "/domain/devices/graphics/gl/@rendernode", "/dev/dri/renderD128");
 }
 
+static void test_firmware(void)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    HxDomainParts given = parts();
+    given.kernel = given.initrd = NULL;
+    g_assert_true(hx_profile_merge_setting(profile, "boot.cmdline=a=\"b\" c", NULL));
+    g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
+    assert_valid(xml);
+    assert_value(xml, "/domain/os/@firmware", "efi");
+    assert_value(xml, "/domain/os/nvram", given.nvram);
+    assert_value(xml, "/domain/os/firmware/feature[@name='secure-boot']/@enabled", "no");
+    assert_value(xml, "count(/domain/os/kernel|/domain/os/initrd|/domain/os/cmdline)", "0");
+    assert_value(xml, "/domain/sysinfo/oemStrings/entry[3]",
+                 "io.systemd.boot.kernel-cmdline-extra=a=\"b\" c");
+}
+
+/* Without firmware an ARM machine has no SMBIOS: credentials go by fw_cfg, and the console is
+ * another one. */
+static void test_aarch64_direct(void)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    HxDomainParts given = parts();
+    given.architecture = hx_architecture("aarch64");
+    g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
+    assert_valid(xml);
+    assert_value(xml, "/domain/os/type/@machine", "virt");
+    assert_value(xml, "/domain/os/cmdline", "root=/dev/vda rw console=ttyAMA0 quiet");
+    assert_value(xml, "/domain/sysinfo/@type", "fwcfg");
+    assert_value(xml, "/domain/sysinfo/entry[@name='opt/io.systemd.credentials/vmm.notify_socket']",
+                 "vsock-stream:2:5009");
+    assert_value(xml,
+                 "/domain/sysinfo/entry[@name='opt/io.systemd.credentials/"
+                 "ssh.authorized_keys.root']",
+                 "ssh-ed25519 A");
+    assert_value(xml, "count(/domain/features/acpi|/domain/os/smbios)", "0");
+}
+
+static void test_accelerators(void)
+{
+    const HxArchitecture *own = hx_architecture_of_host();
+    for (const char *const *name = (const char *const[]){"x86_64", "aarch64", NULL}; *name;
+         name++) {
+        const HxArchitecture *architecture = hx_architecture(*name);
+        g_assert_true(hx_accelerator_exists("tcg", architecture));
+        g_assert_cmpint(hx_accelerator_exists("kvm", architecture), ==, architecture == own);
+        g_assert_false(hx_accelerator_exists("hvf", architecture));
+    }
+    g_assert_null(hx_architecture("vax"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -161,5 +236,8 @@ int main(int argc, char **argv)
     g_test_add_func("/domain/hostile-text", test_hostile_text);
     g_test_add_func("/domain/without-gpu", test_without_gpu);
     g_test_add_func("/domain/host-gpu-and-kernel-vsock", test_host_gpu_and_kernel_vsock);
+    g_test_add_func("/domain/firmware", test_firmware);
+    g_test_add_func("/domain/aarch64-direct", test_aarch64_direct);
+    g_test_add_func("/domain/accelerators", test_accelerators);
     return g_test_run();
 }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "launcher/architecture.h"
+
+#include <sys/utsname.h>
+
+static const HxArchitecture architectures[] = {
+    {"x86_64", "q35", "ttyS0", "amd64", FALSE},
+    {"aarch64", "virt", "ttyAMA0", "arm64", TRUE},
+};
+
+const HxArchitecture *hx_architecture(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(architectures); i++)
+        if (g_str_equal(architectures[i].name, name))
+            return &architectures[i];
+    return NULL;
+}
+
+const HxArchitecture *hx_architecture_of_host(void)
+{
+    struct utsname host;
+    if (uname(&host) < 0)
+        return NULL;
+    /* Darwin's name for it. */
+    return hx_architecture(g_str_equal(host.machine, "arm64") ? "aarch64" : host.machine);
+}
+
+gboolean hx_accelerator_exists(const char *accelerator, const HxArchitecture *architecture)
+{
+    if (g_str_equal(accelerator, "tcg"))
+        return TRUE;
+#ifdef __APPLE__
+    const char *own = "hvf";
+#else
+    const char *own = "kvm";
+#endif
+    return g_str_equal(accelerator, own) && architecture == hx_architecture_of_host();
+}
