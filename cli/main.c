@@ -17,6 +17,7 @@
 static int exit_status;
 static int signal_taken;
 static GCancellable *cancellable;
+static GCancellable *impatience;
 
 void hx_verb_set_exit_status(int status)
 {
@@ -31,6 +32,15 @@ int hx_verb_signal(void)
 GCancellable *hx_verb_cancellable(void)
 {
     return cancellable;
+}
+
+GCancellable *hx_verb_impatience(void)
+{
+    if (impatience)
+        return impatience;
+    GCancellable *made = g_cancellable_new();
+    g_atomic_pointer_set(&impatience, made);
+    return made;
 }
 
 /* Signals are taken by a thread of their own, where any function may be called. */
@@ -48,8 +58,21 @@ static void *wait_for_signals(void *data)
     while (sigwait(signals, &signal) != 0 ||
            g_get_monotonic_time() - first < G_TIME_SPAN_SECOND / 2) {
     }
+    GCancellable *second = g_atomic_pointer_get(&impatience);
+    if (second) {
+        g_cancellable_cancel(second);
+        while (sigwait(signals, &signal) != 0) {
+        }
+    }
     hx_terminal_restore();
     _exit(HX_ERROR_CANCELLED);
+}
+
+/* nohup(1) has it ignored, and so it stays. */
+static gboolean is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 static void take_signals(void)
@@ -59,7 +82,8 @@ static void take_signals(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
+    if (!is_ignored(SIGHUP))
+        sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     g_thread_unref(g_thread_new("signals", wait_for_signals, &signals));
@@ -84,7 +108,7 @@ int main(int argc, char **argv)
     }
     take_signals();
     g_autoptr(GError) error = NULL;
-    if (!hx_verb_run(argc - 1, argv + 1, &error)) {
+    if (!hx_verb_dispatch(argc - 1, argv + 1, &error)) {
         print_error(error ? error->message : "failed, and did not say why");
         return error ? hx_error_exit_status(error) : HX_ERROR_FAILED;
     }

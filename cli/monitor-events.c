@@ -23,6 +23,8 @@ static void show(JsonObject *event, HxProgress *progress)
     const char *kind = string_of(event, "event");
     if (g_str_equal(kind, "note"))
         hx_progress_note(progress, string_of(event, "text"));
+    if (g_str_equal(kind, "state") && g_str_equal(string_of(event, "state"), "paused"))
+        hx_progress_note(progress, "the guest is paused");
     if (!g_str_equal(kind, "phase"))
         return;
     if (g_str_equal(string_of(event, "state"), "begun"))

@@ -7,6 +7,9 @@
 struct HxProgress {
     gboolean quiet;
     gboolean terminal;
+    gboolean stamped;
+    void (*listener)(const char *text, void *data);
+    void *listener_data;
     gboolean updating; /* the cursor is on a line that will be overwritten */
 };
 
@@ -16,6 +19,19 @@ HxProgress *hx_progress_new(gboolean quiet)
     progress->quiet = quiet;
     progress->terminal = isatty(STDERR_FILENO);
     return progress;
+}
+
+static void tell_listener(HxProgress *progress, const char *text)
+{
+    if (progress->listener)
+        progress->listener(text, progress->listener_data);
+}
+
+static void print_margin(HxProgress *progress)
+{
+    g_autoptr(GDateTime) now = progress->stamped ? g_date_time_new_now_local() : NULL;
+    g_autofree char *time = now ? g_date_time_format(now, "%H:%M:%S") : NULL;
+    fprintf(stderr, "%s  ", time ? time : "");
 }
 
 static void clear_line(HxProgress *progress)
@@ -35,10 +51,12 @@ void hx_progress_free(HxProgress *progress)
 
 void hx_progress_begin(HxProgress *progress, const char *phase)
 {
+    tell_listener(progress, phase);
     if (progress->quiet || !progress->terminal)
         return;
     clear_line(progress);
-    fprintf(stderr, "  %-14s ...", phase);
+    print_margin(progress);
+    fprintf(stderr, "%-14s ...", phase);
     fflush(stderr);
     progress->updating = TRUE;
 }
@@ -48,13 +66,28 @@ void hx_progress_end(HxProgress *progress, const char *phase, double seconds, co
     if (progress->quiet)
         return;
     clear_line(progress);
-    fprintf(stderr, "  %-14s %6.1f s  %s\n", phase, seconds, detail);
+    print_margin(progress);
+    fprintf(stderr, "%-14s %6.1f s  %s\n", phase, seconds, detail);
 }
 
 void hx_progress_note(HxProgress *progress, const char *text)
 {
+    tell_listener(progress, text);
     if (progress->quiet)
         return;
     clear_line(progress);
-    fprintf(stderr, "  %s\n", text);
+    print_margin(progress);
+    fprintf(stderr, "%s\n", text);
+}
+
+void hx_progress_stamp(HxProgress *progress)
+{
+    progress->stamped = TRUE;
+}
+
+void hx_progress_listen(HxProgress *progress, void (*listener)(const char *text, void *data),
+                        void *data)
+{
+    progress->listener = listener;
+    progress->listener_data = data;
 }

@@ -18,3 +18,10 @@ void hx_progress_begin(HxProgress *progress, const char *phase);
 void hx_progress_end(HxProgress *progress, const char *phase, double seconds, const char *detail);
 /* A line of its own. */
 void hx_progress_note(HxProgress *progress, const char *text);
+
+/* From now on each line begins with the time of day: what follows comes when it comes. */
+void hx_progress_stamp(HxProgress *progress);
+
+/* Tell @listener of each phase that begins and of each note, shown or not. */
+void hx_progress_listen(HxProgress *progress, void (*listener)(const char *text, void *data),
+                        void *data);

@@ -12,5 +12,5 @@ gboolean hx_verb_help(int argc, char **argv, GError **error)
         return TRUE;
     }
     char *words[] = {argv[1], argc > 2 ? argv[2] : "--help", argc > 2 ? "--help" : NULL, NULL};
-    return hx_verb_run(argc, words, error);
+    return hx_verb_dispatch(argc, words, error);
 }

@@ -89,7 +89,7 @@ static gboolean unknown_verb(const char *name, GError **error)
     return FALSE;
 }
 
-gboolean hx_verb_run(int argc, char **argv, GError **error)
+gboolean hx_verb_dispatch(int argc, char **argv, GError **error)
 {
     const char *name = argv[0];
     if (is_help(name))

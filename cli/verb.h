@@ -33,6 +33,7 @@ HxVerbFunc hx_verb_monitor;
 HxVerbFunc hx_verb_provision;
 HxVerbFunc hx_verb_proxy;
 HxVerbFunc hx_verb_restart;
+HxVerbFunc hx_verb_run;
 HxVerbFunc hx_verb_ssh;
 HxVerbFunc hx_verb_ssh_config;
 HxVerbFunc hx_verb_status;
@@ -42,10 +43,11 @@ HxVerbFunc hx_verb_up;
 HxVerbFunc hx_verb_version;
 extern const HxVerb hx_verb_image_actions[];
 extern const HxVerb hx_verb_profile_actions[];
+extern const HxVerb hx_verb_snapshot_actions[];
 
 /* Run the verb that @argv begins with, or its action.  HX_ERROR_USAGE, naming the nearest one,
  * where there is no such verb or action. */
-gboolean hx_verb_run(int argc, char **argv, GError **error);
+gboolean hx_verb_dispatch(int argc, char **argv, GError **error);
 
 /* The row of @name in @table; NULL where there is none. */
 const HxVerb *hx_verb_find(const HxVerb *table, const char *name);
@@ -63,11 +65,16 @@ gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *
 /* The VM's name: the argument at @index, "default" where there is none.  Not to be freed. */
 const char *hx_verb_vm_name(int argc, char **argv, int index);
 
-/* Cancelled by SIGINT and SIGTERM; a second one ends the process at once.  Not to be freed. */
+/* Cancelled by SIGINT, SIGTERM and SIGHUP; a second one ends the process at once.  Not to be freed.
+ */
 GCancellable *hx_verb_cancellable(void);
 
 /* The signal that cancelled it; 0: none yet. */
 int hx_verb_signal(void);
+
+/* Cancelled by the second of these signals, for a verb that has something to do about it: from the
+ * first call on it is the third that ends the process.  Not to be freed. */
+GCancellable *hx_verb_impatience(void);
 
 /* The exit status of a verb that succeeds with another than 0 (exec: the command's). */
 void hx_verb_set_exit_status(int status);

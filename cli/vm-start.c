@@ -14,6 +14,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
 #include "launcher/image.h"
+#include "launcher/snapshot.h"
 #include "launcher/vm-lock.h"
 #include "launcher/vm-reach.h"
 
@@ -68,7 +69,9 @@ static int spawn_monitor(HxVm *vm, int lock, gboolean bound, GError **error)
 HxControl *hx_vm_start_monitor(HxVm *vm, int lock, gboolean bound, const HxProfileOptions *options,
                                GError **error)
 {
-    int fd = save_profile(options, vm, error) ? spawn_monitor(vm, lock, bound, error) : -1;
+    int fd = hx_snapshot_recover(vm, error) && save_profile(options, vm, error)
+                 ? spawn_monitor(vm, lock, bound, error)
+                 : -1;
     if (fd < 0) {
         hx_vm_unlock(vm, lock);
         return NULL;

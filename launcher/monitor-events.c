@@ -271,6 +271,13 @@ void hx_monitor_say_ready(HxMonitor *monitor)
     say(monitor, builder);
 }
 
+void hx_monitor_say_state(HxMonitor *monitor, const char *state)
+{
+    g_autoptr(JsonBuilder) builder = event("state");
+    hx_json_add_string(builder, "state", state);
+    say(monitor, builder);
+}
+
 void hx_monitor_tell_failure(int start_fd, const GError *error)
 {
     g_autoptr(JsonBuilder) builder = last_event(error, error->message, FALSE);
@@ -336,11 +343,13 @@ gboolean hx_monitor_open_control(HxMonitor *monitor, GError **error)
         return FALSE;
     }
     monitor->control_watch = g_unix_fd_add(monitor->control_fd, G_IO_IN, on_control, monitor);
+    hx_monitor_tell_changes(monitor);
     return TRUE;
 }
 
 void hx_monitor_close_control(HxMonitor *monitor)
 {
+    hx_monitor_stop_changes(monitor);
     if (monitor->control_watch)
         g_source_remove(monitor->control_watch);
     if (monitor->start_watch)

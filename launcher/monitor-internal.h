@@ -41,6 +41,7 @@ struct HxMonitor {
     int control_fd;
     guint control_watch;
     gboolean ended; /* the last event is among them */
+    GSource *changes;
     char *phase;
     gint64 phase_begun;
 
@@ -109,6 +110,7 @@ void hx_monitor_begin_phase(HxMonitor *monitor, const char *phase);
 void hx_monitor_end_phase(HxMonitor *monitor, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void hx_monitor_note(HxMonitor *monitor, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void hx_monitor_say_ready(HxMonitor *monitor);
+void hx_monitor_say_state(HxMonitor *monitor, const char *state);
 /* The last event: failed where @error is set, else stopped. */
 void hx_monitor_say_end(HxMonitor *monitor, const GError *error, const char *text);
 gboolean hx_monitor_open_control(HxMonitor *monitor, GError **error);
@@ -134,5 +136,10 @@ gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error);
 void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text);
 void hx_monitor_close_domain(HxMonitor *monitor);
 
-/* monitor-status.c: one line of JSON, for g_free */
+/* monitor-changes.c: say each state that the VM comes to */
+void hx_monitor_tell_changes(HxMonitor *monitor);
+void hx_monitor_stop_changes(HxMonitor *monitor);
+
+/* monitor-status.c: one word, a literal; and all as one line of JSON, for g_free */
+const char *hx_monitor_state(const HxMonitor *monitor);
 char *hx_monitor_status(HxMonitor *monitor);

@@ -31,7 +31,7 @@ static void add_strings(JsonBuilder *builder, const char *name, const GPtrArray 
     json_builder_end_array(builder);
 }
 
-static const char *state_of(const HxMonitor *monitor)
+const char *hx_monitor_state(const HxMonitor *monitor)
 {
     if (monitor->failure)
         return "failing";
@@ -49,7 +49,7 @@ char *hx_monitor_status(HxMonitor *monitor)
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
     hx_json_add_string(builder, "name", hx_vm_name(monitor->vm));
-    hx_json_add_string(builder, "state", state_of(monitor));
+    hx_json_add_string(builder, "state", hx_monitor_state(monitor));
     hx_json_add_string(builder, "phase", monitor->phase);
     json_builder_set_member_name(builder, "uptime_s");
     json_builder_add_double_value(builder, (g_get_monotonic_time() - monitor->begun) /

@@ -9,6 +9,7 @@
 /* What a monitor says, one JSON object a line, on the start descriptor and on control connections:
  *
  *   {"event":"phase","phase":P,"state":"begun"|"done","seconds":S,"detail":D}
+ *   {"event":"state","state":S}        as in status: "starting", "running", "paused", …
  *   {"event":"note","text":T}          something the user should know
  *   {"event":"ready","seconds":S}      READY=1 came and SSH answers
  *   {"event":"failed","code":C,"text":T}   C as in launcher/base/error.h; the last event

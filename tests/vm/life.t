@@ -1,0 +1,104 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A VM's life by its verbs: run, restart, up and down as programs see them.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use File::Temp;
+use HelixVM;
+use IO::Select;
+use IO::Socket::UNIX;
+use Socket;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $vm = vm_name('life');
+
+sub stays_clean {
+    my ($what) = @_;
+    ok(wait_until(45, sub { !leftovers($vm) }), "$what: nothing is left")
+        or diag(join "\n", leftovers($vm));
+}
+
+# --- run, as a service manager runs it --------------------------------------------------------
+
+my $dir = File::Temp->newdir('helixvm-notify-XXXXXX', TMPDIR => 1);
+my $manager = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$dir/notify") or die "notify: $!\n";
+my $heard = '';
+
+sub hear {
+    my ($seconds, $pattern) = @_;
+    my $select = IO::Select->new($manager);
+    my $end = time + $seconds;
+    while ($heard !~ $pattern && time < $end) {
+        next unless $select->can_read(0.2);
+        $manager->recv(my $message, 4096);
+        $heard .= "$message\n";
+    }
+    return scalar($heard =~ $pattern);
+}
+
+sub start_run {
+    my (@options) = @_;
+    local $ENV{NOTIFY_SOCKET} = "$dir/notify";
+    $heard = '';
+    return start_helixvm('run', @options, $vm);
+}
+
+my $run = start_run('--set', 'machine.memory=1024');
+ok(hear(300, qr/^READY=1$/m), 'run: the service manager hears READY=1') or diag($heard);
+like($heard, qr/^STATUS=boot$/m, 'and before it the phases');
+is(status_of($vm)->{state}, 'running', 'the VM runs');
+like(helixvm_ok('up', $vm)->{out}, qr/already up/, 'up finds it up');
+my $second = helixvm('run', $vm);
+is($second->{status}, 1, 'a second run does not join it');
+like($second->{err}, qr/is up already.*helixvm down \Q$vm\E/, 'and says what to do');
+
+kill 'KILL', status_of($vm)->{processes}{'helixvm-encoder'}{pid};
+ok(hear(20, qr/^STATUS=helixvm-encoder .* restarting it$/m), 'it hears that a part was restarted');
+kill 'TERM', $run->{pid};
+ok(hear(20, qr/^STOPPING=1\nEXTEND_TIMEOUT_USEC=75000000$/m), 'SIGTERM: it hears STOPPING=1');
+my $result = finish($run, 90);
+is($result->{status}, 0, 'and run succeeds,') or diag($result->{err});
+like($result->{out}, qr/^VM "$vm" is up after .* s\nVM "$vm" is down: the guest powered off in /m,
+    'for the guest has powered off');
+like($result->{err}, qr/^\d\d:\d\d:\d\d  helixvm-encoder .*restarting it$/m,
+    'its lines have the time of day');
+unlike($result->{err}, qr/\e/, 'and no escapes where there is no terminal');
+stays_clean('SIGTERM');
+
+$run = start_run('--timeout', '600');
+ok(hear(300, qr/^READY=1$/m), 'run again');
+kill 'KILL', $run->{pid};
+finish($run, 10);
+stays_clean('SIGKILL');
+is(status_of($vm)->{last_run}{failed}, JSON::PP::false, 'whose monitor cleaned up itself');
+
+$run = start_run();
+ok(wait_until(60, sub { slurp($run->{err}->filename) =~ / vsock / }), 'run, a third time');
+kill 'INT', $run->{pid};
+is(finish($run, 60)->{status}, 130, 'interrupted while it starts');
+stays_clean('SIGINT');
+
+# --- up, restart and down ---------------------------------------------------------------------
+
+is(helixvm('restart', "$vm-x")->{status}, 4, 'restart: no such VM');
+my $up = json(helixvm_ok({seconds => 300}, 'up', $vm, '--json', '--quiet')->{out});
+is($up->{state}, 'running', 'up --json: it runs');
+ok($up->{changed} && $up->{seconds} > 1, 'and took its time');
+ok(!json(helixvm_ok('up', $vm, '--json')->{out})->{changed}, 'a second up changes nothing');
+is(helixvm('restart', $vm, '--set', 'machine.cpus=none')->{status}, 3, 'restart: a wrong setting');
+is(status_of($vm)->{state}, 'running', 'is said before anything ends');
+my $before = status_of($vm)->{processes}{monitor};
+my $restart = helixvm_ok({seconds => 300}, 'restart', $vm, '--force', '--set', 'machine.cpus=1');
+like($restart->{err}, qr/^  forced off$/m, 'restart --force');
+isnt(status_of($vm)->{processes}{monitor}, $before, 'it is another monitor');
+is(helixvm_ok('exec', $vm, '--', 'nproc')->{out}, "1\n", 'and the setting holds');
+my $down = json(helixvm_ok('down', $vm, '--json')->{out});
+ok($down->{changed} && !$down->{forced}, 'down --json: the guest powered off');
+like($down->{reason}, qr/^the guest powered off/, 'with the reason');
+ok(!json(helixvm_ok('down', $vm, '--json')->{out})->{changed}, 'a second down changes nothing');
+stays_clean('down');
+
+done_testing;
