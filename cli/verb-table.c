@@ -13,6 +13,7 @@ const HxVerb hx_verbs[] = {
     {"ssh", "a shell in a VM's guest", .run = hx_verb_ssh, .heading = "Reach the guest"},
     {"ssh-config", "print what OpenSSH needs to reach a VM", .run = hx_verb_ssh_config},
     {"exec", "run a command in a VM's guest", .run = hx_verb_exec},
+    {"cp", "copy files between the host and a VM's guest", .run = hx_verb_cp},
     {"provision", "make a VM's guest serve sessions", .run = hx_verb_provision},
     {"stream", "view a session and count its frames", .run = hx_verb_stream},
 

@@ -22,6 +22,7 @@ typedef struct HxVerb {
 extern const HxVerb hx_verbs[];
 
 /* One file each: cli/verb-NAME.c. */
+HxVerbFunc hx_verb_cp;
 HxVerbFunc hx_verb_define;
 HxVerbFunc hx_verb_delete;
 HxVerbFunc hx_verb_doctor;

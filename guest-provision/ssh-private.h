@@ -23,3 +23,7 @@ void hx_ssh_begin(HxSsh *ssh, guint timeout);
 /* Set @error to why @what ("logging in") failed: the interrupt, the deadline, a lost connection, or
  * with @code what libssh says.  Returns FALSE. */
 gboolean hx_ssh_failed(HxSsh *ssh, int code, const char *what, GError **error);
+
+/* See that ssh->sftp is there.  FALSE with @error where the connection is lost; TRUE with
+ * ssh->no_sftp where the guest has none. */
+gboolean hx_ssh_start_sftp(HxSsh *ssh, GError **error);

@@ -102,8 +102,7 @@ static gboolean upload_by_shell(HxSsh *ssh, GBytes *content, const char *path,
     return output.exit_status == 0;
 }
 
-/* FALSE with @error where the connection is lost; TRUE with ssh->no_sftp where there is no SFTP. */
-static gboolean start_sftp(HxSsh *ssh, GError **error)
+gboolean hx_ssh_start_sftp(HxSsh *ssh, GError **error)
 {
     if (ssh->sftp || ssh->no_sftp)
         return TRUE;
@@ -124,7 +123,7 @@ gboolean hx_ssh_upload(HxSsh *ssh, GBytes *content, const char *path, guint mode
     g_autofree char *base = g_path_get_basename(path);
     g_autofree char *temporary = g_strdup_printf("%s/.%s.helixvm-new", directory, base);
     hx_ssh_begin(ssh, timeout);
-    if (!start_sftp(ssh, error))
+    if (!hx_ssh_start_sftp(ssh, error))
         return FALSE;
     if (ssh->no_sftp)
         return upload_by_shell(ssh, content, path, temporary, mode, timeout, error);

@@ -97,7 +97,7 @@ static gboolean log_in(HxSsh *ssh, const HxSshLogin *login, int *socket, GError 
     int connected = ssh_connect(ssh->session);
     hx_steal_fd(socket); /* the session closes it, also where it could not connect */
     if (connected != SSH_OK)
-        return hx_ssh_failed(ssh, HX_ERROR_PROTOCOL, "the SSH key exchange", error);
+        return hx_ssh_failed(ssh, HX_ERROR_PROTOCOL, "exchanging keys by SSH", error);
     if (!check_host_key(ssh, login->known_hosts, error))
         return FALSE;
     switch (ssh_userauth_publickey(ssh->session, NULL, key)) {
@@ -111,7 +111,7 @@ static gboolean log_in(HxSsh *ssh, const HxSshLogin *login, int *socket, GError 
                     ssh->vm, login->user ? login->user : "root", login->identity);
         return FALSE;
     default:
-        return hx_ssh_failed(ssh, HX_ERROR_PROTOCOL, "the SSH login", error);
+        return hx_ssh_failed(ssh, HX_ERROR_PROTOCOL, "logging in by SSH", error);
     }
 }
 
