@@ -17,6 +17,7 @@
 #include "launcher/snapshot.h"
 #include "launcher/vm-lock.h"
 #include "launcher/vm-reach.h"
+#include "launcher/vm-remove.h"
 
 static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError **error)
 {
@@ -69,6 +70,7 @@ static int spawn_monitor(HxVm *vm, int lock, gboolean bound, GError **error)
 HxControl *hx_vm_start_monitor(HxVm *vm, int lock, gboolean bound, const HxProfileOptions *options,
                                GError **error)
 {
+    hx_vm_sweep_removed(vm);
     int fd = hx_snapshot_recover(vm, error) && save_profile(options, vm, error)
                  ? spawn_monitor(vm, lock, bound, error)
                  : -1;

@@ -8,9 +8,12 @@
 #include "launcher/base/json.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/control.h"
+#include "launcher/disk-use.h"
+#include "launcher/profile.h"
 #include "launcher/vm-reach.h"
 
 #define ENCODER_REPLY_MAX (1024 * 1024)
+#define MONITOR_TIMEOUT_MS 5000
 
 /* The JSON object in @path; NULL where there is none. */
 static JsonObject *read_object(const char *path)
@@ -41,6 +44,7 @@ static JsonObject *ask_monitor(HxVm *vm, GCancellable *cancel, GError **error)
     if (fd < 0)
         return NULL;
     g_autoptr(HxControl) control = hx_control_new(fd);
+    hx_control_set_timeout(control, MONITOR_TIMEOUT_MS);
     if (!hx_control_send(control, "{\"request\":\"status\"}", error))
         return NULL;
     JsonObject *status = hx_control_next(control, cancel, error);
@@ -59,33 +63,63 @@ static void set_member(JsonObject *object, const char *name, JsonObject *value)
         json_object_set_null_member(object, name);
 }
 
-JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
+/* What a killed monitor could not write any more, or what one that ended did. */
+static JsonObject *last_run(HxVm *vm)
+{
+    if (!g_file_test(hx_vm_runtime_path(vm, "control.sock"), G_FILE_TEST_EXISTS))
+        return read_object(hx_vm_state_path(vm, "last-run.json"));
+    /* A monitor that ends removes its socket: the last word is of a run before. */
+    JsonObject *last = json_object_new();
+    json_object_set_null_member(last, "time");
+    json_object_set_boolean_member(last, "failed", TRUE);
+    json_object_set_string_member(last, "reason", "the VM's monitor was killed");
+    return last;
+}
+
+/* What the VM has of the host, by its profile: of the run under way, or else of the last. */
+static void add_machine(HxVm *vm, JsonObject *status)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    if (!hx_profile_merge_file(profile, hx_vm_state_path(vm, "profile.conf"), NULL))
+        return;
+    JsonObject *machine = json_object_new();
+    json_object_set_int_member(machine, "cpus", hx_profile_integer(profile, "machine.cpus"));
+    json_object_set_int_member(machine, "memory_mib",
+                               hx_profile_integer(profile, "machine.memory"));
+    json_object_set_object_member(status, "machine", machine);
+    JsonObject *disk = json_object_new();
+    json_object_set_string_member(disk, "image", hx_profile_string(profile, "disk.image"));
+    json_object_set_int_member(disk, "size_gib", hx_profile_integer(profile, "disk.size"));
+    json_object_set_int_member(disk, "used_bytes", hx_disk_use(vm));
+    json_object_set_object_member(status, "disk", disk);
+}
+
+JsonObject *hx_vm_status_brief(HxVm *vm, GCancellable *cancel, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(JsonObject) status = ask_monitor(vm, cancel, &cause);
-    if (status) {
-        set_member(status, "encoder", ask_encoder(vm));
-        set_member(status, "provisioned", read_object(hx_vm_state_path(vm, "guest.json")));
-        return g_steal_pointer(&status);
-    }
-    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_RUNNING)) {
+    if (!status && !g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_RUNNING)) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return NULL;
     }
-    if (!hx_vm_check_known(vm, error))
-        return NULL;
-    status = json_object_new();
-    json_object_set_string_member(status, "name", hx_vm_name(vm));
-    json_object_set_string_member(status, "state", "stopped");
-    JsonObject *last = read_object(hx_vm_state_path(vm, "last-run.json"));
-    if (g_file_test(hx_vm_runtime_path(vm, "control.sock"), G_FILE_TEST_EXISTS)) {
-        /* A monitor that ends removes its socket: the last word is of a run before. */
-        g_clear_pointer(&last, json_object_unref);
-        last = json_object_new();
-        json_object_set_null_member(last, "time");
-        json_object_set_boolean_member(last, "failed", TRUE);
-        json_object_set_string_member(last, "reason", "the VM's monitor was killed");
+    if (!status) {
+        if (!hx_vm_check_known(vm, error))
+            return NULL;
+        status = json_object_new();
+        json_object_set_string_member(status, "name", hx_vm_name(vm));
+        json_object_set_string_member(status, "state", "stopped");
+        set_member(status, "last_run", last_run(vm));
     }
-    set_member(status, "last_run", last);
+    add_machine(vm, status);
     return g_steal_pointer(&status);
+}
+
+JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
+{
+    JsonObject *status = hx_vm_status_brief(vm, cancel, error);
+    if (!status || g_str_equal(json_object_get_string_member(status, "state"), "stopped"))
+        return status;
+    set_member(status, "encoder", ask_encoder(vm));
+    set_member(status, "provisioned", read_object(hx_vm_state_path(vm, "guest.json")));
+    return status;
 }

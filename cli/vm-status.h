@@ -7,5 +7,9 @@
 #include "launcher/vm.h"
 
 /* The status of @vm as the JSON object that helixvm(1), STATUS, describes, for json_object_unref.
- * A VM that is down has a state and why it ended.  HX_ERROR_NOT_FOUND where there is no such VM. */
+ * A VM that is down has a state and why it ended.  HX_ERROR_NOT_FOUND where there is no such VM,
+ * HX_ERROR_TIMEOUT where its monitor does not answer for 5 s. */
 JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error);
+
+/* The same without what its encoder and its guest have to say, which a table has no room for. */
+JsonObject *hx_vm_status_brief(HxVm *vm, GCancellable *cancel, GError **error);

@@ -15,6 +15,7 @@
 struct HxControl {
     int fd;
     GString *pending;
+    int timeout; /* ms; -1: none */
 };
 
 HxControl *hx_control_new(int fd)
@@ -22,7 +23,13 @@ HxControl *hx_control_new(int fd)
     HxControl *control = g_new0(HxControl, 1);
     control->fd = fd;
     control->pending = g_string_new(NULL);
+    control->timeout = -1;
     return control;
+}
+
+void hx_control_set_timeout(HxControl *control, guint milliseconds)
+{
+    control->timeout = milliseconds;
 }
 
 void hx_control_free(HxControl *control)
@@ -43,18 +50,24 @@ gboolean hx_control_send(HxControl *control, const char *request, GError **error
     return r == 0;
 }
 
-/* Wait for bytes or the cancellation.  Returns FALSE for the latter. */
-static gboolean wait_for_bytes(HxControl *control, GCancellable *cancel)
+static gboolean wait_for_bytes(HxControl *control, GCancellable *cancel, GError **error)
 {
     GPollFD fds[2] = {{.fd = control->fd, .events = G_IO_IN}};
     gboolean has_cancel = cancel && g_cancellable_make_pollfd(cancel, &fds[1]);
     int n;
     do
-        n = g_poll(fds, has_cancel ? 2 : 1, -1);
+        n = g_poll(fds, has_cancel ? 2 : 1, control->timeout);
     while (n < 0 && errno == EINTR && !g_cancellable_is_cancelled(cancel));
     if (has_cancel)
         g_cancellable_release_fd(cancel);
-    return !g_cancellable_is_cancelled(cancel);
+    if (g_cancellable_is_cancelled(cancel))
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+    else if (n == 0)
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_TIMEOUT,
+                            "the VM's monitor does not answer: is it stopped?");
+    else
+        return TRUE;
+    return FALSE;
 }
 
 static JsonObject *parse(const char *line, GError **error)
@@ -79,10 +92,8 @@ JsonObject *hx_control_next(HxControl *control, GCancellable *cancel, GError **e
         }
         if (control->pending->len > LINE_MAX_SIZE)
             return parse("", error);
-        if (!wait_for_bytes(control, cancel)) {
-            g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+        if (!wait_for_bytes(control, cancel, error))
             return NULL;
-        }
         char buffer[4096];
         ssize_t n = read(control->fd, buffer, sizeof buffer);
         if (n < 0 && errno == EINTR)

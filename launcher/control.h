@@ -16,6 +16,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxControl, hx_control_free)
 /* Send the request @request, a JSON object's text without a newline. */
 gboolean hx_control_send(HxControl *control, const char *request, GError **error);
 
+/* From now on hx_control_next waits for @milliseconds at most: then HX_ERROR_TIMEOUT. */
+void hx_control_set_timeout(HxControl *control, guint milliseconds);
+
 /* The next line, a JSON object, for json_object_unref.  Blocks until it is there or @cancel is
  * cancelled (HX_ERROR_CANCELLED).  NULL without @error where the monitor has closed the connection.
  * HX_ERROR_PROTOCOL for anything else than a JSON object on a line of at most 64 KiB. */

@@ -11,18 +11,17 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
 #include "launcher/base/process.h"
+#include "launcher/disk-use.h"
 #include "launcher/image-store.h"
 
 #define NAME_MAX_LENGTH 40
 #define DESCRIPTION_MAX 200
 #define TAG_PREFIX "helixvm-"
-#define ST_BLOCK 512 /* stat(2) */
 
 void hx_snapshot_free(HxSnapshot *snapshot)
 {
@@ -73,16 +72,6 @@ static char **files_with(HxVm *vm, const char *suffix)
     g_ptr_array_sort(names, compare_names);
     g_ptr_array_add(names, NULL);
     return (char **)g_ptr_array_free(names, FALSE);
-}
-
-static gint64 bytes_of(HxVm *vm, char **disks)
-{
-    gint64 bytes = 0;
-    struct stat status;
-    for (char **disk = disks; *disk; disk++)
-        if (stat(hx_vm_state_path(vm, *disk), &status) == 0)
-            bytes += (gint64)status.st_blocks * ST_BLOCK;
-    return bytes;
 }
 
 /* --- the disks ----------------------------------------------------------------------------------
@@ -346,7 +335,7 @@ static gboolean commit(HxVm *vm, const char *name, const char *description, char
     json_builder_begin_object(builder);
     hx_json_add_string(builder, "description", description);
     hx_json_add_string(builder, "time", time);
-    hx_json_add_integer(builder, "disk_bytes", bytes_of(vm, disks));
+    hx_json_add_integer(builder, "disk_bytes", hx_disk_use(vm));
     json_builder_set_member_name(builder, "disks");
     json_builder_begin_array(builder);
     for (char **disk = disks; *disk; disk++)

@@ -12,7 +12,8 @@ my $dir = File::Temp->newdir('helixvm-list-XXXXXX', TMPDIR => 1);
 $ENV{HELIXVM_STATE_DIR} = "$dir/state";
 $ENV{HELIXVM_RUNTIME_DIR} = "$dir/run";
 
-is(join('', `$helixvm list`), sprintf("%-24s %-10s %s\n", qw(NAME STATE ACCELERATOR)), 'no VM');
+like(join('', `$helixvm list`), qr/^NAME +STATE +ACCEL +IMAGE +CPUS +MEMORY +DISK +UP FOR\n\z/, 'no VM');
+is(join('', `$helixvm list --quiet`), '', 'no names');
 is_deeply(decode_json(join '', `$helixvm list --json`), [], 'no VM as JSON');
 
 # Two VMs, one of which has run, a leftover that is none, and a name that cannot be one.
@@ -20,15 +21,22 @@ mkdir $_ or die "$_: $!\n" for "$dir/state/vms", map { "$dir/state/vms/$_" } qw(
 for my $path ("$dir/state/vms/b/profile.conf", "$dir/state/vms/a/profile.conf",
     "$dir/state/vms/Bad.Name/profile.conf") {
     open my $file, '>', $path or die "$path: $!\n";
+    print $file "[machine]\ncpus=3\nmemory=1536\n[disk]\nimage=small\n" if $path =~ m{/a/};
 }
+open my $disk, '>', "$dir/state/vms/a/disk.qcow2" or die "disk.qcow2: $!\n";
+print $disk 'x' x (3 << 20);
+close $disk;
 open my $last, '>', "$dir/state/vms/b/last-run.json" or die "last-run.json: $!\n";
 print $last '{"time":"2026-01-01T00:00:00Z","failed":true,"reason":"QEMU failed"}';
 close $last;
 
 my $text = join '', `$helixvm list`;
-like($text, qr/^NAME.*\na +stopped +-\nb +stopped +-\n\z/, 'two VMs, sorted');
+like($text, qr/^NAME.*\na +stopped +- +small +3 +1\.5 GiB +3 MiB +-\nb +stopped +- +default /, 'two VMs, sorted');
+is(join('', `$helixvm list --quiet`), "a\nb\n", 'their names alone');
 my $all = decode_json(join '', `$helixvm list --json`);
 is(join(' ', map { $_->{name} } @$all), 'a b', 'the same as JSON');
+is_deeply($all->[0]{machine}, {cpus => 3, memory_mib => 1536}, 'with what they have');
+cmp_ok($all->[0]{disk}{used_bytes}, '>=', 3 << 20, 'and what they take');
 is($all->[1]{last_run}{reason}, 'QEMU failed', 'with why the last run ended');
 is(system("$helixvm list extra >/dev/null 2>&1") >> 8, 2, 'it takes no argument');
 

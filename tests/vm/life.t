@@ -55,6 +55,9 @@ my $second = helixvm('run', $vm);
 is($second->{status}, 1, 'a second run does not join it');
 like($second->{err}, qr/is up already.*helixvm down \Q$vm\E/, 'and says what to do');
 
+is(helixvm('status', '--quiet', $vm)->{status}, 0, 'status --quiet: it is running');
+like(helixvm_ok('list')->{out}, qr/^\Q$vm\E +running +tcg +default +2 +1\.0 GiB +\d+ MiB +\d+ \w/m,
+    'list: with what it has');
 kill 'KILL', status_of($vm)->{processes}{'helixvm-encoder'}{pid};
 ok(hear(20, qr/^STATUS=helixvm-encoder .* restarting it$/m), 'it hears that a part was restarted');
 kill 'TERM', $run->{pid};
@@ -68,12 +71,29 @@ like($result->{err}, qr/^\d\d:\d\d:\d\d  helixvm-encoder .*restarting it$/m,
 unlike($result->{err}, qr/\e/, 'and no escapes where there is no terminal');
 stays_clean('SIGTERM');
 
+my %watch = map { $_ => start_helixvm('status', '--watch', $_, $vm) } qw(--json --watch);
+
+sub seen {
+    my ($pattern) = @_;
+    return scalar(slurp($watch{'--watch'}{out}->filename) =~ $pattern);
+}
+
+ok(wait_until(10, sub { seen(qr/stopped: the guest powered off/) }), 'watch: the VM is down');
 $run = start_run('--timeout', '600');
 ok(hear(300, qr/^READY=1$/m), 'run again');
+ok(wait_until(10, sub { seen(qr/running: no session$/m) }), 'watch: it is up');
 kill 'KILL', $run->{pid};
 finish($run, 10);
 stays_clean('SIGKILL');
 is(status_of($vm)->{last_run}{failed}, JSON::PP::false, 'whose monitor cleaned up itself');
+ok(wait_until(10, sub { seen(qr/running.*\n(.*\n)*.*stopped: forced off$/m) }), 'watch: it is down again');
+kill 'INT', $_->{pid} for values %watch;
+$result = finish($watch{'--watch'}, 10);
+is($result->{status}, 0, 'Ctrl-C ends the watch well') or diag($result->{err});
+like($result->{out}, qr/^\d\d:\d\d:\d\d  stopped.*^\S+  starting: boot/ms, 'which told each phase on a line');
+unlike($result->{out}, qr/\e/, 'without escapes');
+my @states = map { json($_)->{state} } split /\n/, finish($watch{'--json'}, 10)->{out};
+like(join(' ', @states), qr/^stopped (starting )+(running )+(stopping )*stopped$/, 'watch --json has them, too');
 
 $run = start_run();
 ok(wait_until(60, sub { slurp($run->{err}->filename) =~ / vsock / }), 'run, a third time');
@@ -100,5 +120,17 @@ ok($down->{changed} && !$down->{forced}, 'down --json: the guest powered off');
 like($down->{reason}, qr/^the guest powered off/, 'with the reason');
 ok(!json(helixvm_ok('down', $vm, '--json')->{out})->{changed}, 'a second down changes nothing');
 stays_clean('down');
+
+# --- delete of a VM that runs -----------------------------------------------------------------
+
+$run = start_helixvm('run', $vm);
+ok(wait_until(60, sub { slurp($run->{err}->filename) =~ / vsock / }), 'it starts once more');
+$result = helixvm('delete', '--yes', $vm);
+is($result->{status}, 1, 'delete refuses');
+like($result->{err}, qr/is up: .*--force/, 'and says how');
+helixvm_ok({seconds => 60}, 'delete', '--yes', '--force', $vm);
+isnt(finish($run, 30)->{status}, 0, 'run has not succeeded');
+is(helixvm('status', $vm)->{status}, 4, 'there is no such VM any more');
+stays_clean('delete --force');
 
 done_testing;
