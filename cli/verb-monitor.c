@@ -9,20 +9,40 @@
 #include "launcher/monitor.h"
 #include "launcher/vm-lock.h"
 
+static gboolean guard(int argc, char **argv, int fd, GError **error)
+{
+    hx_log_init("helixvm-guard", TRUE);
+    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    if (!vm)
+        return FALSE;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+        g_set_error_literal(
+            error, HX_ERROR, HX_ERROR_USAGE,
+            "--guard-fd takes an open descriptor: it is a monitor that starts its guard");
+        return FALSE;
+    }
+    return hx_monitor_guard(vm, fd, hx_verb_cancellable(), error);
+}
+
 gboolean hx_verb_monitor(int argc, char **argv, GError **error)
 {
     int start_fd = -1;
     int lock_fd = -1;
+    int guard_fd = -1;
     gboolean bound = FALSE;
     const GOptionEntry entries[] = {
         {"start-fd", 0, 0, G_OPTION_ARG_INT, &start_fd, "a connected socket for events", "FD"},
         {"lock-fd", 0, 0, G_OPTION_ARG_INT, &lock_fd, "the VM's lock, held", "FD"},
         {"bound", 0, 0, G_OPTION_ARG_NONE, &bound, "end the VM when the events' socket closes",
          NULL},
+        {"guard-fd", 0, 0, G_OPTION_ARG_INT, &guard_fd,
+         "be the guard of the monitor whose end this descriptor tells", "FD"},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
+    if (guard_fd >= 0)
+        return guard(argc, argv, guard_fd, error);
     if (fcntl(start_fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(lock_fd, F_SETFD, FD_CLOEXEC) < 0) {
         g_set_error_literal(
             error, HX_ERROR, HX_ERROR_USAGE,

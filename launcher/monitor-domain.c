@@ -2,10 +2,10 @@
 /* The domain under libvirt: started on the first accelerator that gets the guest going.
  *
  * Theory of operation.  The domain is transient and bound to the monitor's connection
- * (VIR_DOMAIN_START_AUTODESTROY): libvirt ends it when the monitor dies.  libvirt's events
- * come in the main loop.  An accelerator that opens proves nothing: each but the last has to bring
- * the guest's first notification within a bound, and one that does not is left for the next.  An
- * emulator that crashes under a guest that boots is started again, a few times. */
+ * (VIR_DOMAIN_START_AUTODESTROY): libvirt ends it when the monitor dies.  An accelerator that opens
+ * proves nothing: each but the last has to bring the guest's first notification within a bound, and
+ * one that does not is left for the next.  An emulator that crashes under a guest that boots is
+ * started again, a few times. */
 #include <errno.h>
 #include <libvirt/virterror.h>
 #include <string.h>
@@ -24,57 +24,6 @@
 #define BOOT_CRASHES_MAX 2
 #define POWER_BUTTON_PRESSES 5
 #define POWER_BUTTON_INTERVAL_MS 3000
-
-/* --- events -------------------------------------------------------------------------------------
- */
-
-static const char *describe_stop(int detail)
-{
-    switch (detail) {
-    case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
-        return "the guest powered off";
-    case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
-        return "the domain was destroyed from outside";
-    case VIR_DOMAIN_EVENT_STOPPED_CRASHED:
-        return "QEMU ended unexpectedly";
-    default:
-        return "QEMU failed";
-    }
-}
-
-static int on_domain_event(virConnect *connection, virDomain *domain, int event, int detail,
-                           void *data)
-{
-    HxMonitor *monitor = data;
-    char uuid[VIR_UUID_STRING_BUFLEN];
-    if (virDomainGetUUIDString(domain, uuid) < 0 || !g_str_equal(uuid, monitor->uuid))
-        return 0;
-    hx_log_debug("libvirt event %d, detail %d", event, detail);
-    /* The last word of an earlier try may come when the next one runs already. */
-    if (!monitor->domain ||
-        (event == VIR_DOMAIN_EVENT_STOPPED && virDomainIsActive(monitor->domain) == 1))
-        return 0;
-    if (event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_CRASHED) {
-        monitor->domain_ended = TRUE;
-        monitor->domain_crashed =
-            event == VIR_DOMAIN_EVENT_CRASHED || detail != VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN;
-        monitor->qemu_died =
-            event == VIR_DOMAIN_EVENT_STOPPED && detail == VIR_DOMAIN_EVENT_STOPPED_FAILED;
-        g_free(monitor->domain_end_reason);
-        monitor->domain_end_reason = g_strdup(describe_stop(detail));
-    }
-    if (event == VIR_DOMAIN_EVENT_SUSPENDED)
-        monitor->domain_paused = TRUE;
-    if (event == VIR_DOMAIN_EVENT_RESUMED)
-        monitor->domain_paused = FALSE;
-    return 0;
-}
-
-static void on_connection_closed(virConnect *connection, int reason, void *data)
-{
-    hx_monitor_fail(
-        data, g_error_new_literal(HX_ERROR, HX_ERROR_HOST, "the connection to libvirt was lost"));
-}
 
 /* --- what libvirt says --------------------------------------------------------------------------
  */
@@ -114,51 +63,16 @@ static void destroy_domain(void *data)
 {
     CreateCall *call = data;
     HxMonitor *monitor = call->monitor;
-    if (virDomainDestroyFlags(monitor->domain, VIR_DOMAIN_DESTROY_GRACEFUL) == 0 ||
-        virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
-        virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID) /* it is off already */
+    if (monitor->domain &&
+        (virDomainDestroyFlags(monitor->domain, VIR_DOMAIN_DESTROY_GRACEFUL) == 0 ||
+         virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
+         virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID)) /* it is off already */
         return;
     g_autoptr(virConnect) connection = hx_libvirt_open(&call->error);
     g_autoptr(virDomain) domain =
         connection ? virDomainLookupByUUIDString(connection, monitor->uuid) : NULL;
     if (domain && virDomainDestroyFlags(domain, VIR_DOMAIN_DESTROY_GRACEFUL) < 0)
         hx_libvirt_set_error(&call->error, HX_ERROR_HOST, "libvirt cannot end the VM");
-}
-
-static void open_connection(void *data)
-{
-    CreateCall *call = data;
-    call->monitor->connection = hx_libvirt_open(&call->error);
-    if (call->monitor->connection)
-        call->monitor->qemu_user = hx_libvirt_qemu_user(call->monitor->connection);
-}
-
-gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error)
-{
-    hx_monitor_begin_phase(monitor, "libvirt");
-    if (!hx_libvirt_register_events(error))
-        return FALSE;
-    CreateCall call = {.monitor = monitor};
-    hx_monitor_call(open_connection, &call);
-    if (!monitor->connection) {
-        g_propagate_error(error, call.error);
-        return FALSE;
-    }
-    monitor->event_callback =
-        virConnectDomainEventRegisterAny(monitor->connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                         VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), monitor, NULL);
-    virConnectRegisterCloseCallback(monitor->connection, on_connection_closed, monitor, NULL);
-    /* Its monitor's lock is ours, so nobody owns a domain of this name any more. */
-    g_autofree char *name = hx_vm_domain_name(monitor->vm);
-    g_autoptr(virDomain) stale = virDomainLookupByName(monitor->connection, name);
-    if (stale) {
-        hx_monitor_note(monitor, "ending the domain %s that a monitor left behind", name);
-        virDomainDestroy(stale);
-    }
-    unsigned long version = 0;
-    virConnectGetLibVersion(monitor->connection, &version);
-    hx_monitor_end_phase(monitor, "libvirt %lu.%lu", version / 1000000, version / 1000 % 1000);
-    return TRUE;
 }
 
 /* --- start --------------------------------------------------------------------------------------
@@ -187,7 +101,7 @@ static gboolean is_going_or_gone(HxMonitor *monitor)
 /* End the domain at once and wait for libvirt's word that it has. */
 static void end_domain(HxMonitor *monitor)
 {
-    if (!monitor->domain)
+    if (!monitor->domain && !monitor->domain_lost)
         return;
     CreateCall call = {.monitor = monitor};
     if (!monitor->domain_ended)
@@ -238,6 +152,30 @@ static gboolean learn_cid(HxMonitor *monitor, GError **error)
     return g_file_set_contents(hx_vm_runtime_path(monitor->vm, "cid"), text, -1, error);
 }
 
+/* Have libvirt start @xml, once more where libvirtd dies over it. */
+static gboolean create(HxMonitor *monitor, const char *xml, GError **error)
+{
+    CreateCall call = {.monitor = monitor, .xml = xml};
+    hx_monitor_call(create_domain, &call);
+    if (!monitor->domain && virConnectIsAlive(monitor->connection) != 1) {
+        hx_log_warning("%s", call.error->message);
+        g_clear_error(&call.error);
+        monitor->libvirt_lost = TRUE;
+        hx_monitor_reconnect(monitor);
+        if (!monitor->failure) {
+            /* It may have come so far as to start QEMU. */
+            hx_monitor_call(destroy_domain, &call);
+            g_clear_error(&call.error);
+            hx_monitor_call(create_domain, &call);
+        } else {
+            call.error = g_error_copy(monitor->failure);
+        }
+    }
+    if (!monitor->domain)
+        g_propagate_error(error, call.error);
+    return monitor->domain != NULL;
+}
+
 /* Start on @accelerator.  FALSE without @error where it was tried and @ret_reason says why to leave
  * it; FALSE with @error where there is no use in trying another. */
 static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gboolean is_last,
@@ -248,20 +186,15 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
         return FALSE;
     monitor->domain_ended = monitor->domain_paused = monitor->qemu_died = FALSE;
     monitor->guest_alive = monitor->guest_ready = FALSE;
-    CreateCall call = {.monitor = monitor, .xml = xml};
-    hx_monitor_call(create_domain, &call);
-    if (!monitor->domain) {
-        hx_log_info("%s", call.error->message);
-        *ret_reason = essence(call.error->message);
-        g_error_free(call.error);
+    g_autoptr(GError) refusal = NULL;
+    if (!create(monitor, xml, &refusal)) {
+        hx_log_info("%s", refusal->message);
+        *ret_reason = essence(refusal->message);
         return FALSE;
     }
     /* It may have ended again before its events had somebody to go to. */
-    if (virDomainIsActive(monitor->domain) != 1) {
-        monitor->domain_ended = monitor->domain_crashed = monitor->qemu_died = TRUE;
-        g_free(monitor->domain_end_reason);
-        monitor->domain_end_reason = g_strdup("QEMU ended at once");
-    }
+    if (virDomainIsActive(monitor->domain) == 0)
+        hx_monitor_set_domain_ended(monitor, TRUE, TRUE, "QEMU ended at once");
     if (!learn_cid(monitor, error))
         return FALSE;
     if (is_last)
@@ -361,7 +294,8 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
 static gboolean is_off_or_to_be_forced(void *data)
 {
     const HxMonitor *monitor = data;
-    return monitor->domain_ended || monitor->stop_timeout == 0 || monitor->failure;
+    return monitor->domain_ended || monitor->stop_timeout == 0 || monitor->failure ||
+           monitor->libvirt_lost;
 }
 
 /* Press the power button, and again: a guest that has just become ready may not watch it yet, and
@@ -375,23 +309,30 @@ static void power_off(HxMonitor *monitor, gint64 deadline)
         /* A press that is refused finds the guest about to be gone. */
         gboolean is_last =
             virDomainShutdownFlags(monitor->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0 ||
-            press == POWER_BUTTON_PRESSES;
+            press >= POWER_BUTTON_PRESSES;
         guint wait = is_last ? left : MIN(left, POWER_BUTTON_INTERVAL_MS);
-        if (hx_monitor_iterate(is_off_or_to_be_forced, monitor, wait) || is_last)
+        gboolean is_over = hx_monitor_iterate(is_off_or_to_be_forced, monitor, wait);
+        if (monitor->libvirt_lost)
+            hx_monitor_reconnect(monitor);
+        else if (is_over || is_last)
+            return;
+        if (monitor->domain_ended || monitor->failure)
             return;
     }
 }
 
 void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
 {
-    if (!monitor->domain || monitor->domain_ended) {
+    if (monitor->libvirt_lost)
+        hx_monitor_reconnect(monitor);
+    if ((!monitor->domain && !monitor->domain_lost) || monitor->domain_ended) {
         *ret_text = g_strdup(monitor->domain_end_reason ? monitor->domain_end_reason
                                                         : "the VM had not started");
         end_domain(monitor);
         return;
     }
     gint64 begun = g_get_monotonic_time();
-    guint timeout = monitor->ready ? monitor->stop_timeout : 0;
+    guint timeout = monitor->ready && monitor->domain ? monitor->stop_timeout : 0;
     if (timeout > 0)
         power_off(monitor, begun + timeout * G_TIME_SPAN_SECOND);
     double seconds = (g_get_monotonic_time() - begun) / (double)G_TIME_SPAN_SECOND;
@@ -408,12 +349,6 @@ void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
 
 void hx_monitor_close_domain(HxMonitor *monitor)
 {
-    if (monitor->connection) {
-        virConnectUnregisterCloseCallback(monitor->connection, on_connection_closed);
-        if (monitor->event_callback >= 0)
-            virConnectDomainEventDeregisterAny(monitor->connection, monitor->event_callback);
-        virConnectClose(g_steal_pointer(&monitor->connection));
-    }
     g_clear_pointer(&monitor->accelerator, g_free);
     g_clear_pointer(&monitor->left, g_ptr_array_unref);
     g_clear_pointer(&monitor->crashes, g_ptr_array_unref);

@@ -19,6 +19,7 @@ typedef struct {
     guint watch;
     guint restarts;
     gboolean stopping;
+    gboolean outlives_monitor;
     /* Called when it has ended without being told to. */
     void (*ended)(HxMonitor *monitor, const char *reason);
 } HxPart;
@@ -54,7 +55,8 @@ struct HxMonitor {
     double ready_seconds;
 
     /* The parts. */
-    HxPart xvfb, vsock, encoder;
+    HxPart guard, xvfb, vsock, encoder;
+    int guard_fd; /* closed by the monitor's end, whatever ends it */
     HxDisplayKind display;
     char *x_display;
     char *render_node;
@@ -80,6 +82,9 @@ struct HxMonitor {
     GPtrArray *left;    /* "kvm: reason" of the accelerators that were tried before */
     GPtrArray *crashes; /* why QEMU was started again while the guest booted */
     int event_callback;
+    gboolean libvirt_lost; /* the connection broke: hx_monitor_reconnect is due */
+    gboolean domain_lost;  /* there was a domain then, and it has not been found again */
+    guint reconnects;
     gboolean domain_ended;
     gboolean domain_crashed; /* and not by the guest's own power off */
     gboolean qemu_died;      /* by itself or by a signal: nobody asked libvirt for it */
@@ -117,6 +122,7 @@ gboolean hx_monitor_open_control(HxMonitor *monitor, GError **error);
 void hx_monitor_close_control(HxMonitor *monitor);
 
 /* monitor-parts.c */
+gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error);
@@ -126,8 +132,16 @@ void hx_monitor_stop_parts(HxMonitor *monitor);
 gboolean hx_monitor_listen_notify(HxMonitor *monitor, GError **error);
 void hx_monitor_close_notify(HxMonitor *monitor);
 
-/* monitor-domain.c */
+/* monitor-libvirt.c */
 gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error);
+/* The connection broke (libvirt_lost): connect anew and find the domain again.  Where that cannot
+ * be done within 30 s the VM fails; where QEMU has ended meanwhile domain_ended says so. */
+void hx_monitor_reconnect(HxMonitor *monitor);
+void hx_monitor_set_domain_ended(HxMonitor *monitor, gboolean crashed, gboolean qemu_died,
+                                 const char *reason);
+void hx_monitor_close_libvirt(HxMonitor *monitor);
+
+/* monitor-domain.c */
 gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error);
 /* The domain has ended or stopped before the guest was ready: start it once more where QEMU is
  * known to crash now and then, else @error says why it ended. */

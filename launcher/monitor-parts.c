@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The processes beside QEMU: Xvfb, helixvm-vsock, helixvm-encoder.
+/* The processes beside QEMU: the guard, Xvfb, helixvm-vsock, helixvm-encoder.
  *
  * Theory of operation.  Each starts with the descriptors it needs and says READY=1 (Xvfb: its
  * display's number) on a pipe; until then the start waits.  Each gets SIGKILL when the monitor
- * dies.  One that ends by itself calls its `ended`: the encoder is started again, without the VM
- * noticing; without the display or the vsock device the VM cannot go on. */
+ * dies, but for the guard, whose hour comes then (monitor-guard.c).  One that ends by itself calls
+ * its `ended`: the encoder is started again, without the VM noticing; without the display or the
+ * vsock device the VM cannot go on. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -30,6 +31,7 @@
 #define ENCODER_RESTART_MS 200
 /* An encoder that ends this often will not get better by another start. */
 #define ENCODER_RESTARTS_MAX 1000
+#define GUARD_RESTARTS_MAX 1000
 
 static char *describe_end(int status)
 {
@@ -66,6 +68,7 @@ static gboolean spawn_part(HxPart *part, HxMonitor *monitor, const char *name, G
         .fds = fds,
         .n_fds = n_fds,
         .own_session = TRUE,
+        .outlives_parent = part->outlives_monitor,
     };
     part->pid = hx_process_spawn(&process, error);
     if (part->pid < 0) {
@@ -137,6 +140,36 @@ static char *start_part(HxPart *part, HxMonitor *monitor, const char *name, GPtr
         return NULL;
     hx_close(&write_end);
     return await_line(part, read_end, error);
+}
+
+/* --- the guard ----------------------------------------------------------------------------------
+ */
+
+static void guard_ended(HxMonitor *monitor, const char *reason)
+{
+    g_autoptr(GError) error = NULL;
+    hx_monitor_note(monitor, "the monitor's guard %s", reason);
+    if (monitor->guard.restarts++ < GUARD_RESTARTS_MAX && !hx_monitor_start_guard(monitor, &error))
+        hx_monitor_note(monitor, "%s", error->message);
+}
+
+gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error)
+{
+    int pipe_fds[2];
+    g_autofree char *program = g_file_read_link("/proc/self/exe", error);
+    if (!program || !g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
+        return FALSE;
+    hx_autofd int read_end = pipe_fds[0];
+    hx_close(&monitor->guard_fd);
+    monitor->guard_fd = pipe_fds[1];
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_ptr_array_add(argv, program);
+    g_ptr_array_add(argv, "monitor");
+    g_ptr_array_add(argv, "--guard-fd=3");
+    g_ptr_array_add(argv, (void *)hx_vm_name(monitor->vm));
+    monitor->guard.ended = guard_ended;
+    monitor->guard.outlives_monitor = TRUE;
+    return spawn_part(&monitor->guard, monitor, "guard", argv, &read_end, 1, error);
 }
 
 /* --- Xvfb ---------------------------------------------------------------------------------------
@@ -357,6 +390,8 @@ void hx_monitor_stop_parts(HxMonitor *monitor)
     stop_part(&monitor->encoder);
     stop_part(&monitor->vsock);
     stop_part(&monitor->xvfb);
+    stop_part(&monitor->guard);
+    hx_close(&monitor->guard_fd);
     hx_close(&monitor->encoder_listen_fd);
     hx_close(&monitor->encoder_stats_fd);
     g_clear_pointer(&monitor->x_display, g_free);

@@ -80,6 +80,7 @@ char *hx_monitor_status(HxMonitor *monitor)
 
     begin_object(builder, "processes");
     hx_json_add_integer(builder, "monitor", getpid());
+    add_part(builder, "guard", &monitor->guard);
     if (monitor->display == HX_DISPLAY_XVFB)
         add_part(builder, "xvfb", &monitor->xvfb);
     if (monitor->vsock_kind == HX_VSOCK_VHOST_USER)

@@ -59,7 +59,7 @@ typedef struct {
 static gboolean is_over(void *data)
 {
     const Wait *wait = data;
-    return wait->monitor->failure || wait->monitor->stop_requested ||
+    return wait->monitor->failure || wait->monitor->stop_requested || wait->monitor->libvirt_lost ||
            wait->condition(wait->monitor);
 }
 
@@ -67,7 +67,14 @@ gboolean hx_monitor_wait(HxMonitor *monitor, gboolean (*condition)(HxMonitor *),
                          GError **error)
 {
     Wait wait = {monitor, condition};
-    hx_monitor_iterate(is_over, &wait, timeout_ms);
+    gint64 deadline = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
+    guint left = timeout_ms;
+    while (hx_monitor_iterate(is_over, &wait, left) && monitor->libvirt_lost && !monitor->failure) {
+        hx_monitor_reconnect(monitor);
+        gint64 now = g_get_monotonic_time();
+        if (timeout_ms)
+            left = now < deadline ? (deadline - now) / G_TIME_SPAN_MILLISECOND + 1 : 1;
+    }
     if (monitor->failure)
         g_propagate_error(error, g_error_copy(monitor->failure));
     else if (monitor->stop_requested)
@@ -317,6 +324,7 @@ static gboolean start(HxMonitor *monitor, GError **error)
 {
     static gboolean (*const steps[])(HxMonitor *monitor, GError **error) = {
         load_uuid,
+        hx_monitor_start_guard,
         hx_monitor_open_libvirt,
         prepare_disk,
         prepare_module,
@@ -388,6 +396,7 @@ static gboolean live(HxMonitor *monitor, GError **error)
     hx_monitor_stop_parts(monitor);
     hx_monitor_close_notify(monitor);
     hx_monitor_close_domain(monitor);
+    hx_monitor_close_libvirt(monitor);
     const char *reason = failure ? failure->message : text;
     hx_last_run_keep(monitor->vm, failure != NULL, reason);
     hx_monitor_say_end(monitor, failure, reason);
@@ -415,6 +424,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, con
         .encoder_listen_fd = -1,
         .encoder_stats_fd = -1,
         .notify_fd = -1,
+        .guard_fd = -1,
         .event_callback = -1,
     };
     g_autoptr(HxProfile) profile = hx_profile_new();
