@@ -107,36 +107,56 @@ static gboolean follow_start(HxVm *vm, HxControl *control, HxProgress *progress,
     return FALSE;
 }
 
-/* A monitor runs: the VM is up, or another `up` is at it. */
+/* Wait until the monitor that @control speaks to has let go of the VM.  FALSE where interrupted. */
+static gboolean await_end(HxControl *control, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    /* What comes begins with how it started. */
+    g_autoptr(HxProgress) silent = hx_progress_new(TRUE);
+    if (hx_control_send(control, "{\"request\":\"watch\"}", NULL) &&
+        !hx_events_follow(control, HX_EVENTS_UNTIL_END, silent, hx_verb_cancellable(), NULL, NULL,
+                          &cause) &&
+        g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    return TRUE; /* however it ended */
+}
+
+/* A monitor runs: the VM is up, or another `up` is at it, or it is about to end.  In the last case
+ * *ret_ended is set when it has. */
 static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options,
-                             HxProgress *progress, HxVmStart *ret_start, GError **error)
+                             HxProgress *progress, HxVmStart *ret_start, gboolean *ret_ended,
+                             GError **error)
 {
     g_autoptr(HxControl) control = hx_control_new(fd);
     g_autoptr(JsonObject) status = NULL;
-    if (hx_control_send(control, "{\"request\":\"status\"}", error))
-        status = hx_control_next(control, hx_verb_cancellable(), error);
-    if (!status)
+    g_autoptr(GError) cause = NULL;
+    if (hx_control_send(control, "{\"request\":\"status\"}", &cause))
+        status = hx_control_next(control, hx_verb_cancellable(), &cause);
+    if (g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
+    }
+    fd = status ? hx_vm_connect_monitor(vm, NULL) : -1;
+    if (fd < 0) {
+        *ret_ended = TRUE; /* at this very moment */
+        return TRUE;
+    }
+    g_autoptr(HxControl) events = hx_control_new(fd);
+    const char *state = json_object_get_string_member_with_default(status, "state", "");
+    gboolean is_up = g_str_equal(state, "running") || g_str_equal(state, "paused");
+    if (!is_up && !g_str_equal(state, "starting")) {
+        hx_progress_note(progress, "the VM is about to end: waiting for that");
+        *ret_ended = TRUE;
+        return await_end(events, error);
+    }
     if (options->profile || options->settings)
         hx_progress_note(progress, "the VM runs with what it was started with: --profile and --set "
                                    "count at its next start");
-    const char *state = json_object_get_string_member_with_default(status, "state", "");
-    if (g_str_equal(state, "running") || g_str_equal(state, "paused")) {
-        ret_start->was_up = TRUE;
-        return TRUE;
-    }
-    if (!g_str_equal(state, "starting")) {
-        g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
-                    "VM \"%s\" is %s: try again when `helixvm status` says that it is stopped",
-                    hx_vm_name(vm), state);
-        return FALSE;
-    }
-    fd = hx_vm_connect_monitor(vm, error);
-    if (fd < 0)
-        return FALSE;
-    g_autoptr(HxControl) events = hx_control_new(fd);
-    return hx_control_send(events, "{\"request\":\"watch\"}", error) &&
-           follow_start(vm, events, progress, FALSE, &ret_start->seconds, error);
+    ret_start->was_up = is_up;
+    return is_up || (hx_control_send(events, "{\"request\":\"watch\"}", error) &&
+                     follow_start(vm, events, progress, FALSE, &ret_start->seconds, error));
 }
 
 gboolean hx_vm_start(HxVm *vm, const HxProfileOptions *options, HxProgress *progress,
@@ -144,9 +164,16 @@ gboolean hx_vm_start(HxVm *vm, const HxProfileOptions *options, HxProgress *prog
 {
     *ret_start = (HxVmStart){0};
     int lock = -1;
-    int fd = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
-    if (fd >= 0)
-        return join_monitor(vm, fd, options, progress, ret_start, error);
+    for (;;) {
+        gboolean ended = FALSE;
+        int fd = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
+        if (fd < 0)
+            break;
+        if (!join_monitor(vm, fd, options, progress, ret_start, &ended, error))
+            return FALSE;
+        if (!ended)
+            return TRUE;
+    }
     if (lock < 0)
         return FALSE;
     g_autoptr(HxControl) events = hx_vm_start_monitor(vm, lock, FALSE, options, error);

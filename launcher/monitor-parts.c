@@ -25,6 +25,7 @@
 #include "launcher/monitor-internal.h"
 #include "launcher/vm-domain.h"
 #include "launcher/x-authority.h"
+#include "launcher/x-display.h"
 
 #define START_TIMEOUT_MS 10000
 #define STOP_TIMEOUT_MS 3000
@@ -390,6 +391,7 @@ void hx_monitor_stop_parts(HxMonitor *monitor)
     stop_part(&monitor->encoder);
     stop_part(&monitor->vsock);
     stop_part(&monitor->xvfb);
+    hx_x_display_remove(monitor->vm);
     stop_part(&monitor->guard);
     hx_close(&monitor->guard_fd);
     hx_close(&monitor->encoder_listen_fd);

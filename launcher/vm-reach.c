@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "launcher/vm-reach.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
-#include "launcher/base/fd.h"
-#include "launcher/base/unix-socket.h"
 #include "launcher/last-run.h"
 #include "launcher/libvirt-connection.h"
 #include "launcher/vm-domain.h"
 #include "launcher/vm-lock.h"
+#include "launcher/x-display.h"
 
 #define RETRY_MS 100
 #define TIMEOUT_S 20
@@ -31,18 +27,6 @@ static gboolean end_domain(HxVm *vm, GError **error)
     return FALSE;
 }
 
-/* An X server that was killed leaves its socket, and only its owner may take that number again. */
-static void remove_display(HxVm *vm)
-{
-    g_autofree char *number = NULL;
-    if (!g_file_get_contents(hx_vm_runtime_path(vm, "display"), &number, NULL, NULL))
-        return;
-    g_autofree char *path = g_strdup_printf("/tmp/.X11-unix/X%d", atoi(number));
-    hx_autofd int fd = hx_unix_connect(path, SOCK_STREAM);
-    if (fd == -ECONNREFUSED)
-        unlink(path);
-}
-
 /* The lock is ours: a monitor that ended well has left nothing. */
 static gboolean mend(HxVm *vm, GError **error)
 {
@@ -50,7 +34,7 @@ static gboolean mend(HxVm *vm, GError **error)
         return TRUE;
     if (!end_domain(vm, error))
         return FALSE;
-    remove_display(vm);
+    hx_x_display_remove(vm);
     hx_last_run_keep(vm, TRUE, "the VM's monitor was killed");
     hx_vm_clear_runtime(vm);
     return TRUE;
