@@ -63,6 +63,7 @@ struct HxMonitor {
     HxVsockKind vsock_kind;
     char *vsock_reason; /* why the kernel's was left */
     guint32 cid;
+    int cid_fd; /* holds it, where it is of the registry (launcher/cid-registry.h) */
     int encoder_listen_fd;
     int encoder_stats_fd;
     int notify_fd;

@@ -17,6 +17,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
 #include "launcher/base/parts.h"
+#include "launcher/cid-registry.h"
 #include "launcher/disk.h"
 #include "launcher/image-store.h"
 #include "launcher/kernel-vsock.h"
@@ -28,8 +29,6 @@
 #define BOOT_TIMEOUT_MS (300 * 1000)
 #define SSH_PORT 22
 #define SSH_TRIES 10
-/* With the vhost-user device a guest is alone on its vsock: any CID above the reserved ones. */
-#define GUEST_CID 3
 
 /* --- waiting ------------------------------------------------------------------------------------
  */
@@ -203,13 +202,18 @@ static char *try_kernel_vsock(HxMonitor *monitor)
     return NULL;
 }
 
+static gboolean take_cid(HxMonitor *monitor, GError **error)
+{
+    monitor->cid_fd = hx_cid_take(&monitor->cid, error);
+    return monitor->cid_fd >= 0;
+}
+
 static gboolean choose_vsock(HxMonitor *monitor, GError **error)
 {
     const char *wanted = hx_profile_string(monitor->profile, "vsock.device");
     monitor->vsock_kind = HX_VSOCK_VHOST_USER;
-    monitor->cid = GUEST_CID;
     if (g_str_equal(wanted, "vhost-user"))
-        return TRUE;
+        return take_cid(monitor, error);
     monitor->vsock_reason = try_kernel_vsock(monitor);
     if (!monitor->vsock_reason) {
         monitor->vsock_kind = HX_VSOCK_KERNEL;
@@ -217,7 +221,7 @@ static gboolean choose_vsock(HxMonitor *monitor, GError **error)
         return TRUE;
     }
     if (!g_str_equal(wanted, "kernel"))
-        return TRUE;
+        return take_cid(monitor, error);
     g_set_error(error, HX_ERROR, HX_ERROR_HOST,
                 "the profile wants vsock.device=kernel, but it cannot be had: %s: set "
                 "vsock.device=auto",
@@ -394,6 +398,7 @@ static gboolean live(HxMonitor *monitor, GError **error)
     if (!failure && monitor->failure)
         failure = g_error_copy(monitor->failure);
     hx_monitor_stop_parts(monitor);
+    hx_cid_release(monitor->cid, &monitor->cid_fd);
     hx_monitor_close_notify(monitor);
     hx_monitor_close_domain(monitor);
     hx_monitor_close_libvirt(monitor);
@@ -425,6 +430,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, con
         .encoder_stats_fd = -1,
         .notify_fd = -1,
         .guard_fd = -1,
+        .cid_fd = -1,
         .event_callback = -1,
     };
     g_autoptr(HxProfile) profile = hx_profile_new();
