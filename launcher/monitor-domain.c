@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "launcher/accelerator-memory.h"
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
 #include "launcher/monitor-internal.h"
@@ -249,8 +250,40 @@ gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error)
     return FALSE;
 }
 
+static char *conditions(HxMonitor *monitor, const char *accelerator)
+{
+    unsigned long version = 0;
+    virConnectGetVersion(monitor->connection, &version);
+    return hx_accelerator_conditions(accelerator, version);
+}
+
+/* An earlier start has tried @accelerator in vain, and nothing has changed that it depends on. */
+static gboolean was_left_before(HxMonitor *monitor, const char *accelerator, char **ret_reason)
+{
+    gint64 age = 0;
+    g_autofree char *now = conditions(monitor, accelerator);
+    g_autofree char *reason =
+        hx_accelerator_recall(accelerator, now, g_get_real_time() / G_TIME_SPAN_SECOND, &age);
+    if (reason)
+        *ret_reason = g_strdup_printf("%s (%" G_GINT64_FORMAT " min ago; tried again after %d min)",
+                                      reason, age / 60, HX_ACCELERATOR_MEMORY_S / 60);
+    return reason != NULL;
+}
+
+void hx_monitor_remember_accelerators(HxMonitor *monitor)
+{
+    GHashTableIter iterator;
+    void *accelerator, *reason;
+    g_hash_table_iter_init(&iterator, monitor->tried);
+    while (g_hash_table_iter_next(&iterator, &accelerator, &reason)) {
+        g_autofree char *now = conditions(monitor, accelerator);
+        hx_accelerator_remember(accelerator, now, g_get_real_time() / G_TIME_SPAN_SECOND, reason);
+    }
+}
+
 gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
 {
+    monitor->tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     monitor->crashes = g_ptr_array_new_with_free_func(g_free);
     const HxArchitecture *architecture = hx_vm_architecture(monitor->profile, error);
     if (!architecture)
@@ -265,6 +298,11 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
         if (!hx_monitor_goes_on(monitor, error))
             return FALSE;
         hx_monitor_begin_phase(monitor, phase);
+        if (accelerator[1] && was_left_before(monitor, *accelerator, &reason)) {
+            g_ptr_array_add(monitor->left, g_strdup_printf("%s: %s", *accelerator, reason));
+            hx_monitor_end_phase(monitor, "left %s: %s", *accelerator, reason);
+            continue;
+        }
         if (try_accelerator(monitor, *accelerator, !accelerator[1], &reason, error)) {
             monitor->accelerator = g_strdup(*accelerator);
             hx_monitor_end_phase(monitor, "QEMU runs on %s", *accelerator);
@@ -278,6 +316,7 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
         }
         g_ptr_array_add(monitor->left, g_strdup_printf("%s: %s", *accelerator, reason));
         hx_monitor_end_phase(monitor, "left %s: %s", *accelerator, reason);
+        g_hash_table_insert(monitor->tried, g_strdup(*accelerator), g_steal_pointer(&reason));
     }
     g_ptr_array_add(monitor->left, NULL);
     g_autofree char *all = g_strjoinv("; ", (char **)monitor->left->pdata);
@@ -352,5 +391,6 @@ void hx_monitor_close_domain(HxMonitor *monitor)
     g_clear_pointer(&monitor->accelerator, g_free);
     g_clear_pointer(&monitor->left, g_ptr_array_unref);
     g_clear_pointer(&monitor->crashes, g_ptr_array_unref);
+    g_clear_pointer(&monitor->tried, g_hash_table_unref);
     g_clear_pointer(&monitor->domain_end_reason, g_free);
 }

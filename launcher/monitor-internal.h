@@ -81,6 +81,7 @@ struct HxMonitor {
     uid_t qemu_user;
     char *accelerator;
     GPtrArray *left;    /* "kvm: reason" of the accelerators that were tried before */
+    GHashTable *tried;  /* accelerator → why it was left, of those that were tried in this start */
     GPtrArray *crashes; /* why QEMU was started again while the guest booted */
     int event_callback;
     gboolean libvirt_lost; /* the connection broke: hx_monitor_reconnect is due */
@@ -144,6 +145,8 @@ void hx_monitor_close_libvirt(HxMonitor *monitor);
 
 /* monitor-domain.c */
 gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error);
+/* The guest runs: what was tried before is not to be tried again for a while. */
+void hx_monitor_remember_accelerators(HxMonitor *monitor);
 /* The domain has ended or stopped before the guest was ready: start it once more where QEMU is
  * known to crash now and then, else @error says why it ended. */
 gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error);

@@ -261,6 +261,7 @@ static gboolean await_ready(HxMonitor *monitor, GError **error)
     while (await_boot(monitor, error)) {
         if (monitor->guest_ready) {
             hx_monitor_end_phase(monitor, "the guest reported READY");
+            hx_monitor_remember_accelerators(monitor);
             return TRUE;
         }
         if (!hx_monitor_start_again(monitor, error))

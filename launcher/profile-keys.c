@@ -19,9 +19,8 @@ static const HxProfileKey keys[] = {
     {"machine", "memory", HX_PROFILE_INTEGER, "2048", NULL, 256, 1 << 20, "Memory, MiB."},
     {"machine", "accelerators", HX_PROFILE_CHOICE_LIST, "hvf;kvm;tcg", accelerators, 0, 0,
      "Accelerators to try, in order.  One that fails to open, or to get the guest through its "
-     "first seconds, is left for the next.  With tcg QEMU is started again, at most twice, where "
-     "it "
-     "crashes before the guest is ready; status says so."},
+     "first seconds, is left for the next, and not tried again within the hour.  With tcg QEMU is "
+     "started again, at most twice, where it crashes before the guest is ready; status says so."},
     {"boot", "mode", HX_PROFILE_CHOICE, "auto", boot_modes, 0, 0,
      "direct for the kernel and initial ramdisk beside the image, firmware for UEFI (OVMF, AAVMF) "
      "and the image's own boot loader, auto for direct where the image has a kernel beside it."},
