@@ -127,6 +127,11 @@ check: all $(UNIT_TESTS)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
+# SIGKILL at random moments for all that a VM stands on: ROUNDS of them (100), SEED to repeat a run.
+.PHONY: stress
+stress: all
+	BUILD=$(BUILD) tests/stress/enclosed tests/stress/killed $(or $(ROUNDS),100) $(SEED)
+
 # --- the main job, and checks of the sources -----------------------------------------------------
 
 .PHONY: demo lint check-includes check-asan
@@ -182,10 +187,12 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/steps \
 
 # --- benchmarks ----------------------------------------------------------------------------------
 
-.PHONY: bench bench-initrd
+.PHONY: bench bench-initrd bench-launcher
 bench-initrd: all
 	BUILD=$(BUILD) tests/bench/boot-initrd
-bench: bench-initrd
+bench-launcher: all
+	BUILD=$(BUILD) tests/bench/launcher
+bench: bench-initrd bench-launcher
 
 .PHONY: clean help
 clean:

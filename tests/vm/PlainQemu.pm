@@ -38,6 +38,8 @@ sub reap {
 
 # new(image => {disk, kernel, initrd}, build => DIR, append => TEXT, credentials => {NAME => VALUE},
 #     binary_credentials => {NAME => BASE64}, memory => MIB, args => [...]) starts the guest.
+# new(command => sub { ($directory) -> @command }, port => PORT, build => DIR) starts this command in
+# place of QEMU's: the device is at $directory/device, and READY is awaited at vsock port PORT.
 sub new {
     my ($class, %option) = @_;
     my $self = bless {
@@ -49,7 +51,7 @@ sub new {
     $self->{console} = "$dir/console.log";
     $self->{vsock}   = "$dir/v";
     $self->{listener} = IO::Socket::UNIX->new(
-        Local  => "$dir/v_" . READY_PORT,
+        Local  => "$dir/v_" . ($option{port} // READY_PORT),
         Listen => 64,
     ) or croak "listen: $!";
 
@@ -73,6 +75,12 @@ sub new {
         %{ $option{credentials} // {} }
     );
     my $memory = $option{memory} // 2048;
+    if ($option{command}) {
+        my @command = $option{command}->($dir);
+        $self->{started} = time;
+        $self->{qemu} = spawn("$dir/qemu.log", @command);
+        return $self;
+    }
     $self->{started} = time;
     $self->{qemu} = spawn(
         "$dir/qemu.log",
