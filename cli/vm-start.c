@@ -13,7 +13,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
-#include "launcher/image.h"
+#include "launcher/room.h"
 #include "launcher/snapshot.h"
 #include "launcher/vm-lock.h"
 #include "launcher/vm-reach.h"
@@ -22,11 +22,8 @@
 static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError **error)
 {
     g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
-    if (!profile)
-        return FALSE;
     /* Said here, where nothing has been made yet. */
-    g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
-    if (!image)
+    if (!profile || !hx_room_check(vm, profile, error))
         return FALSE;
     g_autofree char *data = hx_profile_to_data(profile);
     return g_file_set_contents(hx_vm_state_path(vm, "profile.conf"), data, -1, error);

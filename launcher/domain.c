@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "launcher/base/error.h"
+#include "launcher/extra-disk.h"
+#include "launcher/forward.h"
+#include "launcher/share.h"
 
 #define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
 
@@ -180,13 +183,68 @@ static void write_machine(xmlTextWriter *xml, const HxProfile *profile, const Hx
     text(xml, "on_crash", "destroy");
 }
 
-static void write_disk(xmlTextWriter *xml, const HxDomainParts *parts)
+/* The virtio disk @device ("vda") in the qcow2 file @path; @serial may be NULL. */
+static void write_disk(xmlTextWriter *xml, const char *path, const char *device, const char *serial)
 {
     start(xml, "disk", "type", "file", "device", "disk", NULL);
     /* The host's page cache takes the writes; the guest's flushes reach the platter. */
     empty(xml, "driver", "name", "qemu", "type", "qcow2", "cache", "writeback", "discard", "unmap");
-    empty(xml, "source", "file", parts->disk);
-    empty(xml, "target", "dev", "vda", "bus", "virtio");
+    empty(xml, "source", "file", path);
+    empty(xml, "target", "dev", device, "bus", "virtio");
+    if (serial)
+        text(xml, "serial", serial);
+    end(xml);
+}
+
+static void write_disks(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
+{
+    write_disk(xml, parts->disk, "vda", NULL);
+    g_autoptr(GPtrArray) extra = hx_profile_extra_disks(profile);
+    for (guint i = 0; i < extra->len; i++) {
+        const HxExtraDisk *disk = extra->pdata[i];
+        g_autofree char *file = hx_extra_disk_file(disk->name);
+        g_autofree char *path = g_build_filename(parts->extra_disk_directory, file, NULL);
+        const char device[] = {'v', 'd', 'b' + i, '\0'};
+        write_disk(xml, path, device, disk->name);
+    }
+}
+
+static void write_shares(xmlTextWriter *xml, const HxProfile *profile)
+{
+    g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
+    for (guint i = 0; i < shares->len; i++) {
+        const HxShare *share = shares->pdata[i];
+        start(xml, "filesystem", "type", "mount", "accessmode", "passthrough", NULL);
+        empty(xml, "driver", "type", "virtiofs");
+        empty(xml, "source", "dir", share->path);
+        empty(xml, "target", "dir", share->tag);
+        if (share->read_only)
+            empty(xml, "readonly");
+        end(xml);
+    }
+}
+
+static void write_forward(xmlTextWriter *xml, const HxForward *forward)
+{
+    g_autofree char *host_port = g_strdup_printf("%u", forward->host_port);
+    g_autofree char *guest_port = g_strdup_printf("%u", forward->guest_port);
+    start(xml, "portForward", "proto", forward->udp ? "udp" : "tcp", "address", "127.0.0.1", NULL);
+    empty(xml, "range", "start", host_port, "to", guest_port);
+    end(xml);
+}
+
+static void write_network(xmlTextWriter *xml, const HxProfile *profile)
+{
+    if (!g_str_equal(hx_profile_string(profile, "network.mode"), "user"))
+        return;
+    g_autoptr(GPtrArray) forwards = hx_profile_forwards(profile);
+    start(xml, "interface", "type", "user", NULL);
+    /* Of the two user mode networks that libvirt knows, only passt forwards ports. */
+    if (forwards->len > 0)
+        empty(xml, "backend", "type", "passt");
+    empty(xml, "model", "type", "virtio");
+    for (guint i = 0; i < forwards->len; i++)
+        write_forward(xml, forwards->pdata[i]);
     end(xml);
 }
 
@@ -222,13 +280,10 @@ static void write_display(xmlTextWriter *xml, const HxDomainParts *parts)
 static void write_devices(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
 {
     start(xml, "devices", NULL);
-    write_disk(xml, parts);
+    write_disks(xml, profile, parts);
+    write_shares(xml, profile);
     empty(xml, "controller", "type", "usb", "model", "none");
-    if (g_str_equal(hx_profile_string(profile, "network.mode"), "user")) {
-        start(xml, "interface", "type", "user", NULL);
-        empty(xml, "model", "type", "virtio");
-        end(xml);
-    }
+    write_network(xml, profile);
     start(xml, "serial", "type", "file", NULL);
     empty(xml, "source", "path", parts->console_log, "append", "off");
     empty(xml, "target", "port", "0");

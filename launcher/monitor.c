@@ -19,10 +19,12 @@
 #include "launcher/base/parts.h"
 #include "launcher/cid-registry.h"
 #include "launcher/disk.h"
+#include "launcher/extra-disk.h"
 #include "launcher/image-store.h"
 #include "launcher/kernel-vsock.h"
 #include "launcher/last-run.h"
 #include "launcher/monitor-internal.h"
+#include "launcher/room.h"
 #include "launcher/vm-domain.h"
 #include "launcher/vm-lock.h"
 
@@ -150,26 +152,56 @@ static gboolean load_uuid(HxMonitor *monitor, GError **error)
     return g_file_set_contents(path, monitor->uuid, -1, error);
 }
 
-static gboolean prepare_disk(HxMonitor *monitor, GError **error)
+/* The VM's first disk, which has the image's contents. */
+static gboolean prepare_overlay(HxMonitor *monitor, HxDiskChange *ret_change, GError **error)
 {
-    hx_monitor_begin_phase(monitor, "disk");
-    const char *name = hx_profile_string(monitor->profile, "disk.image");
-    g_autoptr(HxImage) image = hx_image_open(name, error);
+    g_autoptr(HxImage) image =
+        hx_image_open(hx_profile_string(monitor->profile, "disk.image"), error);
     hx_autofd int hold = image ? hx_image_hold(image, error) : -1;
     if (hold < 0)
         return FALSE;
-    gboolean created = FALSE;
     gint64 size = hx_profile_integer(monitor->profile, "disk.size");
     if (!hx_disk_ensure(hx_vm_state_path(monitor->vm, "disk.qcow2"), hx_image_disk(image), size,
-                        monitor->qemu_user, &created, monitor->cancel, error))
+                        monitor->qemu_user, ret_change, monitor->cancel, error))
         return FALSE;
-    if (created) {
+    if (*ret_change == HX_DISK_CREATED) {
         /* A new disk is a new guest: with a host key of its own, and nothing known of it. */
         g_unlink(hx_vm_known_hosts_path(monitor->vm));
         g_unlink(hx_vm_state_path(monitor->vm, "guest.json"));
     }
-    hx_monitor_end_phase(monitor, "%s on image %s", created ? "a new overlay" : "the overlay",
-                         name);
+    return TRUE;
+}
+
+/* `up` has looked already; but it may be long ago that a restart's profile was written. */
+static gboolean check_host(HxMonitor *monitor, GError **error)
+{
+    return hx_room_check(monitor->vm, monitor->profile, error);
+}
+
+static gboolean prepare_disks(HxMonitor *monitor, GError **error)
+{
+    static const char *const words[] = {
+        [HX_DISK_KEPT] = "the overlay",
+        [HX_DISK_CREATED] = "a new overlay",
+        [HX_DISK_GROWN] = "the overlay, grown,",
+    };
+    hx_monitor_begin_phase(monitor, "disk");
+    HxDiskChange change = HX_DISK_KEPT;
+    if (!prepare_overlay(monitor, &change, error))
+        return FALSE;
+    g_autoptr(GPtrArray) extra = hx_profile_extra_disks(monitor->profile);
+    for (guint i = 0; i < extra->len; i++) {
+        const HxExtraDisk *disk = extra->pdata[i];
+        g_autofree char *file = hx_extra_disk_file(disk->name);
+        HxDiskChange ignored;
+        if (!hx_disk_ensure(hx_vm_state_path(monitor->vm, file), NULL, disk->gib,
+                            monitor->qemu_user, &ignored, monitor->cancel, error))
+            return FALSE;
+    }
+    g_autofree char *beside =
+        extra->len ? g_strdup_printf(", and %u of its own", extra->len) : g_strdup("");
+    hx_monitor_end_phase(monitor, "%s on image %s%s", words[change],
+                         hx_profile_string(monitor->profile, "disk.image"), beside);
     return TRUE;
 }
 
@@ -328,10 +360,11 @@ static gboolean await_ssh(HxMonitor *monitor, GError **error)
 static gboolean start(HxMonitor *monitor, GError **error)
 {
     static gboolean (*const steps[])(HxMonitor *monitor, GError **error) = {
+        check_host,
         load_uuid,
         hx_monitor_start_guard,
         hx_monitor_open_libvirt,
-        prepare_disk,
+        prepare_disks,
         prepare_module,
         choose_vsock,
         hx_monitor_start_display,

@@ -2,6 +2,9 @@
 #include "launcher/profile-keys.h"
 
 #include "launcher/base/edit-distance.h"
+#include "launcher/extra-disk.h"
+#include "launcher/forward.h"
+#include "launcher/share.h"
 
 static const char *const architectures[] = {"auto", "x86_64", "aarch64", NULL};
 static const char *const boot_modes[] = {"auto", "direct", "firmware", NULL};
@@ -30,7 +33,13 @@ static const HxProfileKey keys[] = {
      "guest boots by firmware, its boot loader has to be systemd-boot for them to be heard."},
     {"disk", "image", HX_PROFILE_STRING, "default", NULL, 0, 0,
      "The base image, as `helixvm image list` names it."},
-    {"disk", "size", HX_PROFILE_INTEGER, "20", NULL, 1, 1 << 16, "The size of the VM's disk, GiB."},
+    {"disk", "size", HX_PROFILE_INTEGER, "20", NULL, 1, 1 << 16,
+     "The size of the VM's disk, GiB.  A disk that is there grows to it at the next start; none is "
+     "ever shrunk."},
+    {"disk", "extra", HX_PROFILE_DISKS, "", NULL, 0, 0,
+     "Disks of the VM's own beside the first, at most 8.  They begin empty; the guest has them as "
+     "/dev/disk/by-id/virtio-NAME.  They are kept from run to run, grow as the first does, and go "
+     "with the VM; one that is no longer listed stays in the VM's folder."},
     {"gpu", "enabled", HX_PROFILE_BOOLEAN, "true", NULL, 0, 0,
      "A virtio-gpu-gl device: OpenGL through virgl."},
     {"gpu", "venus", HX_PROFILE_BOOLEAN, "true", NULL, 0, 0, "Vulkan through Venus."},
@@ -45,6 +54,14 @@ static const HxProfileKey keys[] = {
      "that works."},
     {"network", "mode", HX_PROFILE_CHOICE, "user", network_modes, 0, 0,
      "user for QEMU's own network stack, which opens no port on the host."},
+    {"network", "forward", HX_PROFILE_FORWARDS, "", NULL, 0, 0,
+     "Ports of the host's 127.0.0.1 that lead to ports of the guest.  One that is taken, or "
+     "privileged, is refused before the VM starts.  With forwards the network is passt's and not "
+     "QEMU's: the guest then has the host's own address."},
+    {"share", "folders", HX_PROFILE_SHARES, "", NULL, 0, 0,
+     "Folders of the host that the guest gets through virtiofs, at most 8; see SECURITY.  A guest "
+     "with systemd 254 or newer mounts each at /mnt/TAG; elsewhere `mount -t virtiofs TAG /mnt` "
+     "does."},
     {"encoder", "preset", HX_PROFILE_CHOICE, "superfast", presets, 0, 0, "The x264 preset."},
     {"encoder", "bitrate", HX_PROFILE_INTEGER, "8000", NULL, 100, 200000,
      "The bit rate where the guest asks for none, kbit/s."},
@@ -112,6 +129,15 @@ static gboolean is_printable(const char *value)
     return g_utf8_validate(value, -1, NULL);
 }
 
+static char *items_objection(GPtrArray *(*parse)(const char *, char **), const char *value)
+{
+    char *objection = NULL;
+    if (!is_printable(value))
+        return g_strdup("printable text");
+    g_autoptr(GPtrArray) items = parse(value, &objection);
+    return items ? NULL : objection;
+}
+
 char *hx_profile_key_objection(const HxProfileKey *key, const char *value)
 {
     g_autofree char *words = key->values ? g_strjoinv(", ", (char **)key->values) : NULL;
@@ -134,6 +160,12 @@ char *hx_profile_key_objection(const HxProfileKey *key, const char *value)
         return is_list_of(value, key->values)
                    ? NULL
                    : g_strdup_printf("a list of %s, separated by ';'", words);
+    case HX_PROFILE_DISKS:
+        return items_objection(hx_extra_disks_parse, value);
+    case HX_PROFILE_FORWARDS:
+        return items_objection(hx_forwards_parse, value);
+    case HX_PROFILE_SHARES:
+        return items_objection(hx_shares_parse, value);
     }
     g_assert_not_reached();
 }
@@ -153,6 +185,12 @@ char *hx_profile_key_allowed(const HxProfileKey *key)
         g_autofree char *words = g_strjoinv(", ", (char **)key->values);
         return g_strdup_printf("some of %s, separated by ';'", words);
     }
+    case HX_PROFILE_DISKS:
+        return g_strdup("NAME:GIB, separated by ';'");
+    case HX_PROFILE_FORWARDS:
+        return g_strdup("tcp:HOST:GUEST or udp:HOST:GUEST, separated by ';'");
+    case HX_PROFILE_SHARES:
+        return g_strdup("TAG:/FOLDER or TAG:/FOLDER:ro, separated by ';'");
     }
     g_assert_not_reached();
 }

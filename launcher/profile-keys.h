@@ -11,6 +11,9 @@ typedef enum {
     HX_PROFILE_BOOLEAN,
     HX_PROFILE_CHOICE,      /* one of the words in @values */
     HX_PROFILE_CHOICE_LIST, /* some of them, in order, separated by ';' */
+    HX_PROFILE_DISKS,       /* launcher/extra-disk.h */
+    HX_PROFILE_FORWARDS,    /* launcher/forward.h */
+    HX_PROFILE_SHARES,      /* launcher/share.h */
 } HxProfileType;
 
 /* One row of the table. */

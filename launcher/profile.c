@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "launcher/base/error.h"
+#include "launcher/extra-disk.h"
+#include "launcher/forward.h"
 #include "launcher/profile-text.h"
+#include "launcher/share.h"
 
 struct HxProfile {
     char **values;  /* one for each key */
@@ -154,6 +157,31 @@ char **hx_profile_list(const HxProfile *profile, const char *name)
     if (n > 0 && *words[n - 1] == '\0')
         g_clear_pointer(&words[n - 1], g_free);
     return words;
+}
+
+/* No value gets into a profile that its parser would object to. */
+static GPtrArray *items_of(const HxProfile *profile, const char *name,
+                           GPtrArray *(*parse)(const char *, char **))
+{
+    g_autofree char *objection = NULL;
+    GPtrArray *items = parse(hx_profile_string(profile, name), &objection);
+    g_assert(items);
+    return items;
+}
+
+GPtrArray *hx_profile_extra_disks(const HxProfile *profile)
+{
+    return items_of(profile, "disk.extra", hx_extra_disks_parse);
+}
+
+GPtrArray *hx_profile_forwards(const HxProfile *profile)
+{
+    return items_of(profile, "network.forward", hx_forwards_parse);
+}
+
+GPtrArray *hx_profile_shares(const HxProfile *profile)
+{
+    return items_of(profile, "share.folders", hx_shares_parse);
 }
 
 char *hx_profile_to_data(const HxProfile *profile)

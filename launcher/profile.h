@@ -36,5 +36,11 @@ char **hx_profile_list(const HxProfile *profile, const char *name);
  * @profile's own. */
 const char *hx_profile_origin(const HxProfile *profile, const char *name);
 
+/* The items of a key of that kind, as hx_extra_disks_parse, hx_forwards_parse and hx_shares_parse
+ * return them; none where there are none.  For g_ptr_array_unref. */
+GPtrArray *hx_profile_extra_disks(const HxProfile *profile);
+GPtrArray *hx_profile_forwards(const HxProfile *profile);
+GPtrArray *hx_profile_shares(const HxProfile *profile);
+
 /* The whole profile as a GKeyFile's text, in the order of the table; free with g_free. */
 char *hx_profile_to_data(const HxProfile *profile);

@@ -6,6 +6,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/image.h"
+#include "launcher/share.h"
 
 char *hx_render_node(void)
 {
@@ -23,8 +24,9 @@ char *hx_vm_domain_name(HxVm *vm)
     return g_strdup_printf("helixvm-%s", hx_vm_name(vm));
 }
 
-/* systemd.system-credentials(7): where the guest reports, and whom its root admits. */
-static char **credentials(const HxVmDomain *domain)
+/* systemd.system-credentials(7): where the guest reports, whom its root admits, and what
+ * it mounts. */
+static char **credentials(const HxProfile *profile, const HxVmDomain *domain)
 {
     g_autofree char *line = g_strconcat(domain->public_key, "\n", NULL);
     g_autofree char *key = g_base64_encode((const guchar *)line, strlen(line));
@@ -34,6 +36,13 @@ static char **credentials(const HxVmDomain *domain)
     g_strv_builder_take(builder,
                         g_strdup_printf("io.systemd.credential:vmm.notify_socket=vsock-stream:2:%u",
                                         domain->notify_port));
+    g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
+    if (shares->len > 0) {
+        g_autofree char *fstab = hx_shares_fstab(shares);
+        g_autofree char *lines = g_base64_encode((const guchar *)fstab, strlen(fstab));
+        g_strv_builder_take(builder,
+                            g_strdup_printf("io.systemd.credential.binary:fstab.extra=%s", lines));
+    }
     return g_strv_builder_end(builder);
 }
 
@@ -83,7 +92,7 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
     if (!architecture || !choose_boot(profile, image, &firmware, error))
         return NULL;
     g_autofree char *name = hx_vm_domain_name(vm);
-    g_auto(GStrv) credential_list = credentials(domain);
+    g_auto(GStrv) credential_list = credentials(profile, domain);
     gboolean has_gpu = domain->display != HX_DISPLAY_NONE;
     HxDomainParts parts = {
         .name = name,
@@ -95,6 +104,7 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
         .root = hx_image_root(image),
         .nvram = hx_vm_state_path(vm, "nvram.fd"),
         .disk = hx_vm_state_path(vm, "disk.qcow2"),
+        .extra_disk_directory = hx_vm_state_path(vm, NULL),
         .console_log = hx_vm_state_path(vm, "console.log"),
         .display = domain->display,
         .x_display = domain->x_display,

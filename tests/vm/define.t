@@ -33,7 +33,8 @@ sub image_for {
 for my $profile (map { basename($_, '.conf') } glob 'qemu-profiles/*.conf') {
     my @profile = ('--profile', $profile, image_for($profile));
     for my $settings ([], ['gpu.enabled=false'], ['gpu.venus=false'], ['network.mode=none'],
-        ['vsock.device=kernel'], ['gpu.display=egl-headless'], ['machine.cpus=1']) {
+        ['vsock.device=kernel'], ['gpu.display=egl-headless'], ['machine.cpus=1'],
+        ['disk.extra=data:2', 'share.folders=a:/tmp;b:/usr:ro', 'network.forward=tcp:8080:80']) {
         my $what = "profile $profile @$settings";
         my $result = helixvm_ok('define', $vm, @profile, map { ('--set', $_) } @$settings);
         open my $file, '>', "$dir/domain.xml" or die "domain.xml: $!\n";
@@ -73,6 +74,13 @@ like($argv, qr/memory-backend-memfd.*"?share"?[:=](true|yes)/s, 'its memory is s
 unlike($argv, qr/hostfwd|-vnc|-spice|tcp:/, 'no port of the host is opened');
 unlike(helixvm_ok('define', $vm, '--set', 'gpu.enabled=false', '--format', 'argv')->{out},
     qr/virtio-vga-gl/, 'without gpu.enabled there is none');
+
+$argv = helixvm_ok('define', $vm, map({ ('--set', $_) } 'disk.extra=data:2;logs:1',
+    'network.forward=tcp:8080:80;udp:5300:53', 'share.folders=work:/tmp;docs:/usr:ro'),
+    '--format', 'argv')->{out};
+like($argv, qr/"serial"\s*:\s*"data".*"serial"\s*:\s*"logs"/s, 'disks have their names as serial numbers');
+like($argv, qr/vhost-user-fs-pci.*"tag"\s*:\s*"work".*"tag"\s*:\s*"docs"/s, 'folders their tags');
+unlike($argv, qr/hostfwd/, 'a forwarded port is none of QEMU\'s');
 
 my $bad = helixvm('define', $vm, '--format', 'yaml');
 is($bad->{status}, 2, 'another format is a usage error');

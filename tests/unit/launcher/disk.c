@@ -52,17 +52,17 @@ static void tear_down(Fixture *fixture, const void *data)
     g_free(fixture->directory);
 }
 
-static gboolean ensure(Fixture *fixture, gint64 size, gboolean *ret_created, GError **error)
+static gboolean ensure(Fixture *fixture, gint64 size, HxDiskChange *ret_change, GError **error)
 {
-    return hx_disk_ensure(fixture->disk, fixture->base, size, geteuid(), ret_created, NULL, error);
+    return hx_disk_ensure(fixture->disk, fixture->base, size, geteuid(), ret_change, NULL, error);
 }
 
 static void test_create(Fixture *fixture, const void *data)
 {
-    gboolean created = FALSE;
+    HxDiskChange change = HX_DISK_KEPT;
     g_autoptr(GError) error = NULL;
-    g_assert_true(ensure(fixture, 20, &created, &error));
-    g_assert_true(created);
+    g_assert_true(ensure(fixture, 20, &change, &error));
+    g_assert_cmpint(change, ==, HX_DISK_CREATED);
     g_autofree char *info = qemu_img_info(fixture->disk);
     g_assert_nonnull(strstr(info, "\"virtual-size\": 21474836480"));
     g_assert_nonnull(strstr(info, fixture->base));
@@ -70,26 +70,70 @@ static void test_create(Fixture *fixture, const void *data)
     g_assert_cmpint(stat(fixture->disk, &status), ==, 0);
     g_assert_cmpint(status.st_mode & 07777, ==, 0600);
     /* A second time nothing is made. */
-    g_assert_true(ensure(fixture, 20, &created, &error));
-    g_assert_false(created);
+    g_assert_true(ensure(fixture, 20, &change, &error));
+    g_assert_cmpint(change, ==, HX_DISK_KEPT);
 }
 
 static void test_never_smaller_than_the_base(Fixture *fixture, const void *data)
 {
-    gboolean created = FALSE;
-    g_assert_true(ensure(fixture, 1, &created, NULL));
+    HxDiskChange change = HX_DISK_KEPT;
+    g_assert_true(ensure(fixture, 1, &change, NULL));
     g_autofree char *info = qemu_img_info(fixture->disk);
     g_assert_nonnull(strstr(info, "\"virtual-size\": 3221225472"));
 }
 
+static void test_size_changes(Fixture *fixture, const void *data)
+{
+    HxDiskChange change = HX_DISK_KEPT;
+    g_autoptr(GError) error = NULL;
+    g_assert_true(ensure(fixture, 4, &change, &error));
+    g_assert_true(ensure(fixture, 6, &change, &error));
+    g_assert_cmpint(change, ==, HX_DISK_GROWN);
+    g_autofree char *info = qemu_img_info(fixture->disk);
+    g_assert_nonnull(strstr(info, "\"virtual-size\": 6442450944"));
+    g_assert_nonnull(strstr(info, fixture->base));
+    g_assert_false(ensure(fixture, 5, &change, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+    g_test_message("%s", error->message);
+    g_assert_nonnull(strstr(error->message, "6.0 GiB"));
+    g_assert_nonnull(strstr(error->message, "5.0 GiB"));
+    g_autofree char *after = qemu_img_info(fixture->disk);
+    g_assert_nonnull(strstr(after, "\"virtual-size\": 6442450944"));
+}
+
+/* A size below the base's is the base's, each time that it is asked for. */
+static void test_the_base_is_larger_again(Fixture *fixture, const void *data)
+{
+    HxDiskChange change = HX_DISK_KEPT;
+    g_assert_true(ensure(fixture, 1, &change, NULL));
+    g_assert_true(ensure(fixture, 2, &change, NULL));
+    g_assert_cmpint(change, ==, HX_DISK_KEPT);
+}
+
+static void test_without_base(Fixture *fixture, const void *data)
+{
+    HxDiskChange change = HX_DISK_KEPT;
+    g_autoptr(GError) error = NULL;
+    g_assert_true(hx_disk_ensure(fixture->disk, NULL, 2, geteuid(), &change, NULL, &error));
+    g_assert_cmpint(change, ==, HX_DISK_CREATED);
+    g_assert_true(hx_disk_ensure(fixture->disk, NULL, 3, geteuid(), &change, NULL, &error));
+    g_assert_cmpint(change, ==, HX_DISK_GROWN);
+    g_autofree char *info = qemu_img_info(fixture->disk);
+    g_assert_nonnull(strstr(info, "\"virtual-size\": 3221225472"));
+    g_assert_null(strstr(info, "backing-filename"));
+    /* An empty disk is no overlay. */
+    g_assert_false(ensure(fixture, 3, &change, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+}
+
 static void test_another_base(Fixture *fixture, const void *data)
 {
-    gboolean created = FALSE;
-    g_assert_true(ensure(fixture, 4, &created, NULL));
+    HxDiskChange change = HX_DISK_KEPT;
+    g_assert_true(ensure(fixture, 4, &change, NULL));
     g_autofree char *other = g_build_filename(fixture->directory, "other.qcow2", NULL);
     create_image(other);
     g_autoptr(GError) error = NULL;
-    g_assert_false(hx_disk_ensure(fixture->disk, other, 4, geteuid(), &created, NULL, &error));
+    g_assert_false(hx_disk_ensure(fixture->disk, other, 4, geteuid(), &change, NULL, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
     g_assert_nonnull(strstr(error->message, fixture->base));
     g_unlink(other);
@@ -97,10 +141,10 @@ static void test_another_base(Fixture *fixture, const void *data)
 
 static void test_base_is_no_image(Fixture *fixture, const void *data)
 {
-    gboolean created = FALSE;
+    HxDiskChange change = HX_DISK_KEPT;
     g_autoptr(GError) error = NULL;
     g_unlink(fixture->base);
-    g_assert_false(ensure(fixture, 4, &created, &error));
+    g_assert_false(ensure(fixture, 4, &change, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
     g_assert_false(g_file_test(fixture->disk, G_FILE_TEST_EXISTS));
 }
@@ -111,6 +155,10 @@ int main(int argc, char **argv)
     g_test_add("/disk/create", Fixture, NULL, set_up, test_create, tear_down);
     g_test_add("/disk/never-smaller-than-the-base", Fixture, NULL, set_up,
                test_never_smaller_than_the_base, tear_down);
+    g_test_add("/disk/size-changes", Fixture, NULL, set_up, test_size_changes, tear_down);
+    g_test_add("/disk/the-base-is-larger-again", Fixture, NULL, set_up,
+               test_the_base_is_larger_again, tear_down);
+    g_test_add("/disk/without-base", Fixture, NULL, set_up, test_without_base, tear_down);
     g_test_add("/disk/another-base", Fixture, NULL, set_up, test_another_base, tear_down);
     g_test_add("/disk/base-is-no-image", Fixture, NULL, set_up, test_base_is_no_image, tear_down);
     return g_test_run();

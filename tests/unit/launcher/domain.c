@@ -30,6 +30,7 @@ static HxDomainParts parts(void)
         .root = "/dev/vda",
         .nvram = "/state/vms/golden/nvram.fd",
         .disk = "/state/vms/golden/disk.qcow2",
+        .extra_disk_directory = "/state/vms/golden",
         .console_log = "/state/vms/golden/console.log",
         .display = HX_DISPLAY_XVFB,
         .x_display = ":0",
@@ -77,15 +78,11 @@ static void choose_parts(HxDomainParts *given, const HxProfile *profile)
     }
 }
 
-static void test_golden(const void *data)
+/* The domain of @profile is what the golden file @golden_name has. */
+static void assert_golden(const HxProfile *profile, const char *golden_name)
 {
-    const char *file = data;
-    g_autofree char *profile_path = g_build_filename("qemu-profiles", file, NULL);
-    g_autofree char *golden_name = g_strdup_printf("%.*s.xml", (int)strcspn(file, "."), file);
     g_autofree char *golden_path = g_build_filename("tests", "golden", golden_name, NULL);
-    g_autoptr(HxProfile) profile = hx_profile_new();
     g_autoptr(GError) error = NULL;
-    g_assert_true(hx_profile_merge_file(profile, profile_path, NULL));
     HxDomainParts given = parts();
     choose_parts(&given, profile);
     g_autofree char *xml = hx_domain_xml(profile, &given, &error);
@@ -97,6 +94,30 @@ static void test_golden(const void *data)
     g_file_get_contents(golden_path, &golden, NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(xml, ==, golden);
+}
+
+static void test_golden(const void *data)
+{
+    const char *file = data;
+    g_autofree char *profile_path = g_build_filename("qemu-profiles", file, NULL);
+    g_autofree char *golden_name = g_strdup_printf("%.*s.xml", (int)strcspn(file, "."), file);
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    g_assert_true(hx_profile_merge_file(profile, profile_path, NULL));
+    assert_golden(profile, golden_name);
+}
+
+/* Everything that a VM can be given besides. */
+static void test_all_devices(void)
+{
+    g_autoptr(HxProfile) profile = hx_profile_new();
+    static const char *const settings[] = {
+        "disk.extra=data:10;logs:1",
+        "network.forward=tcp:8080:80;udp:5300:53",
+        "share.folders=work:/home/me/work;docs:/usr/share/doc:ro",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
+        g_assert_true(hx_profile_merge_setting(profile, settings[i], NULL));
+    assert_golden(profile, "all-devices.xml");
 }
 
 /* The value of the XPath @expression over @xml; for g_free. */
@@ -233,6 +254,7 @@ int main(int argc, char **argv)
         g_autofree char *name = g_strconcat("/domain/golden/", file, NULL);
         g_test_add_data_func_full(name, g_strdup(file), test_golden, g_free);
     }
+    g_test_add_func("/domain/golden/all-devices", test_all_devices);
     g_test_add_func("/domain/hostile-text", test_hostile_text);
     g_test_add_func("/domain/without-gpu", test_without_gpu);
     g_test_add_func("/domain/host-gpu-and-kernel-vsock", test_host_gpu_and_kernel_vsock);
