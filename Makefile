@@ -26,7 +26,7 @@ endif
 base_SRC := $(wildcard launcher/base/*.c)
 base_PKG := gio-2.0 gio-unix-2.0
 launcher_SRC := $(wildcard launcher/*.c)
-launcher_PKG := libvirt libxml-2.0 json-glib-1.0 virglrenderer
+launcher_PKG := libvirt libxml-2.0 json-glib-1.0 virglrenderer libcurl libarchive
 provision_SRC := $(wildcard guest-provision/*.c)
 provision_PKG := libssh json-glib-1.0
 cli_SRC := $(wildcard cli/*.c)
@@ -183,7 +183,7 @@ install: all
 INSTALLED_DATA := $(shell find guest-provision/image guest-provision/steps \
 	-type f ! -name '*.c' ! -name '*.h' 2>/dev/null) \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
-	guest-provision/session/packages)
+	guest-provision/session/packages) launcher/image-catalogue.conf
 
 # --- benchmarks ----------------------------------------------------------------------------------
 

@@ -5,9 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/image-print.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/image-build.h"
+#include "launcher/image-catalogue.h"
+#include "launcher/image-fetch.h"
 #include "launcher/image-store.h"
 
 /* --- build ----------------------------------------------------------------------------------- */
@@ -68,53 +71,20 @@ static gboolean build(int argc, char **argv, GError **error)
 
 /* --- list ------------------------------------------------------------------------------------ */
 
-/* null where @value is NULL. */
-static void add_text(JsonObject *object, const char *name, const char *value)
+static void print_array(JsonArray *array)
 {
-    if (value)
-        json_object_set_string_member(object, name, value);
-    else
-        json_object_set_null_member(object, name);
-}
-
-static JsonNode *image_node(const HxImage *image)
-{
-    JsonObject *object = json_object_new();
-    add_text(object, "name", hx_image_name(image));
-    add_text(object, "architecture", hx_image_architecture(image));
-    add_text(object, "system", hx_image_system(image));
-    add_text(object, "boot", hx_image_kernel(image) ? "direct" : "firmware");
-    add_text(object, "built_at", hx_image_built_at(image));
-    add_text(object, "debian_version", hx_image_debian_version(image));
-    add_text(object, "kernel_version", hx_image_kernel_version(image));
-    add_text(object, "recipe", hx_image_recipe(image));
-    add_text(object, "fetched_at", hx_image_fetched_at(image));
-    add_text(object, "source", hx_image_source(image));
-    add_text(object, "checksum", hx_image_checksum(image));
-    json_object_set_int_member(object, "bytes", hx_image_size(image));
-    json_object_set_int_member(object, "virtual_bytes", hx_image_virtual_size(image));
-    add_text(object, "disk", hx_image_disk(image));
-    add_text(object, "kernel", hx_image_kernel(image));
-    add_text(object, "initrd", hx_image_initrd(image));
-    JsonArray *users = json_array_new();
-    g_auto(GStrv) names = hx_image_users(image, NULL);
-    for (char **name = names; name && *name; name++)
-        json_array_add_string_element(users, *name);
-    json_object_set_array_member(object, "used_by", users);
-    JsonNode *node = json_node_new(JSON_NODE_OBJECT);
-    json_node_take_object(node, object);
-    return node;
+    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_ARRAY);
+    json_node_take_array(root, array);
+    g_autofree char *text = json_to_string(root, TRUE);
+    puts(text);
 }
 
 static void print_json(const GPtrArray *images)
 {
     JsonArray *array = json_array_new();
     for (guint i = 0; i < images->len; i++)
-        json_array_add_element(array, image_node(images->pdata[i]));
-    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_ARRAY);
-    json_node_take_array(root, array);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
+        json_array_add_element(array, hx_image_print_node(images->pdata[i]));
+    print_array(array);
 }
 
 static void print_table(const GPtrArray *images)
@@ -133,40 +103,94 @@ static void print_table(const GPtrArray *images)
     }
 }
 
+static void print_catalogue_json(const GPtrArray *entries)
+{
+    JsonArray *array = json_array_new();
+    for (guint i = 0; i < entries->len; i++) {
+        const HxCatalogueEntry *entry = entries->pdata[i];
+        JsonObject *object = json_object_new();
+        hx_image_print_add_text(object, "name", entry->name);
+        hx_image_print_add_text(object, "architecture", entry->architecture);
+        hx_image_print_add_text(object, "system", entry->title);
+        hx_image_print_add_text(object, "source", entry->url);
+        hx_image_print_add_text(object, "checksums", entry->checksums);
+        hx_image_print_add_text(object, "checksum", entry->checksum);
+        hx_image_print_add_text(object, "kind", entry->kind);
+        json_array_add_object_element(array, object);
+    }
+    print_array(array);
+}
+
+static gboolean list_available(gboolean json, GError **error)
+{
+    g_autoptr(GPtrArray) entries = hx_catalogue_load(error);
+    if (!entries)
+        return FALSE;
+    if (json) {
+        print_catalogue_json(entries);
+        return TRUE;
+    }
+    printf("%-16s %-8s %-24s %s\n", "NAME", "ARCH", "SYSTEM", "FROM");
+    for (guint i = 0; i < entries->len; i++) {
+        const HxCatalogueEntry *entry = entries->pdata[i];
+        printf("%-16s %-8s %-24s %s\n", entry->name, entry->architecture, entry->title, entry->url);
+    }
+    return TRUE;
+}
+
 static gboolean list(int argc, char **argv, GError **error)
 {
-    gboolean json = FALSE;
+    gboolean json = FALSE, available = FALSE;
     const GOptionEntry options[] = {
+        {"available", 'a', 0, G_OPTION_ARG_NONE, &available, "List those that can be fetched",
+         NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
         {NULL},
     };
     if (!hx_verb_parse("", options, &argc, &argv, 0, 0, error))
         return FALSE;
+    if (available)
+        return list_available(json, error);
     g_autoptr(GPtrArray) images = hx_image_list(error);
     if (!images)
         return FALSE;
     if (json)
         print_json(images);
     else if (images->len == 0)
-        fputs("no images: `helixvm image build` makes one\n", stderr);
+        fputs("no images: `helixvm image build` makes one, `helixvm image fetch` gets one\n",
+              stderr);
     else
         print_table(images);
     return TRUE;
 }
 
+/* With it goes what an interrupted fetch of the same name left. */
 static gboolean remove_image(int argc, char **argv, GError **error)
 {
     const GOptionEntry options[] = {{NULL}};
-    if (!hx_verb_parse("IMAGE", options, &argc, &argv, 1, 1, error) ||
-        !hx_image_remove(argv[1], hx_verb_cancellable(), error))
+    if (!hx_verb_parse("IMAGE", options, &argc, &argv, 1, 1, error))
         return FALSE;
-    printf("image %s removed\n", argv[1]);
+    const char *name = argv[1];
+    g_autoptr(GError) cause = NULL;
+    gboolean removed = hx_image_remove(name, hx_verb_cancellable(), &cause);
+    gboolean discarded = (removed || g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_FOUND)) &&
+                         hx_image_fetch_discard(name, error);
+    if (!removed && !discarded) {
+        if (!error || !*error)
+            g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    if (removed)
+        printf("image %s removed\n", name);
+    else
+        printf("what an interrupted fetch of %s left is removed\n", name);
     return TRUE;
 }
 
 const HxVerb hx_verb_image_actions[] = {
     {"build", "make a base image from Debian packages", .run = build},
-    {"list", "list the base images", .run = list},
+    {"fetch", "fetch a base image from the catalogue, a URL or a file", .run = hx_verb_image_fetch},
+    {"list", "list the base images, or those that can be fetched", .run = list},
     {"remove", "remove a base image that no VM uses", .run = remove_image},
     {.name = NULL},
 };

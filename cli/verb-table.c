@@ -17,7 +17,7 @@ const HxVerb hx_verbs[] = {
     {"provision", "make a VM's guest serve sessions", .run = hx_verb_provision},
     {"stream", "view a session and count its frames", .run = hx_verb_stream},
 
-    {"image", "make, show and remove base images", .actions = hx_verb_image_actions,
+    {"image", "make, fetch, show and remove base images", .actions = hx_verb_image_actions,
      .heading = "Images and VMs at rest"},
     {"profile", "list, show and check the profiles of VMs", .actions = hx_verb_profile_actions},
     {"define", "print a VM's libvirt domain or QEMU command line", .run = hx_verb_define},

@@ -29,6 +29,7 @@ HxVerbFunc hx_verb_doctor;
 HxVerbFunc hx_verb_down;
 HxVerbFunc hx_verb_exec;
 HxVerbFunc hx_verb_help;
+HxVerbFunc hx_verb_image_fetch;
 HxVerbFunc hx_verb_list;
 HxVerbFunc hx_verb_monitor;
 HxVerbFunc hx_verb_provision;

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Base images as people and programs read them. */
+#pragma once
+
+#include <json-glib/json-glib.h>
+
+#include "launcher/image.h"
+
+/* The JSON object of @image, for json_node_unref. */
+JsonNode *hx_image_print_node(const HxImage *image);
+
+/* Set a member to text, or to null where @value is NULL. */
+void hx_image_print_add_text(JsonObject *object, const char *name, const char *value);
