@@ -176,12 +176,19 @@ install: all
 	install -m 0644 helixvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -d $(DATA)/qemu-profiles
 	install -m 0644 qemu-profiles/*.conf $(DATA)/qemu-profiles/
+	install -D -m 0644 cli/completion/helixvm.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/helixvm
+	install -D -m 0644 cli/completion/helixvm.zsh \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_helixvm
+	install -D -m 0644 cli/completion/helixvm.fish \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/helixvm.fish
 	for file in $(INSTALLED_DATA); do \
 		install -D -m "$$(stat -c %a $$file)" $$file $(DATA)/$$file || exit 1; done
 
 # Sources that the running program reads: hx_data_path().
 INSTALLED_DATA := $(shell find guest-provision/image guest-provision/steps \
 	-type f ! -name '*.c' ! -name '*.h' 2>/dev/null) \
+	$(wildcard cli/completion/*) \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
 	guest-provision/session/packages) launcher/image-catalogue.conf
 

@@ -7,29 +7,7 @@
 #include "cli/verb.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
-#include "launcher/directories.h"
 #include "launcher/vm-reach.h"
-
-static int compare_names(const void *a, const void *b)
-{
-    return g_strcmp0(*(char *const *)a, *(char *const *)b);
-}
-
-/* The names of what may be VMs, sorted. */
-static GPtrArray *vm_names(GError **error)
-{
-    g_autofree char *state = hx_state_directory(error);
-    if (!state)
-        return NULL;
-    g_autofree char *path = g_build_filename(state, "vms", NULL);
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (directory && (name = g_dir_read_name(directory)))
-        g_ptr_array_add(names, g_strdup(name));
-    g_ptr_array_sort(names, compare_names);
-    return names;
-}
 
 /* The status of @vm; where its monitor does not answer that is said, and the others are listed.
  * NULL where it is no VM, or was removed meanwhile. */
@@ -122,7 +100,7 @@ gboolean hx_verb_list(int argc, char **argv, GError **error)
     };
     if (!hx_verb_parse("", entries, &argc, &argv, 0, 0, error))
         return FALSE;
-    g_autoptr(GPtrArray) names = vm_names(error);
+    g_autoptr(GPtrArray) names = hx_vm_names(error);
     if (!names)
         return FALSE;
     g_autoptr(JsonArray) all = json_array_new();

@@ -27,10 +27,12 @@ const HxVerb hx_verbs[] = {
 
     {"doctor", "check the host as up would use it", .run = hx_verb_doctor,
      .heading = "helixvm itself"},
+    {"completion", "print what makes a shell complete helixvm's words", .run = hx_verb_completion},
     {"help", "list the verbs, or tell more of one", .run = hx_verb_help},
     {"version", "print the version", .run = hx_verb_version},
 
     {"proxy", NULL, .run = hx_verb_proxy},
+    {"complete", NULL, .run = hx_verb_complete},
     {"monitor", NULL, .run = hx_verb_monitor},
     {"try-venus", NULL, .run = hx_verb_try_venus},
     {.name = NULL},

@@ -105,6 +105,63 @@ gboolean hx_verb_dispatch(int argc, char **argv, GError **error)
     return verb->run(argc, argv, error);
 }
 
+/* --- what a verb takes -------------------------------------------------------------------------
+ */
+
+/* Where it is asked for, and not to be run. */
+static HxVerbUsage *asked;
+
+static void clear_option(void *data)
+{
+    HxVerbOption *option = data;
+    g_free(option->name);
+    g_free(option->description);
+    g_free(option->value);
+}
+
+void hx_verb_usage_free(HxVerbUsage *usage)
+{
+    if (!usage)
+        return;
+    g_free(usage->arguments);
+    g_array_unref(usage->options);
+    g_free(usage);
+}
+
+HxVerbUsage *hx_verb_usage(const HxVerb *verb)
+{
+    g_autofree char *name = g_strdup(verb->name);
+    char *words[] = {name, NULL};
+    HxVerbUsage *usage = g_new0(HxVerbUsage, 1);
+    usage->options = g_array_new(FALSE, TRUE, sizeof(HxVerbOption));
+    g_array_set_clear_func(usage->options, clear_option);
+    asked = usage;
+    g_autoptr(GError) error = NULL;
+    verb->run(1, words, &error);
+    asked = NULL;
+    return usage;
+}
+
+static gboolean tell_usage(const char *arguments, const GOptionEntry *options, GError **error)
+{
+    g_free(asked->arguments);
+    asked->arguments = g_strdup(arguments);
+    for (const GOptionEntry *entry = options; entry && entry->long_name; entry++) {
+        if (entry->flags & G_OPTION_FLAG_HIDDEN)
+            continue;
+        gboolean takes_value = entry->arg != G_OPTION_ARG_NONE;
+        HxVerbOption option = {
+            .name = g_strdup(entry->long_name),
+            .letter = entry->short_name,
+            .description = g_strdup(entry->description),
+            .value = takes_value ? g_strdup(entry->arg_description ?: "") : NULL,
+        };
+        g_array_append_val(asked->options, option);
+    }
+    g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "the verb was asked what it takes");
+    return FALSE;
+}
+
 /* "Say what it does." from "say what it does". */
 static char *sentence(const char *summary)
 {
@@ -114,6 +171,8 @@ static char *sentence(const char *summary)
 gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *argc, char ***argv,
                        int min, int max, GError **error)
 {
+    if (asked)
+        return tell_usage(arguments, options, error);
     g_autofree char *program = g_strdup_printf("helixvm %s", (*argv)[0]);
     g_set_prgname(program);
     g_autoptr(GOptionContext) context = g_option_context_new(arguments);

@@ -22,6 +22,8 @@ typedef struct HxVerb {
 extern const HxVerb hx_verbs[];
 
 /* One file each: cli/verb-NAME.c. */
+HxVerbFunc hx_verb_complete;
+HxVerbFunc hx_verb_completion;
 HxVerbFunc hx_verb_cp;
 HxVerbFunc hx_verb_define;
 HxVerbFunc hx_verb_delete;
@@ -50,6 +52,24 @@ extern const HxVerb hx_verb_snapshot_actions[];
 /* Run the verb that @argv begins with, or its action.  HX_ERROR_USAGE, naming the nearest one,
  * where there is no such verb or action. */
 gboolean hx_verb_dispatch(int argc, char **argv, GError **error);
+
+/* What a verb takes, as its call of hx_verb_parse says it. */
+typedef struct {
+    char *arguments;
+    GArray *options; /* of HxVerbOption */
+} HxVerbUsage;
+
+typedef struct {
+    char *name;        /* without its dashes */
+    char letter;       /* 0 where it has none */
+    char *description; /* NULL where there is none */
+    char *value;       /* what it takes, "FILE" or "a|b"; NULL where it takes nothing */
+} HxVerbOption;
+
+/* Ask @verb, which runs nothing: its hx_verb_parse fails.  Free with hx_verb_usage_free. */
+HxVerbUsage *hx_verb_usage(const HxVerb *verb);
+void hx_verb_usage_free(HxVerbUsage *usage);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxVerbUsage, hx_verb_usage_free)
 
 /* The row of @name in @table; NULL where there is none. */
 const HxVerb *hx_verb_find(const HxVerb *table, const char *name);

@@ -244,3 +244,23 @@ int hx_vm_connect(HxVm *vm, guint32 port, GCancellable *cancel, GError **error)
     }
     return fd;
 }
+
+static int compare_names(const void *a, const void *b)
+{
+    return g_strcmp0(*(char *const *)a, *(char *const *)b);
+}
+
+GPtrArray *hx_vm_names(GError **error)
+{
+    g_autofree char *state = hx_state_directory(error);
+    if (!state)
+        return NULL;
+    g_autofree char *path = g_build_filename(state, "vms", NULL);
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+    const char *name;
+    while (directory && (name = g_dir_read_name(directory)))
+        g_ptr_array_add(names, g_strdup(name));
+    g_ptr_array_sort(names, compare_names);
+    return names;
+}

@@ -14,6 +14,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxVm, hx_vm_free)
 
 const char *hx_vm_name(const HxVm *vm);
 
+/* The names of all VMs, sorted, for g_ptr_array_unref; what else lies among their folders is there,
+ * too.  NULL with HX_ERROR_HOST. */
+GPtrArray *hx_vm_names(GError **error);
+
 /* Paths live as long as @vm; without @file (NULL) the directory's own.  What is named in the state
  * directory outlives the running VM: "disk.qcow2", "guest.json", "console.log"; in the runtime
  * directory it ends with it: sockets. */

@@ -45,6 +45,19 @@ ok(-f "$usr/share/man/man1/helixvm.1", 'the manual page is there');
 my @steps = map { s{.*/}{}r } glob 'guest-provision/steps/*';
 ok(-f "$usr/share/helixvm/guest-provision/steps/$_", "step $_ is there") for @steps;
 
+# Where the shells look for completion, each as it looks.
+{
+    local $ENV{PATH} = "$usr/bin:$ENV{PATH}";
+    local $ENV{XDG_DATA_DIRS} = "$usr/share:/usr/share";
+    local $ENV{HOME} = "$dir";
+    like(join('', `bash --norc -c '. /usr/share/bash-completion/bash_completion
+        _comp_load helixvm 2>/dev/null || __load_completion helixvm; complete -p helixvm'`),
+        qr/-F _helixvm helixvm/, 'bash finds its completion');
+    is(join('', `zsh -f -c 'fpath=($usr/share/zsh/site-functions \$fpath)
+        autoload -U compinit; compinit -u -D; print \$_comps[helixvm]'`), "_helixvm\n", 'and zsh');
+    like(join('', `fish -c 'complete -C "helixvm provis"'`), qr/^provision\t/, 'and fish');
+}
+
 make_hollow_image("$dir/state");
 sub installed {
     my (@arguments) = @_;
