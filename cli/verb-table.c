@@ -4,7 +4,7 @@
 
 const HxVerb hx_verbs[] = {
     {"up", "start a VM and wait until it is ready", .run = hx_verb_up, .heading = "Run VMs"},
-    {"run", "be a VM's foreground process, from its start to its end", .run = hx_verb_run},
+    {"run", "start a VM and stay in the foreground until it ends", .run = hx_verb_run},
     {"down", "power a VM off", .run = hx_verb_down},
     {"restart", "power a VM off and start it anew", .run = hx_verb_restart},
     {"status", "say what a VM is and does", .run = hx_verb_status},
@@ -23,7 +23,7 @@ const HxVerb hx_verbs[] = {
     {"define", "print a VM's libvirt domain or QEMU command line", .run = hx_verb_define},
     {"snapshot", "keep, list and restore states of a VM's disks",
      .actions = hx_verb_snapshot_actions},
-    {"delete", "remove a VM with its disk", .run = hx_verb_delete},
+    {"delete", "remove VMs with their disks and snapshots", .run = hx_verb_delete},
 
     {"doctor", "check the host as up would use it", .run = hx_verb_doctor,
      .heading = "helixvm itself"},

@@ -19,6 +19,8 @@
 #include "launcher/vm-reach.h"
 #include "launcher/vm-remove.h"
 
+#define STATUS_TIMEOUT_MS 5000
+
 static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError **error)
 {
     g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
@@ -129,9 +131,11 @@ static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options,
     g_autoptr(HxControl) control = hx_control_new(fd);
     g_autoptr(JsonObject) status = NULL;
     g_autoptr(GError) cause = NULL;
+    hx_control_set_timeout(control, STATUS_TIMEOUT_MS);
     if (hx_control_send(control, "{\"request\":\"status\"}", &cause))
         status = hx_control_next(control, hx_verb_cancellable(), &cause);
-    if (g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED)) {
+    if (g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED) ||
+        g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT)) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }

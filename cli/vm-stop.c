@@ -16,6 +16,9 @@ gboolean hx_vm_check_timeout(int timeout, GError **error)
     return FALSE;
 }
 
+/* How much longer than the guest's time a monitor may need to end the rest. */
+#define MONITOR_MARGIN_S 60
+
 /* Ask the monitor at @control and wait for the VM's end. */
 static gboolean ask(HxControl *control, int timeout, HxProgress *progress, HxVmEnd *ret_end,
                     GError **error)
@@ -25,6 +28,7 @@ static gboolean ask(HxControl *control, int timeout, HxProgress *progress, HxVmE
         g_strdup_printf("asking the guest to power off (forced after %d s)", timeout);
     if (timeout > 0)
         hx_progress_note(progress, waiting);
+    hx_control_set_timeout(control, (timeout + MONITOR_MARGIN_S) * 1000);
     return hx_control_send(control, request, error) &&
            hx_events_follow(control, HX_EVENTS_UNTIL_END, progress, hx_verb_cancellable(), NULL,
                             ret_end, error);
@@ -49,6 +53,7 @@ gboolean hx_vm_stop(HxVm *vm, int timeout, HxProgress *progress, HxVmEnd *ret_en
         return TRUE;
     /* The VM failed meanwhile, which may be down enough: who gets its lock knows. */
     if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED) &&
+        !g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT) &&
         hx_vm_reach(vm, &lock, hx_verb_cancellable(), NULL) < 0 && lock >= 0) {
         hx_vm_unlock(vm, lock);
         ret_end->forced = TRUE;

@@ -63,8 +63,9 @@ static gboolean wait_for_bytes(HxControl *control, GCancellable *cancel, GError 
     if (g_cancellable_is_cancelled(cancel))
         g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
     else if (n == 0)
-        g_set_error_literal(error, HX_ERROR, HX_ERROR_TIMEOUT,
-                            "the VM's monitor does not answer: is it stopped?");
+        g_set_error_literal(
+            error, HX_ERROR, HX_ERROR_TIMEOUT,
+            "the VM's monitor does not answer: is the process \"helixvm monitor\" stopped?");
     else
         return TRUE;
     return FALSE;

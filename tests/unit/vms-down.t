@@ -5,7 +5,9 @@ use strict;
 use warnings;
 use File::Temp;
 use IO::Pty;
+use IO::Socket::UNIX;
 use JSON::PP;
+use POSIX ();
 use Test::More;
 
 my $helixvm = ($ENV{BUILD} // 'build') . '/helixvm';
@@ -106,6 +108,29 @@ is($status, 0, 'status --watch on a terminal ends well with Ctrl-C');
 my ($first, @more) = split /\e\[(?=\d+A)/, $text;
 like($first, qr/^a: stopped\r\n.*seen at \d\d:\d\d:\d\d; Ctrl-C ends\r\n\z/s, 'it shows the status');
 like($more[0], qr/^@{[$first =~ tr:\n::]}A\r\e\[Ja: stopped/, 'and again in its place');
+
+# A monitor that is stopped (SIGSTOP) accepts, and does not answer.
+mkdir $_ for "$dir/run", "$dir/run/a";
+my $stopped = IO::Socket::UNIX->new(Local => "$dir/run/a/control.sock", Listen => 8) or die "listen: $!\n";
+open my $listing, '-|', "$helixvm list" or die "list: $!\n";
+open my $upping, '-|', "$helixvm up a 2>&1" or die "up: $!\n";
+($text, $status) = said('status', 'a');
+is($status, 7, 'status waits for a stopped monitor only so long');
+like($text, qr/does not answer/, 'and says so');
+like(join('', <$listing>), qr/^a +unknown +- /m, 'list lists it all the same');
+like(join('', <$upping>), qr/does not answer/, 'up gives up, too');
+close $stopped;
+system('rm', '-r', "$dir/run/a");
+
+# nohup: SIGHUP is ignored and stays so.
+my $nohup = open my $deaf, '-|', "trap '' HUP; exec $helixvm status --watch a" or die "watch: $!\n";
+like(scalar(<$deaf>), qr/stopped$/, 'a watch that ignores SIGHUP');
+kill 'HUP', $nohup;
+system("$helixvm list >/dev/null"); # gives it time to end
+is(waitpid($nohup, POSIX::WNOHANG), 0, 'goes on');
+kill 'INT', $nohup;
+close $deaf;
+is($? >> 8, 0, 'until Ctrl-C');
 
 # --watch: a VM that is removed meanwhile.
 open my $watch, '-|', "$helixvm status --watch --json a 2>/dev/null" or die "watch: $!\n";

@@ -60,6 +60,7 @@ like(helixvm_ok('list')->{out}, qr/^\Q$vm\E +running +tcg +default +2 +1\.0 GiB 
     'list: with what it has');
 kill 'KILL', status_of($vm)->{processes}{'helixvm-encoder'}{pid};
 ok(hear(20, qr/^STATUS=helixvm-encoder .* restarting it$/m), 'it hears that a part was restarted');
+helixvm_ok('exec', $vm, '--', 'sh', '-c', 'echo first >/root/mark');
 kill 'TERM', $run->{pid};
 ok(hear(20, qr/^STOPPING=1\nEXTEND_TIMEOUT_USEC=75000000$/m), 'SIGTERM: it hears STOPPING=1');
 my $result = finish($run, 90);
@@ -71,6 +72,7 @@ like($result->{err}, qr/^\d\d:\d\d:\d\d  helixvm-encoder .*restarting it$/m,
 unlike($result->{err}, qr/\e/, 'and no escapes where there is no terminal');
 stays_clean('SIGTERM');
 
+helixvm_ok('snapshot', 'create', $vm, 'marked', '--description', 'with a mark');
 my %watch = map { $_ => start_helixvm('status', '--watch', $_, $vm) } qw(--json --watch);
 
 sub seen {
@@ -82,9 +84,15 @@ ok(wait_until(10, sub { seen(qr/stopped: the guest powered off/) }), 'watch: the
 $run = start_run('--timeout', '600');
 ok(hear(300, qr/^READY=1$/m), 'run again');
 ok(wait_until(10, sub { seen(qr/running: no session$/m) }), 'watch: it is up');
+helixvm_ok('exec', $vm, '--', 'sh', '-c', 'echo second >/root/mark; sync');
+$result = helixvm('snapshot', 'restore', $vm, 'marked');
+is($result->{status}, 1, 'snapshot: a VM that is up is left alone');
+like($result->{err}, qr/is up, and its guest writes.*helixvm down/, 'and why');
 kill 'KILL', $run->{pid};
 finish($run, 10);
 stays_clean('SIGKILL');
+helixvm_ok('snapshot', 'restore', $vm, 'marked');
+is(system('qemu-img', 'check', '-q', state_path($vm, 'disk.qcow2')), 0, 'the disk is clean');
 is(status_of($vm)->{last_run}{failed}, JSON::PP::false, 'whose monitor cleaned up itself');
 ok(wait_until(10, sub { seen(qr/running.*\n(.*\n)*.*stopped: forced off$/m) }), 'watch: it is down again');
 kill 'INT', $_->{pid} for values %watch;
@@ -94,6 +102,18 @@ like($result->{out}, qr/^\d\d:\d\d:\d\d  stopped.*^\S+  starting: boot/ms, 'whic
 unlike($result->{out}, qr/\e/, 'without escapes');
 my @states = map { json($_)->{state} } split /\n/, finish($watch{'--json'}, 10)->{out};
 like(join(' ', @states), qr/^stopped (starting )+(running )+(stopping )*stopped$/, 'watch --json has them, too');
+
+$run = start_run('--timeout', '300');
+ok(hear(300, qr/^READY=1$/m), 'run with the snapshot restored');
+is(helixvm_ok('exec', $vm, '--', 'cat', '/root/mark')->{out}, "first\n", 'the disk is as it was then');
+kill 'TERM', $run->{pid};
+ok(hear(20, qr/^STOPPING=1$/m), 'a first signal');
+sleep 0.7; # less is taken for the same
+kill 'INT', $run->{pid};
+$result = finish($run, 60);
+is($result->{status}, 130, 'and a second, which forces it off');
+like($result->{err}, qr/forcing the VM off\n.*helixvm: VM "$vm" was forced off$/ms, 'as it says');
+stays_clean('two signals');
 
 $run = start_run();
 ok(wait_until(60, sub { slurp($run->{err}->filename) =~ / vsock / }), 'run, a third time');
