@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* helixvm up: start a VM and wait until its guest is ready. */
+#include "cli/start-timing.h"
 #include "cli/verb.h"
 #include "cli/vm-result.h"
 #include "cli/vm-start.h"
+#include "launcher/base/error.h"
 
 gboolean hx_verb_up(int argc, char **argv, GError **error)
 {
     g_auto(HxProfileOptions) options = {0};
     gboolean quiet = FALSE;
     gboolean as_json = FALSE;
+    gboolean timing = FALSE;
     const GOptionEntry entries[] = {
         HX_PROFILE_OPTION_ENTRIES(options),
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no phases", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print the result as JSON", NULL},
+        {"timing", 0, 0, G_OPTION_ARG_NONE, &timing, "show where the start's time went", NULL},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
+    if (as_json && timing) {
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_USAGE,
+                            "--timing prints a table: leave --json out");
+        return FALSE;
+    }
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     if (!vm)
         return FALSE;
@@ -25,5 +34,5 @@ gboolean hx_verb_up(int argc, char **argv, GError **error)
     if (!hx_vm_start(vm, &options, progress, &started, error))
         return FALSE;
     hx_vm_print_start(vm, &started, as_json);
-    return TRUE;
+    return !timing || hx_start_timing_print(vm, error);
 }

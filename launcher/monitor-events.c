@@ -185,9 +185,17 @@ static char *end_event(JsonBuilder *builder)
     return json_to_string(root, FALSE);
 }
 
+static void add_time(JsonBuilder *builder, const char *name, gint64 since)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_add_double_value(builder,
+                                  (g_get_monotonic_time() - since) / (double)G_TIME_SPAN_SECOND);
+}
+
 /* Say the event in @builder to all. */
 static void say(HxMonitor *monitor, JsonBuilder *builder)
 {
+    add_time(builder, "at", monitor->begun);
     g_autofree char *line = end_event(builder);
     hx_log_info("%s", line);
     g_ptr_array_add(monitor->events, g_strconcat(line, "\n", NULL));
@@ -218,13 +226,6 @@ static JsonBuilder *last_event(const GError *error, const char *text, gboolean f
     return builder;
 }
 
-static void add_seconds(JsonBuilder *builder, gint64 since)
-{
-    json_builder_set_member_name(builder, "seconds");
-    json_builder_add_double_value(builder,
-                                  (g_get_monotonic_time() - since) / (double)G_TIME_SPAN_SECOND);
-}
-
 void hx_monitor_begin_phase(HxMonitor *monitor, const char *phase)
 {
     g_free(monitor->phase);
@@ -245,7 +246,7 @@ void hx_monitor_end_phase(HxMonitor *monitor, const char *format, ...)
     g_autoptr(JsonBuilder) builder = event("phase");
     hx_json_add_string(builder, "phase", monitor->phase);
     hx_json_add_string(builder, "state", "done");
-    add_seconds(builder, monitor->phase_begun);
+    add_time(builder, "seconds", monitor->phase_begun);
     hx_json_add_string(builder, "detail", detail);
     say(monitor, builder);
     g_clear_pointer(&monitor->phase, g_free);
@@ -267,7 +268,7 @@ void hx_monitor_say_ready(HxMonitor *monitor)
     monitor->ready = TRUE;
     monitor->ready_seconds = (g_get_monotonic_time() - monitor->begun) / (double)G_TIME_SPAN_SECOND;
     g_autoptr(JsonBuilder) builder = event("ready");
-    add_seconds(builder, monitor->begun);
+    add_time(builder, "seconds", monitor->begun);
     say(monitor, builder);
 }
 

@@ -6,7 +6,8 @@
 
 #include "launcher/vm.h"
 
-/* What a monitor says, one JSON object a line, on the start descriptor and on control connections:
+/* What a monitor says, one JSON object a line, on the start descriptor and on control connections;
+ * each has a member "at" besides, seconds since the monitor's start:
  *
  *   {"event":"phase","phase":P,"state":"begun"|"done","seconds":S,"detail":D}
  *   {"event":"state","state":S}        as in status: "starting", "running", "paused", …
