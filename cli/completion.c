@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/verb.h"
+#include "launcher/image-catalogue.h"
 #include "launcher/image.h"
 #include "launcher/profile-find.h"
 #include "launcher/profile.h"
@@ -51,6 +52,18 @@ static void offer_images(const Completion *completion)
     g_autoptr(GPtrArray) images = hx_image_list(NULL);
     for (guint i = 0; images && i < images->len; i++)
         offer(completion, hx_image_name(images->pdata[i]), "image");
+}
+
+static void offer_catalogue(const Completion *completion)
+{
+    g_autoptr(GPtrArray) entries = hx_catalogue_load(NULL);
+    for (guint i = 0; entries && i < entries->len; i++) {
+        const HxCatalogueEntry *entry = entries->pdata[i];
+        const HxCatalogueEntry *before = i > 0 ? entries->pdata[i - 1] : NULL;
+        /* One of several architectures. */
+        if (!before || !g_str_equal(before->name, entry->name))
+            offer(completion, entry->name, entry->title);
+    }
 }
 
 static void offer_profiles(const Completion *completion)
@@ -153,9 +166,16 @@ static const struct {
     const char *name;
     void (*offer)(const Completion *completion);
 } kinds[] = {
-    {"VM", offer_vms},     {"IMAGE", offer_images},       {"PROFILE", offer_profiles},
-    {"FILE", offer_files}, {"VERB", offer_verbs},         {"ACTION", offer_actions},
-    {"PATH", offer_files}, {"SNAPSHOT", offer_snapshots}, {"SECTION.KEY=VALUE", offer_settings},
+    {"CATALOGUE-NAME", offer_catalogue},
+    {"VM", offer_vms},
+    {"IMAGE", offer_images},
+    {"PROFILE", offer_profiles},
+    {"FILE", offer_files},
+    {"VERB", offer_verbs},
+    {"ACTION", offer_actions},
+    {"PATH", offer_files},
+    {"SNAPSHOT", offer_snapshots},
+    {"SECTION.KEY=VALUE", offer_settings},
 };
 
 /* @usage: "VM", "PROFILE|FILE", "xml|argv", "VM:]PATH". */

@@ -61,14 +61,13 @@ static void print_json(const GArray *reports)
 }
 
 /* What `up` would start; where that cannot be known, the standard: why is one of the checks. */
-static HxProfile *load_profile(const HxProfileOptions *options, const char *name, GError **error)
+static HxProfile *load_profile(const HxProfileOptions *options, HxVm *vm, GError **error)
 {
     g_autoptr(GError) cause = NULL;
-    g_autoptr(HxVm) vm = hx_vm_open(name, &cause);
     HxProfile *profile = vm ? hx_profile_options_load(options, vm, &cause) : NULL;
     if (profile)
         return profile;
-    if (g_error_matches(cause, HX_ERROR, HX_ERROR_HOST))
+    if (!cause || g_error_matches(cause, HX_ERROR, HX_ERROR_HOST))
         return hx_profile_new();
     g_propagate_error(error, g_steal_pointer(&cause));
     return NULL;
@@ -85,10 +84,16 @@ gboolean hx_verb_doctor(int argc, char **argv, GError **error)
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
-    g_autoptr(HxProfile) profile = load_profile(&options, hx_verb_vm_name(argc, argv, 1), error);
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), &cause);
+    if (!vm && !g_error_matches(cause, HX_ERROR, HX_ERROR_HOST)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    g_autoptr(HxProfile) profile = load_profile(&options, vm, error);
     if (!profile)
         return FALSE;
-    g_autoptr(GArray) reports = hx_doctor_check(profile);
+    g_autoptr(GArray) reports = hx_doctor_check(vm, profile);
     if (json)
         print_json(reports);
     else

@@ -29,7 +29,7 @@ const HxVerb hx_verbs[] = {
      .heading = "helixvm itself"},
     {"completion", "print what makes a shell complete helixvm's words", .run = hx_verb_completion},
     {"help", "list the verbs, or tell more of one", .run = hx_verb_help},
-    {"version", "print the version", .run = hx_verb_version},
+    {"version", "print the versions of helixvm, libvirt and QEMU", .run = hx_verb_version},
 
     {"proxy", NULL, .run = hx_verb_proxy},
     {"complete", NULL, .run = hx_verb_complete},

@@ -4,6 +4,9 @@
  * write to what it was given: that is never freed. */
 #include "launcher/doctor.h"
 
+#include "launcher/base/fd.h"
+#include "launcher/vm-domain.h"
+
 #define CHECKS_SECONDS 20
 
 static const struct {
@@ -52,10 +55,19 @@ static void clear_report(void *data)
     hx_host_finding_clear(&((HxHostReport *)data)->finding);
 }
 
-GArray *hx_doctor_check(const HxProfile *profile)
+GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile)
 {
     HxHost *host = g_new0(HxHost, 1);
+    host->vm = vm;
     host->profile = profile;
+    /* The image may be of another, or missing: that is one of the findings. */
+    host->architecture = hx_architecture(hx_profile_string(profile, "machine.arch"));
+    if (!host->architecture)
+        host->architecture = hx_vm_architecture(profile, NULL);
+    if (!host->architecture)
+        host->architecture = hx_architecture_of_host();
+    hx_autofd int monitor = vm ? hx_vm_connect_monitor(vm, NULL) : -1;
+    host->is_up = monitor >= 0;
     g_mutex_init(&host->lock);
     GAsyncQueue *done = g_async_queue_new();
     GArray *reports = g_array_new(FALSE, TRUE, sizeof(HxHostReport));

@@ -9,7 +9,7 @@ typedef struct {
     HxHostFinding finding;
 } HxHostReport;
 
-/* Check the host for a VM of @profile.  Returns one report for each check, in the table's order,
- * for g_array_unref.  Takes 20 s at most: a check that has not answered by then is reported as
- * broken, and its thread is left behind. */
-GArray *hx_doctor_check(const HxProfile *profile);
+/* Check the host for @vm (NULL where its directories cannot be had) of @profile.  Returns one
+ * report for each check, in the table's order, for g_array_unref.  Takes 20 s at most: a check that
+ * has not answered by then is reported as broken, and its thread is left behind. */
+GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile);

@@ -90,11 +90,8 @@ static const struct {
     {"libvirtd", "libvirt-daemon-system", "libvirt-daemon-kvm"},
     {"libvirt-driver", "libvirt-daemon-driver-qemu", "libvirt-daemon-driver-qemu"},
     {"virtlogd", "libvirt-daemon-system", "libvirt-daemon-log"},
-#ifdef __aarch64__
-    {"qemu", "qemu-system-arm", "qemu-system-aarch64-core"},
-#else
-    {"qemu", "qemu-system-x86", "qemu-system-x86-core"},
-#endif
+    {"qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core"},
+    {"qemu-system-aarch64", "qemu-system-arm", "qemu-system-aarch64-core"},
     {"qemu-gl", "qemu-system-modules-opengl", "qemu-device-display-virtio-gpu-pci-gl"},
     {"qemu-sdl", "qemu-system-gui qemu-system-modules-opengl", "qemu-ui-sdl qemu-ui-opengl"},
     {"qemu-img", "qemu-utils", "qemu-img"},
@@ -104,7 +101,8 @@ static const struct {
     {"vulkan", "mesa-vulkan-drivers", "mesa-vulkan-drivers vulkan-loader"},
     {"mmdebstrap", "mmdebstrap", "mmdebstrap"},
     {"mke2fs", "e2fsprogs", "e2fsprogs"},
-    {"firmware", "ovmf", "edk2-ovmf"},
+    {"firmware-x86_64", "ovmf", "edk2-ovmf"},
+    {"firmware-aarch64", "qemu-efi-aarch64", "edk2-aarch64"},
     {"virtiofsd", "virtiofsd", "virtiofsd"},
     {"passt", "passt", "passt"},
 };
@@ -128,11 +126,25 @@ char *hx_host_install(const char *program)
     g_assert_not_reached();
 }
 
-char *hx_host_qemu(void)
+static char *qemu_name(HxHost *host)
 {
-#ifdef __aarch64__
-    return g_find_program_in_path("qemu-system-aarch64");
-#else
-    return g_find_program_in_path("qemu-system-x86_64");
-#endif
+    return g_strconcat("qemu-system-", host->architecture->name, NULL);
+}
+
+char *hx_host_qemu(HxHost *host)
+{
+    g_autofree char *name = qemu_name(host);
+    return g_find_program_in_path(name);
+}
+
+char *hx_host_install_qemu(HxHost *host)
+{
+    g_autofree char *name = qemu_name(host);
+    return hx_host_install(name);
+}
+
+char *hx_host_install_firmware(HxHost *host)
+{
+    g_autofree char *name = g_strconcat("firmware-", host->architecture->name, NULL);
+    return hx_host_install(name);
 }

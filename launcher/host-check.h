@@ -4,8 +4,10 @@
 
 #include <glib.h>
 
+#include "launcher/architecture.h"
 #include "launcher/libvirt-connection.h"
 #include "launcher/profile.h"
+#include "launcher/vm.h"
 
 typedef enum {
     HX_HOST_FINE,
@@ -23,7 +25,10 @@ void hx_host_finding_clear(HxHostFinding *finding);
 
 /* What the checks share.  They run at the same time, each in a thread of its own. */
 typedef struct HxHost {
+    HxVm *vm;                 /* NULL where its directories cannot be had */
     const HxProfile *profile; /* what `up` would start */
+    const HxArchitecture *architecture;
+    gboolean is_up; /* the VM runs, and has what it asks for */
     GMutex lock;
     gboolean asked;
     virConnect *connection; /* guarded by lock, and constant once it was asked for */
@@ -50,9 +55,12 @@ void hx_host_broken(HxHostFinding *finding, char *remedy, const char *format, ..
 /* The command that installs what has @program, by the host's distribution; for g_free. */
 char *hx_host_install(const char *program);
 
-/* The QEMU program for this machine, found as libvirt finds it, for g_free; NULL where there is
- * none. */
-char *hx_host_qemu(void);
+/* The QEMU program for the guest's architecture, for g_free; NULL where there is none. */
+char *hx_host_qemu(HxHost *host);
+
+/* The command that installs it, or the firmware for it; for g_free. */
+char *hx_host_install_qemu(HxHost *host);
+char *hx_host_install_firmware(HxHost *host);
 
 /* For QEMU's -qmp stdio: it greets before its devices are made, and obeys after. */
 #define HX_QMP_QUIT "{\"execute\":\"qmp_capabilities\"}{\"execute\":\"quit\"}"

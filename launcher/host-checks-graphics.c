@@ -88,31 +88,20 @@ void hx_check_display(HxHost *host, HxHostFinding *finding)
 /* QEMU with the GPU that VMs get, up to the moment before the guest's first instruction.  With
  * libvirt it runs as another user, in a sandbox: what this shows is that QEMU and Mesa have it all.
  */
-static gboolean try_gpu(const char *qemu, const char *display_option, const char *x_display,
-                        const char *gpu, GError **error)
+static gboolean try_gpu(HxHost *host, const char *qemu, const char *display_option,
+                        const char *x_display, const char *gpu, GError **error)
 {
-    const char *const argv[] = {qemu,
-                                "-accel",
-                                "tcg",
-                                "-M",
-#ifdef __aarch64__
-                                "virt,memory-backend=ram",
-#else
-                                "q35,memory-backend=ram",
-#endif
-                                "-m",
-                                "64",
-                                "-S",
-                                "-nodefaults",
-                                "-no-user-config",
-                                "-object",
-                                "memory-backend-memfd,id=ram,size=64M,share=on",
-                                "-display",
-                                display_option,
-                                "-device",
-                                gpu,
-                                "-qmp",
-                                "stdio",
+    g_autofree char *machine =
+        g_strconcat(host->architecture->machine, ",memory-backend=ram", NULL);
+    const char *const argv[] = {qemu,          "-accel",
+                                "tcg",         "-M",
+                                machine,       "-m",
+                                "64",          "-S",
+                                "-nodefaults", "-no-user-config",
+                                "-object",     "memory-backend-memfd,id=ram,size=64M,share=on",
+                                "-display",    display_option,
+                                "-device",     gpu,
+                                "-qmp",        "stdio",
                                 NULL};
     g_auto(GStrv) environment = g_get_environ();
     if (x_display)
@@ -124,12 +113,12 @@ static gboolean try_gpu(const char *qemu, const char *display_option, const char
 
 void hx_check_gpu(HxHost *host, HxHostFinding *finding)
 {
-    g_autofree char *qemu = hx_host_qemu();
+    g_autofree char *qemu = hx_host_qemu(host);
     g_autoptr(GError) error = NULL;
     if (!has_gpu(host, finding))
         return;
     if (!qemu) {
-        hx_host_broken(finding, hx_host_install("qemu"), "there is no QEMU to try it with");
+        hx_host_broken(finding, hx_host_install_qemu(host), "there is no QEMU to try it with");
         return;
     }
     g_autofree char *node = wanted_render_node(host);
@@ -144,7 +133,7 @@ void hx_check_gpu(HxHost *host, HxHostFinding *finding)
     gboolean venus = hx_profile_boolean(host->profile, "gpu.venus");
     const char *gpu =
         venus ? "virtio-gpu-gl-pci,blob=on,venus=on,hostmem=256M" : "virtio-gpu-gl-pci,blob=on";
-    if (try_gpu(qemu, option, display, gpu, &error))
+    if (try_gpu(host, qemu, option, display, gpu, &error))
         hx_host_fine(finding, "QEMU starts with %s on %s", gpu, node ? "egl-headless" : "SDL");
     else
         hx_host_broken(finding, hx_host_install(node ? "qemu-gl" : "qemu-sdl"),
@@ -194,7 +183,7 @@ void hx_check_module(HxHost *host, HxHostFinding *finding)
         hx_host_broken(finding, g_strdup("make install"), "%s", error->message);
         return;
     }
-    g_autofree char *qemu = hx_host_qemu();
+    g_autofree char *qemu = hx_host_qemu(host);
     const char *const argv[] = {qemu, "--version", NULL};
     g_auto(GStrv) environment = g_environ_setenv(g_get_environ(), "LD_PRELOAD", path, TRUE);
     g_autoptr(HxTrial) trial =

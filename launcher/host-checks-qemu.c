@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/host-check.h"
+#include "launcher/share.h"
 #include "launcher/trial.h"
 
 #define TRIAL_SECONDS 10
@@ -63,16 +63,16 @@ void hx_check_libvirt(HxHost *host, HxHostFinding *finding)
 
 void hx_check_qemu(HxHost *host, HxHostFinding *finding)
 {
-    g_autofree char *qemu = hx_host_qemu();
+    g_autofree char *qemu = hx_host_qemu(host);
     if (!qemu) {
-        hx_host_broken(finding, hx_host_install("qemu"), "there is no QEMU for this machine");
+        hx_host_broken(finding, hx_host_install_qemu(host), "there is no QEMU for this machine");
         return;
     }
     const char *const argv[] = {qemu, "--version", NULL};
     g_autoptr(GError) error = NULL;
     g_autoptr(HxTrial) trial = hx_trial_start(argv, NULL, NULL, &error);
     if (!trial || !hx_trial_await(trial, "version [0-9]", TRIAL_SECONDS, &error)) {
-        hx_host_broken(finding, hx_host_install("qemu"), "%s does not run: %s", qemu,
+        hx_host_broken(finding, hx_host_install_qemu(host), "%s does not run: %s", qemu,
                        error->message);
         return;
     }
@@ -88,36 +88,25 @@ void hx_check_qemu(HxHost *host, HxHostFinding *finding)
 static gboolean try_accelerator(HxHost *host, const char *qemu, const char *accelerator,
                                 GError **error)
 {
-#ifdef __x86_64__
-    const char *const argv[] = {qemu,
-                                "-accel",
-                                accelerator,
-                                "-M",
-                                "q35",
-                                "-cpu",
-                                "max",
-                                "-m",
-                                "64",
-                                "-nodefaults",
-                                "-no-user-config",
-                                "-display",
-                                "none",
-                                "-chardev",
-                                "stdio,id=debug",
-                                "-device",
-                                "isa-debugcon,iobase=0x402,chardev=debug",
-                                NULL};
-    const char *evidence = "SeaBIOS", *input = NULL;
-#else
-    const char *const argv[] = {
-        qemu, "-accel",      accelerator,       "-M",       "virt", "-cpu", "max",   "-m", "64",
-        "-S", "-nodefaults", "-no-user-config", "-display", "none", "-qmp", "stdio", NULL};
-    const char *evidence = NULL, *input = HX_QMP_QUIT;
-#endif
-    g_autoptr(GPtrArray) words = hx_host_as_qemu_user(host, argv);
+    gboolean is_pc = g_str_equal(host->architecture->machine, "q35");
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    const char *const common[] = {
+        qemu,  "-accel", accelerator, "-M",          host->architecture->machine, "-cpu",
+        "max", "-m",     "64",        "-nodefaults", "-no-user-config",           "-display",
+        "none"};
+    /* SeaBIOS tells a port what it does. */
+    const char *const pc[] = {"-chardev", "stdio,id=debug", "-device",
+                              "isa-debugcon,iobase=0x402,chardev=debug"};
+    const char *const other[] = {"-qmp", "stdio"};
+    for (size_t i = 0; i < G_N_ELEMENTS(common); i++)
+        g_ptr_array_add(argv, (void *)common[i]);
+    for (size_t i = 0; i < (is_pc ? G_N_ELEMENTS(pc) : G_N_ELEMENTS(other)); i++)
+        g_ptr_array_add(argv, (void *)(is_pc ? pc[i] : other[i]));
+    g_ptr_array_add(argv, NULL);
+    g_autoptr(GPtrArray) words = hx_host_as_qemu_user(host, (const char *const *)argv->pdata);
     g_autoptr(HxTrial) trial =
-        hx_trial_start((const char *const *)words->pdata, NULL, input, error);
-    return trial && hx_trial_await(trial, evidence, TRIAL_SECONDS, error);
+        hx_trial_start((const char *const *)words->pdata, NULL, is_pc ? NULL : HX_QMP_QUIT, error);
+    return trial && hx_trial_await(trial, is_pc ? "SeaBIOS" : NULL, TRIAL_SECONDS, error);
 }
 
 /* What mends a KVM that fails, for g_free; NULL where nobody can tell. */
@@ -144,16 +133,16 @@ static char *remedy_for_kvm(HxHost *host)
 
 void hx_check_accelerators(HxHost *host, HxHostFinding *finding)
 {
-    g_autofree char *qemu = hx_host_qemu();
+    g_autofree char *qemu = hx_host_qemu(host);
     g_auto(GStrv) accelerators = hx_profile_list(host->profile, "machine.accelerators");
     g_autoptr(GString) failures = g_string_new(NULL);
     if (!qemu) {
-        hx_host_broken(finding, hx_host_install("qemu"), "there is no QEMU to try them with");
+        hx_host_broken(finding, hx_host_install_qemu(host), "there is no QEMU to try them with");
         return;
     }
     for (char **name = accelerators; *name; name++) {
         g_autoptr(GError) error = NULL;
-        if (g_str_equal(*name, "hvf")) /* macOS's */
+        if (!hx_accelerator_exists(*name, host->architecture))
             continue;
         if (!try_accelerator(host, qemu, *name, &error)) {
             g_string_append_printf(failures, "%s%s fails (%s)", failures->len ? "; " : "", *name,
@@ -180,14 +169,12 @@ void hx_check_accelerators(HxHost *host, HxHostFinding *finding)
 void hx_check_firmware(HxHost *host, HxHostFinding *finding)
 {
     g_autoptr(GError) error = NULL;
-    struct utsname machine;
-    uname(&machine);
+    const HxArchitecture *architecture = host->architecture;
     virConnect *connection = hx_host_libvirt(host, &error);
-    char *capabilities =
-        connection ? virConnectGetDomainCapabilities(
-                         connection, NULL, machine.machine,
-                         g_str_equal(machine.machine, "x86_64") ? "q35" : "virt", "qemu", 0)
-                   : NULL;
+    char *capabilities = connection
+                             ? virConnectGetDomainCapabilities(connection, NULL, architecture->name,
+                                                               architecture->machine, "qemu", 0)
+                             : NULL;
     if (!capabilities) {
         hx_host_degraded(finding, NULL, "not known: libvirt does not say what it has");
         return;
@@ -198,32 +185,25 @@ void hx_check_firmware(HxHost *host, HxHostFinding *finding)
                                             capabilities, 0, 0);
     free(capabilities);
     if (has_efi)
-        hx_host_fine(finding, "libvirt finds UEFI firmware for %s", machine.machine);
+        hx_host_fine(finding, "libvirt finds UEFI firmware for %s", architecture->name);
     else
-        hx_host_degraded(finding, hx_host_install("firmware"),
+        hx_host_degraded(finding, hx_host_install_firmware(host),
                          "libvirt finds no UEFI: only images with a kernel beside them boot");
 }
 
-/* Where @names, ended by NULL, are on this host: the first that runs with --version, for g_free. */
-static char *first_that_runs(const char *const *names)
+/* Whether @program, which is taken, runs. */
+static gboolean runs(char *program)
 {
-    for (const char *const *name = names; *name; name++) {
-        g_autofree char *path = g_find_program_in_path(*name);
-        const char *const argv[] = {path, "--version", NULL};
-        g_autoptr(HxTrial) trial = path ? hx_trial_start(argv, NULL, NULL, NULL) : NULL;
-        if (trial && hx_trial_await(trial, NULL, TRIAL_SECONDS, NULL))
-            return g_steal_pointer(&path);
-    }
-    return NULL;
+    g_autofree char *path = program;
+    const char *const argv[] = {path, "--version", NULL};
+    g_autoptr(HxTrial) trial = path ? hx_trial_start(argv, NULL, NULL, NULL) : NULL;
+    return trial && hx_trial_await(trial, NULL, TRIAL_SECONDS, NULL);
 }
 
 void hx_check_folders(HxHost *host, HxHostFinding *finding)
 {
-    static const char *const names[] = {"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd",
-                                        "/usr/lib/virtiofsd", "virtiofsd", NULL};
-    g_autofree char *path = first_that_runs(names);
-    if (path)
-        hx_host_fine(finding, "%s", path);
+    if (runs(hx_virtiofsd(NULL)))
+        hx_host_fine(finding, "virtiofsd");
     else
         hx_host_degraded(finding, hx_host_install("virtiofsd"),
                          "there is no virtiofsd: no folder of the host can be shared with a guest");
@@ -231,10 +211,8 @@ void hx_check_folders(HxHost *host, HxHostFinding *finding)
 
 void hx_check_forwards(HxHost *host, HxHostFinding *finding)
 {
-    static const char *const names[] = {"passt", NULL};
-    g_autofree char *path = first_that_runs(names);
-    if (path)
-        hx_host_fine(finding, "%s", path);
+    if (runs(g_find_program_in_path("passt")))
+        hx_host_fine(finding, "passt");
     else
         hx_host_degraded(finding, hx_host_install("passt"),
                          "there is no passt: no port can be forwarded to a guest");

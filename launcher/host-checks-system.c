@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The host itself: its system, memory and disk, and what VMs' disks lie on. */
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -12,12 +10,10 @@
 #include "launcher/directories.h"
 #include "launcher/host-check.h"
 #include "launcher/image.h"
+#include "launcher/room.h"
+#include "launcher/vm-domain.h"
 
-/* What QEMU and the parts beside it take besides the guest's memory. */
-#define MEMORY_BESIDE_MIB 512
-/* A fresh guest writes this much soon; with less it fails in its first minutes. */
-#define DISK_LEAST (G_GUINT64_CONSTANT(1) << 30)
-/* An image's build and a few VMs' writes fit. */
+/* An image's build fits. */
 #define DISK_EASY (G_GUINT64_CONSTANT(5) << 30)
 
 static gboolean is_devenv(void)
@@ -51,36 +47,24 @@ void hx_check_directories(HxHost *host, HxHostFinding *finding)
     hx_host_fine(finding, "%s for images and VMs, %s for sockets", state, runtime);
 }
 
-/* /proc/meminfo's MemAvailable, in MiB; 0 where it does not say. */
-static guint64 available_memory(void)
-{
-    g_autofree char *text = NULL;
-    guint64 kib = 0;
-    if (!g_file_get_contents("/proc/meminfo", &text, NULL, NULL))
-        return 0;
-    const char *line = strstr(text, "\nMemAvailable:");
-    return line && sscanf(line, "\nMemAvailable: %" G_GUINT64_FORMAT " kB", &kib) == 1 ? kib / 1024
-                                                                                       : 0;
-}
-
 void hx_check_memory(HxHost *host, HxHostFinding *finding)
 {
-    guint64 available = available_memory();
-    guint64 wanted = hx_profile_integer(host->profile, "machine.memory");
-    if (available < wanted)
+    g_autofree char *meminfo = NULL;
+    gint64 wanted = hx_profile_integer(host->profile, "machine.memory");
+    if (!g_file_get_contents("/proc/meminfo", &meminfo, NULL, NULL)) {
+        hx_host_fine(finding, "%" G_GINT64_FORMAT " MiB for a VM", wanted);
+        return;
+    }
+    guint64 available = hx_room_available_memory(meminfo);
+    g_autoptr(GError) error = NULL;
+    if (!host->is_up && !hx_room_check_memory(wanted, available, &error))
         hx_host_broken(finding,
                        g_strdup_printf("helixvm up --set machine.memory=%" G_GUINT64_FORMAT,
-                                       MAX(available * 3 / 4, 256)),
-                       "%" G_GUINT64_FORMAT " MiB are available, a VM wants %" G_GUINT64_FORMAT,
-                       available, wanted);
-    else if (available < wanted + MEMORY_BESIDE_MIB)
-        hx_host_degraded(finding, NULL,
-                         "%" G_GUINT64_FORMAT " MiB are available, a VM wants %" G_GUINT64_FORMAT
-                         ": the host will swap",
-                         available, wanted);
+                                       MAX((available >> 20) / 2, 256)),
+                       "%s", error->message);
     else
-        hx_host_fine(finding, "%" G_GUINT64_FORMAT " MiB available, %" G_GUINT64_FORMAT " for a VM",
-                     available, wanted);
+        hx_host_fine(finding, "%" G_GUINT64_FORMAT " MiB available, %" G_GINT64_FORMAT " %s",
+                     available >> 20, wanted, host->is_up ? "taken by the VM" : "for the VM");
 }
 
 void hx_check_disk_space(HxHost *host, HxHostFinding *finding)
@@ -94,14 +78,12 @@ void hx_check_disk_space(HxHost *host, HxHostFinding *finding)
     }
     guint64 bytes = (guint64)space.f_bavail * space.f_frsize;
     g_autofree char *size = g_format_size_full(bytes, G_FORMAT_SIZE_IEC_UNITS);
-    if (bytes < DISK_LEAST)
-        hx_host_broken(finding, g_strdup("helixvm delete a VM, or helixvm image remove an image"),
-                       "%s free in %s", size, state);
+    /* Without a base image nothing is known of the disk: that is another check's to say. */
+    if (host->vm && !host->is_up && !hx_room_check_disks(host->vm, host->profile, &error) &&
+        g_error_matches(error, HX_ERROR, HX_ERROR_HOST))
+        hx_host_broken(finding, g_strdup("helixvm up --set disk.size=GIB"), "%s", error->message);
     else if (bytes < DISK_EASY)
-        hx_host_degraded(finding, NULL,
-                         "%s free in %s: too little to build an image, and guests that write much "
-                         "will stop",
-                         size, state);
+        hx_host_degraded(finding, NULL, "%s free in %s: too little to build an image", size, state);
     else
         hx_host_fine(finding, "%s free in %s", size, state);
 }
@@ -124,6 +106,10 @@ void hx_check_image(HxHost *host, HxHostFinding *finding)
         hx_host_broken(
             finding, g_strdup_printf("helixvm image build%s %s", is_there ? " --force" : "", name),
             "%s", is_there ? error->message : "there is no base image for a VM's disk");
+        return;
+    }
+    if (!hx_vm_architecture(host->profile, &error)) {
+        hx_host_broken(finding, NULL, "%s", error->message);
         return;
     }
     g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);

@@ -89,7 +89,7 @@ static gboolean add_extra_disks(guint64 *growth, HxVm *vm, const HxProfile *prof
     return TRUE;
 }
 
-static gboolean check_disks(HxVm *vm, const HxProfile *profile, GError **error)
+gboolean hx_room_check_disks(HxVm *vm, const HxProfile *profile, GError **error)
 {
     g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
     if (!image)
@@ -133,6 +133,6 @@ static gboolean check_shares(HxVm *vm, const HxProfile *profile, GError **error)
 
 gboolean hx_room_check(HxVm *vm, const HxProfile *profile, GError **error)
 {
-    return check_memory(profile, error) && check_disks(vm, profile, error) &&
+    return check_memory(profile, error) && hx_room_check_disks(vm, profile, error) &&
            check_forwards(profile, error) && check_shares(vm, profile, error);
 }

@@ -110,17 +110,17 @@ static gboolean check_folder(const HxShare *share, const char *state, GError **e
 }
 
 /* libvirt reads the same descriptions to find it: "vhost-user back-ends" of QEMU's manual. */
-static gboolean check_program(GError **error)
+char *hx_virtiofsd(GError **error)
 {
     static const char *const programs[] = {"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd",
                                            "/usr/lib/virtiofsd", "/usr/local/libexec/virtiofsd"};
     for (size_t i = 0; i < G_N_ELEMENTS(programs); i++)
         if (access(programs[i], X_OK) == 0)
-            return TRUE;
+            return g_strdup(programs[i]);
     g_set_error_literal(error, HX_ERROR, HX_ERROR_HOST,
                         "share.folders needs virtiofsd, which this host does not have: install it "
                         "(Debian's package is virtiofsd)");
-    return FALSE;
+    return NULL;
 }
 
 gboolean hx_shares_check(const GPtrArray *shares, const char *state, GError **error)
@@ -128,7 +128,8 @@ gboolean hx_shares_check(const GPtrArray *shares, const char *state, GError **er
     for (guint i = 0; i < shares->len; i++)
         if (!check_folder(shares->pdata[i], state, error))
             return FALSE;
-    return shares->len == 0 || check_program(error);
+    g_autofree char *program = shares->len > 0 ? hx_virtiofsd(error) : NULL;
+    return shares->len == 0 || program;
 }
 
 char *hx_shares_fstab(const GPtrArray *shares)

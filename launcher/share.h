@@ -24,5 +24,8 @@ GPtrArray *hx_shares_parse(const char *value, char **ret_objection);
  * has no virtiofsd. */
 gboolean hx_shares_check(const GPtrArray *shares, const char *state, GError **error);
 
+/* Where virtiofsd is, for g_free; NULL with HX_ERROR_HOST. */
+char *hx_virtiofsd(GError **error);
+
 /* The lines of a fstab(5) by which a guest mounts @shares at /mnt/TAG, for g_free. */
 char *hx_shares_fstab(const GPtrArray *shares);

@@ -3,6 +3,7 @@
 # The table of verbs: help, actions, and what is said of a word that is none of them.
 use strict;
 use warnings;
+use JSON::PP;
 use Test::More;
 
 my $helixvm = ($ENV{BUILD} // 'build') . '/helixvm';
@@ -46,5 +47,13 @@ for my $case (
     is($code, 2, "\"$words\" is a usage error");
     like($text, $expected, 'that tells what there is');
 }
+
+my ($version) = said('version');
+like($version, qr/\Ahelixvm \d+\.\d+\.\d+\nlibvirt \d+\.\d+\.\d+\nqemu \d+\.\d+\.\d+\nvirglrenderer \d+\.\d+\.\d+\n\z/,
+    'versions');
+is((said('--version'))[0], $version, '--version is the verb');
+my $versions = decode_json((said('version', '--json'))[0]);
+is(join('', map { "$_ $versions->{$_}\n" } qw(helixvm libvirt qemu virglrenderer)), $version,
+    'the same as JSON');
 
 done_testing;

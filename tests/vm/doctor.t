@@ -54,6 +54,8 @@ sub check_finding {
 
 my $whole = doctor();
 is($whole->{exit}, 0, 'this host will do');
+my $arm = doctor(options => '--set machine.arch=aarch64');
+like($arm->{accelerators}{text}, qr/^tcg runs a machine/, 'the ARM emulator was tried');
 my @checks = sort grep { $_ ne 'exit' } keys %$whole;
 cmp_ok(scalar @checks, '>=', 18, 'many things are looked at');
 is_deeply([grep { $whole->{$_}{state} eq 'broken' } @checks], [], 'nothing is broken');
@@ -107,7 +109,12 @@ my @missing = (
     ['passt', { files => ['/usr/bin/passt'] },
         'port forwards', 'degraded', qr/no passt: no port/, qr/install passt/],
     ['memory', { options => '--set machine.memory=1048576' },
-        'memory', 'broken', qr/MiB are available, a VM wants 1048576/, qr/--set machine\.memory=\d+$/],
+        'memory', 'broken', qr/wants 1048576 MiB of memory.*the host has \d+ MiB available/, qr/--set machine\.memory=\d+$/],
+    ['an image for the architecture', { options => '--set machine.arch=aarch64' },
+        'image', 'broken', qr/aarch64/],
+    ['QEMU for another architecture',
+        { files => ['/usr/bin/qemu-system-aarch64'], options => '--set machine.arch=aarch64' },
+        'QEMU', 'broken', qr/no QEMU/, qr/install qemu-system-arm/],
     ['a render node', { options => '--set gpu.display=egl-headless' },
         'display', 'broken', qr/no DRM render node/, qr/gpu\.display=auto/],
     ['vhost-vsock', { options => '--set vsock.device=kernel' },
