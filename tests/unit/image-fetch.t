@@ -345,6 +345,28 @@ is((image('remove', 'always-cut'))[1], "what an interrupted fetch of always-cut 
     'image remove takes it away');
 is_deeply([left()], ['one'], '... all of it');
 
+# Killed at any moment, over and over: what is there is right, and in the end all is.
+fresh();
+my $whole = sha256_hex($disk);
+my @packed = checked('disk.xz', sha256_hex(contents("$tmp/disk.xz")));
+my %seen;
+my $wrong = 0;
+for my $round (1 .. 20) {
+    my ($pid, $out) = start('fetch', @packed, '--as', 'killed', ($round % 2 ? '--force' : ()));
+    sleep rand 0.4;
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    my @images = @{ decode_json((image('list', '--json'))[1]) };
+    $seen{ @images ? 'there' : 'not there' }++;
+    $wrong++ if grep { sha256_hex(contents($_->{disk})) ne $whole } @images;
+}
+is($wrong, 0, 'killed 20 times: no image is wrong') or diag(explain(\%seen));
+succeeds('... the next fetch', @packed, '--as', 'killed', '--force');
+is_deeply([left()], ['killed'], '... leaves nothing of all that');
+my $defined = `$helixvm define x --set disk.image=killed 2>&1`;
+like($defined, qr/<os firmware=.efi.>/, 'a VM on it boots by firmware');
+unlike($defined, qr/<kernel>/, '... and no kernel beside it');
+
 # --- two at once -------------------------------------------------------------------------------
 fresh();
 {
