@@ -19,6 +19,7 @@
 /* A server that wants to be left alone for longer than this is not waited for, seconds. */
 #define MAX_RETRY_AFTER 300
 #define PROGRESS_EVERY_US (G_TIME_SPAN_SECOND / 4)
+#define CHECK_SPACE_EVERY (G_GUINT64_CONSTANT(64) << 20)
 #define METADATA_MAX (64 * 1024)
 
 struct HxDownload {
@@ -30,6 +31,7 @@ struct HxDownload {
     guint64 total;              /* 0: not known */
     guint64 replay;             /* bytes in the part from before */
     guint64 position;           /* bytes that the reader has got */
+    guint64 check_space_at;     /* this position */
     guint64 skip;               /* bytes of the transfer that the reader has got already */
     gboolean known;             /* a server has said what the file is */
     gboolean complete, stale, interrupted;
@@ -249,7 +251,7 @@ static gboolean refuse(HxDownload *download, const HxTransferReply *reply, gbool
     return FALSE;
 }
 
-/* The first reply: which version it is that is downloaded, and whether it has room. */
+/* The first reply: which version it is that is downloaded. */
 static gboolean get_to_know(HxDownload *download, const HxTransferReply *reply, GError **error)
 {
     const HxDownloadOptions *options = &download->options;
@@ -263,8 +265,7 @@ static gboolean get_to_know(HxDownload *download, const HxTransferReply *reply, 
                     size);
         return FALSE;
     }
-    return (download->part < 0 || hx_image_check_space(download->part, download->total, error)) &&
-           write_metadata(download, error);
+    return write_metadata(download, error);
 }
 
 static gboolean take_reply(HxDownload *download, const HxTransferReply *reply,
@@ -305,6 +306,14 @@ static gboolean take_reply(HxDownload *download, const HxTransferReply *reply,
     }
 }
 
+/* Room for the rest of it, or, where that is not known, for anything. */
+static gboolean check_space(HxDownload *download, GError **error)
+{
+    guint64 rest = download->total > download->position ? download->total - download->position : 0;
+    download->check_space_at = download->position + CHECK_SPACE_EVERY;
+    return download->part < 0 || hx_image_check_space(download->part, rest, error);
+}
+
 static gboolean begin(HxDownload *download, gboolean *ret_may_retry, GError **error)
 {
     const HxDownloadOptions *options = &download->options;
@@ -325,7 +334,8 @@ static gboolean begin(HxDownload *download, gboolean *ret_may_retry, GError **er
         g_error_matches(*error, HX_ERROR, HX_ERROR_FAILED))
         *ret_may_retry = FALSE;
     return download->transfer &&
-           take_reply(download, hx_transfer_reply(download->transfer), ret_may_retry, error);
+           take_reply(download, hx_transfer_reply(download->transfer), ret_may_retry, error) &&
+           check_space(download, error);
 }
 
 /* Wait before another try; FALSE where there is none. */
@@ -397,6 +407,8 @@ static gssize take_bytes(HxDownload *download, gsize size, const void **bytes, G
         g_set_error(error, HX_ERROR, HX_ERROR_FAILED, "it is more than %s (--max-size)", limit);
         return -1;
     }
+    if (download->position >= download->check_space_at && !check_space(download, error))
+        return -1;
     if (download->part >= 0 &&
         !hx_image_write(download->part, *bytes, size, download->position, error))
         return -1;

@@ -459,6 +459,7 @@ gboolean hx_image_fetch(const HxImageFetch *what, HxImageFetchFunc *progress, vo
         hx_image_lock_directory(fetch.directory, tell_waiting, &fetch, cancellable, error);
     if (lock < 0)
         return FALSE;
+    fchmod(lock, 0700); /* the whole URL is in there */
     gboolean fetched = settled(&fetch, &is_settled, ret_outcome, &cause);
     if (fetched && !is_settled) {
         fetched = make_image(&fetch, ret_outcome, &cause);
