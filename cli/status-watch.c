@@ -179,9 +179,10 @@ static JsonObject *status_of(HxWatch *watch, GError **error)
 static gboolean watch_vm(HxWatch *watch, GError **error)
 {
     g_autoptr(HxControl) events = NULL;
+    gboolean has_ended = FALSE; /* not to be connected to at once, should it refuse us */
     while (!g_cancellable_is_cancelled(watch->cancel)) {
         gboolean is_new = FALSE;
-        if (!events) {
+        if (!events && !has_ended) {
             events = connect_events(watch->vm);
             is_new = events != NULL;
         }
@@ -191,7 +192,9 @@ static gboolean watch_vm(HxWatch *watch, GError **error)
         if (!events)
             pause_for(DOWN_INTERVAL_MS, watch->cancel);
         /* A new connection begins with what has happened before. */
-        else if (!await_events(watch, events, is_new ? 0 : RUNNING_INTERVAL_MS, !is_new))
+        has_ended =
+            events && !await_events(watch, events, is_new ? 0 : RUNNING_INTERVAL_MS, !is_new);
+        if (has_ended)
             g_clear_pointer(&events, hx_control_free);
     }
     return TRUE;

@@ -323,7 +323,8 @@ char **hx_image_users(const HxImage *image, GError **error)
     g_autoptr(GDir) directory = g_dir_open(vms, 0, NULL);
     for (const char *name; directory && (name = g_dir_read_name(directory));) {
         g_autofree char *path = g_build_filename(vms, name, NULL);
-        if (uses(path, image))
+        /* A removal that was killed has left no VM. */
+        if (name[0] != '.' && uses(path, image))
             g_strv_builder_add(users, name);
     }
     return g_strv_builder_end(users);
