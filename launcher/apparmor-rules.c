@@ -80,3 +80,27 @@ gboolean hx_apparmor_allows(const char *text, const char *path, const char *perm
             return FALSE;
     return TRUE;
 }
+
+char *hx_apparmor_missing(const char *text, const char *state, const char *runtime)
+{
+    g_autofree char *module = g_build_filename(state, "vms/*/libhelixvm-export.so", NULL);
+    g_autofree char *device = g_build_filename(runtime, "*/vsock-device.sock", NULL);
+    g_autofree char *export = g_build_filename(runtime, "*/qemu/*", NULL);
+    const struct {
+        const char *pattern, *asked, *granted;
+    } needs[] = {
+        {module, "mr", "mr"},
+        {device, "rw", "rw"},
+        {export, "rw", "rw"},
+        {"/usr/libexec/virgl_render_server", "x", "rmix"},
+    };
+    g_autoptr(GString) missing = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(needs); i++) {
+        g_auto(GStrv) pieces = g_strsplit(needs[i].pattern, "*", -1);
+        g_autofree char *path = g_strjoinv("example", pieces);
+        if (!hx_apparmor_allows(text, path, needs[i].asked))
+            g_string_append_printf(missing, "%s%s %s,", missing->len ? "\n" : "", needs[i].pattern,
+                                   needs[i].granted);
+    }
+    return missing->len ? g_string_free(g_steal_pointer(&missing), FALSE) : NULL;
+}

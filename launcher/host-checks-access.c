@@ -14,6 +14,7 @@
 #include "launcher/vm-domain.h"
 
 #define TRIAL_SECONDS 10
+#define LOCAL_RULES "/etc/apparmor.d/local/abstractions/libvirt-qemu"
 
 /* --- vsock --------------------------------------------------------------------------------------
  */
@@ -68,8 +69,8 @@ static gboolean libvirt_confines_by(HxHost *host, const char *model)
 static char *libvirt_rules(void)
 {
     static const char *const files[] = {"/etc/apparmor.d/libvirt/TEMPLATE.qemu",
-                                        "/etc/apparmor.d/abstractions/libvirt-qemu",
-                                        "/etc/apparmor.d/local/abstractions/libvirt-qemu", NULL};
+                                        "/etc/apparmor.d/abstractions/libvirt-qemu", LOCAL_RULES,
+                                        NULL};
     GString *all = g_string_new(NULL);
     for (const char *const *file = files; *file; file++) {
         g_autofree char *text = NULL;
@@ -77,33 +78,6 @@ static char *libvirt_rules(void)
             g_string_append_printf(all, "%s\n", text);
     }
     return g_string_free(all, FALSE);
-}
-
-/* What QEMU and the module touch that libvirt does not know of: rules to be appended for what
- * @rules leave out, for g_free; NULL where they leave nothing out. */
-static char *missing_rules(const char *rules, const char *state, const char *runtime)
-{
-    g_autofree char *module = g_build_filename(state, "vms/*/libhelixvm-export.so", NULL);
-    g_autofree char *device = g_build_filename(runtime, "*/vsock-device.sock", NULL);
-    g_autofree char *export = g_build_filename(runtime, "*/qemu/*", NULL);
-    const struct {
-        const char *pattern, *permissions;
-    } needs[] = {
-        {module, "mr"},
-        {device, "rw"},
-        {export, "rw"},
-        {"/usr/libexec/virgl_render_server", "rmix"},
-    };
-    g_autoptr(GString) missing = g_string_new(NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(needs); i++) {
-        g_auto(GStrv) pieces = g_strsplit(needs[i].pattern, "*", -1);
-        g_autofree char *path = g_strjoinv("example", pieces);
-        const char *asked = strchr(needs[i].permissions, 'x') ? "x" : needs[i].permissions;
-        if (!hx_apparmor_allows(rules, path, asked))
-            g_string_append_printf(missing, "%s%s %s,", missing->len ? "\\n" : "", needs[i].pattern,
-                                   needs[i].permissions);
-    }
-    return missing->len ? g_string_free(g_steal_pointer(&missing), FALSE) : NULL;
 }
 
 void hx_check_apparmor(HxHost *host, HxHostFinding *finding)
@@ -121,13 +95,14 @@ void hx_check_apparmor(HxHost *host, HxHostFinding *finding)
     g_autofree char *rules = libvirt_rules();
     g_autofree char *state = hx_state_directory(NULL);
     g_autofree char *runtime = hx_runtime_directory(NULL);
-    g_autofree char *missing = state && runtime ? missing_rules(rules, state, runtime) : NULL;
+    g_autofree char *missing = state && runtime ? hx_apparmor_missing(rules, state, runtime) : NULL;
     if (!missing) {
         hx_host_fine(finding, "libvirt's rules for QEMU allow what helixvm adds");
         return;
     }
-    char *remedy = g_strdup_printf(
-        "printf '%s\\n' >>/etc/apparmor.d/local/abstractions/libvirt-qemu", missing);
+    g_auto(GStrv) lines = g_strsplit(missing, "\n", -1);
+    g_autofree char *arguments = g_strjoinv("' '", lines);
+    char *remedy = g_strdup_printf("printf '  %%s\\n' '%s' >>%s", arguments, LOCAL_RULES);
     hx_host_broken(finding, remedy,
                    "libvirt's rules keep QEMU from helixvm's module or from its sockets");
 }

@@ -7,8 +7,11 @@ use warnings;
 use Cwd 'abs_path';
 use File::Copy;
 use File::Temp;
+use IO::Pty;
+use IO::Socket::UNIX;
 use JSON::PP;
 use Test::More;
+use Time::HiRes 'time';
 
 my $build = abs_path($ENV{BUILD} // 'build');
 my $top = abs_path('.');
@@ -20,12 +23,14 @@ my $empty = "$scratch/empty";
 #   files => [...]       /dev/null is over them
 #   folders => [...]     an empty folder is over them
 #   own_libvirt => 1     libvirtd's sockets are hidden too: doctor starts one of its own
-#   program, environment
+#   before => COMMAND    is run first
+#   program, environment, options
 # and its exit status as "exit".
 sub doctor {
     my (%with) = @_;
     my @commands = ('set -e');
     push @commands, "mount -t tmpfs tmpfs /run" if $with{own_libvirt};
+    push @commands, $with{before} if $with{before};
     push @commands, "mount --bind $empty $_" for @{ $with{folders} // [] };
     push @commands, "mount --bind /dev/null \$(readlink -f $_)" for @{ $with{files} // [] };
     my $program = $with{program} // "$build/helixvm";
@@ -68,6 +73,26 @@ my $table = join '', `$build/helixvm doctor`;
 is($?, 0, 'as a table');
 is(scalar(() = $table =~ /^(?:fine|degraded|broken) +\S/mg), scalar @checks, 'a line for each');
 unlike($table, qr/\033/, 'without colours where there is no terminal');
+
+# On a terminal it has colours, unless they are not wanted.
+sub on_terminal {
+    my (%environment) = @_;
+    my $pty = IO::Pty->new;
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        open STDOUT, '>&', $pty->slave;
+        $ENV{$_} = $environment{$_} for keys %environment;
+        exec "$build/helixvm", 'doctor' or die "exec: $!\n";
+    }
+    $pty->close_slave;
+    my $screen = '';
+    while (sysread $pty, $screen, 65536, length $screen) { }
+    waitpid $pid, 0;
+    return $screen;
+}
+like(on_terminal(TERM => 'xterm'), qr/^\033\[32mfine +\033\[0m +system /, 'colours on a terminal');
+unlike(on_terminal(TERM => 'xterm', NO_COLOR => 1), qr/\033/, 'unless NO_COLOR is set');
+unlike(on_terminal(TERM => 'dumb'), qr/\033/, 'or the terminal has none');
 
 # --- each thing missing in turn
 
@@ -157,5 +182,18 @@ for my $case (
 }
 my $spoilt = doctor(files => ["$build/libhelixvm-export.so"]);
 check_finding($spoilt, 'export module', 'degraded', qr/cannot be preloaded/, qr/make install/);
+
+# --- a libvirtd that never answers
+
+# One that listens, in the place of libvirtd's own socket: connections are taken, and that is all.
+my $silent = IO::Socket::UNIX->new(Local => "$scratch/silent", Listen => 5) or die "listen: $!\n";
+my $begun = time;
+my $hung = doctor(
+    before => "mount -t tmpfs tmpfs /run && mkdir /run/libvirt && touch /run/libvirt/libvirt-sock"
+        . " && mount --bind $scratch/silent /run/libvirt/libvirt-sock");
+cmp_ok(time - $begun, '<', 40, 'a libvirtd that hangs does not hang doctor');
+check_finding($hung, 'libvirt', 'broken', qr/no answer within \d+ s/);
+is($hung->{QEMU}{state}, 'fine', 'what needs no libvirt has its answer');
+is($hung->{exit}, 6, 'and something is broken');
 
 done_testing;

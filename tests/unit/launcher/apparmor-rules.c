@@ -57,9 +57,27 @@ static void test_rules(void)
     g_assert_false(hx_apparmor_allows("/[ rw,\n/{a rw,\n", "/a", "r")); /* broken patterns */
 }
 
+/* What is missing, once it is added, is not missing any more. */
+static void test_missing(void)
+{
+    g_autofree char *first = hx_apparmor_missing(libvirt_qemu, "/var/lib/helixvm", "/run/helixvm");
+    g_assert_cmpstr(first, ==,
+                    "/run/helixvm/*/vsock-device.sock rw,\n"
+                    "/run/helixvm/*/qemu/* rw,\n"
+                    "/usr/libexec/virgl_render_server rmix,");
+    g_autofree char *mended = g_strconcat(libvirt_qemu, first, "\n", NULL);
+    g_assert_null(hx_apparmor_missing(mended, "/var/lib/helixvm", "/run/helixvm"));
+    g_autofree char *elsewhere = hx_apparmor_missing(mended, "/home/a/vms", "/run/helixvm");
+    g_assert_cmpstr(elsewhere, ==, "/home/a/vms/vms/*/libhelixvm-export.so mr,");
+    g_autofree char *denied = g_strconcat(mended, "deny /run/helixvm/** w,\n", NULL);
+    g_autofree char *kept = hx_apparmor_missing(denied, "/var/lib/helixvm", "/run/helixvm");
+    g_assert_cmpstr(kept, ==, "/run/helixvm/*/vsock-device.sock rw,\n/run/helixvm/*/qemu/* rw,");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/apparmor-rules/rules", test_rules);
+    g_test_add_func("/apparmor-rules/missing", test_missing);
     return g_test_run();
 }
