@@ -39,7 +39,7 @@ static gboolean build(int argc, char **argv, GError **error)
 {
     gboolean force = FALSE;
     const GOptionEntry options[] = {
-        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "Build it anew where it is there", NULL},
+        {"force", 0, 0, G_OPTION_ARG_NONE, &force, "build it anew where it is there", NULL},
         {NULL},
     };
     if (!hx_verb_parse("[IMAGE]", options, &argc, &argv, 0, 1, error))
@@ -142,9 +142,9 @@ static gboolean list(int argc, char **argv, GError **error)
 {
     gboolean json = FALSE, available = FALSE;
     const GOptionEntry options[] = {
-        {"available", 'a', 0, G_OPTION_ARG_NONE, &available, "List those that can be fetched",
+        {"available", 'a', 0, G_OPTION_ARG_NONE, &available, "list those that can be fetched",
          NULL},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print JSON", NULL},
         {NULL},
     };
     if (!hx_verb_parse("", options, &argc, &argv, 0, 0, error))

@@ -40,7 +40,7 @@ static gboolean list(int argc, char **argv, GError **error)
 {
     gboolean json = FALSE;
     const GOptionEntry options[] = {
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("", options, &argc, &argv, 0, 0, error))
@@ -116,8 +116,8 @@ static gboolean show(int argc, char **argv, GError **error)
     gboolean json = FALSE;
     const GOptionEntry entries[] = {
         {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &options.settings,
-         "Set one key of the profile; may be repeated", "SECTION.KEY=VALUE"},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
+         "set one key of the profile; may be repeated", "SECTION.KEY=VALUE"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[PROFILE|FILE]", entries, &argc, &argv, 0, 1, error))
@@ -209,8 +209,8 @@ static gboolean list_keys(int argc, char **argv, GError **error)
     gboolean json = FALSE;
     gboolean mdoc = FALSE;
     const GOptionEntry options[] = {
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "Print JSON", NULL},
-        {"mdoc", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &mdoc, "Print for the manual page",
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print JSON", NULL},
+        {"mdoc", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &mdoc, "print for the manual page",
          NULL},
         G_OPTION_ENTRY_NULL,
     };

@@ -10,7 +10,7 @@ const HxVerb hx_verbs[] = {
     {"status", "say what a VM is and does", .run = hx_verb_status},
     {"list", "list all VMs with their state", .run = hx_verb_list},
 
-    {"ssh", "a shell in a VM's guest", .run = hx_verb_ssh, .heading = "Reach the guest"},
+    {"ssh", "open a shell in a VM's guest", .run = hx_verb_ssh, .heading = "Reach the guest"},
     {"ssh-config", "print what OpenSSH needs to reach a VM", .run = hx_verb_ssh_config},
     {"exec", "run a command in a VM's guest", .run = hx_verb_exec},
     {"cp", "copy files between the host and a VM's guest", .run = hx_verb_cp},

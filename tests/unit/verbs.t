@@ -32,6 +32,18 @@ my ($actions, $actions_status) = said('image', '--help');
 is($actions_status, 0, 'image --help');
 like($actions, qr/^  $_ +\w/m, "it lists $_") for qw(build list remove);
 
+# Every --help reads alike.
+for my $verb ($help =~ /^  ([a-z-]+) +[a-z]/mg) {
+    my ($list) = (said($verb, '--help'))[0] =~ /^Actions:\n(.*?)\n\n/ms;
+    my @calls = $list ? map { "$verb $_" } $list =~ /^  ([a-z-]+) +[a-z]/mg : $verb;
+    for my $call (@calls) {
+        my ($text) = said($call, '--help');
+        my ($options) = $text =~ /^Application Options:\n(.*)/ms;
+        is(join('', ($options // '') =~ /^  -.*? {2,}[^a-z ].*\n/mg), '', "$call: options in small letters");
+        like($text, qr/\n\n[A-Z][^\n]*\.\n\n/, "$call: a sentence says what it does");
+    }
+}
+
 for my $case (
     ['upp', qr/no verb "upp": the nearest is "up"/],
     ['xyzzy', qr/no verb "xyzzy": see `helixvm help`/],
