@@ -377,6 +377,10 @@ static gboolean pause_before_retry(HxDownload *download, const GError *cause, GE
 
 static gssize read_part(HxDownload *download, const void **ret_bytes, GError **error)
 {
+    if (g_cancellable_set_error_if_cancelled(download->options.cancellable, error)) {
+        download->interrupted = TRUE;
+        return -1;
+    }
     if (!download->buffer)
         download->buffer = g_malloc(REPLAY_SIZE);
     gsize size = MIN(download->replay - download->position, REPLAY_SIZE);

@@ -68,11 +68,16 @@ static void enter_phase(const char *phase, void *data)
         fetch->progress(phase, NULL, fetch->progress_data);
 }
 
+static const char *download_phase(const Fetch *fetch)
+{
+    return hx_url_has_scheme(fetch->what->url, "file") ? "reading the file" : "downloading";
+}
+
 static void show_download(const HxDownloadProgress *download, void *data)
 {
     const Fetch *fetch = data;
     if (fetch->progress)
-        fetch->progress("downloading", download, fetch->progress_data);
+        fetch->progress(download_phase(fetch), download, fetch->progress_data);
 }
 
 /* --- names ----------------------------------------------------------------------------------- */
@@ -265,7 +270,7 @@ static gboolean get_disk(Fetch *fetch, GError **error)
         .progress_data = fetch,
         .cancellable = fetch->cancellable,
     };
-    enter_phase("downloading", fetch);
+    enter_phase(download_phase(fetch), fetch);
     prepare_sum(fetch);
     fetch->download = hx_download_new(&options, error);
     if (!fetch->download || !look_at_start(fetch, error))

@@ -88,7 +88,7 @@ static gboolean damaged(const HxImage *image, const char *why, GError **error)
 {
     g_set_error(
         error, HX_ERROR, HX_ERROR_CONFIG,
-        "image \"%s\" is damaged (%s): remove it with `helixvm image remove %s` and build it "
+        "image \"%s\" is damaged (%s): remove it with `helixvm image remove %s` and make it "
         "again",
         image->name, why, image->name);
     return FALSE;
@@ -192,8 +192,9 @@ HxImage *hx_image_open(const char *name, GError **error)
     if (!g_file_test(image->directory, G_FILE_TEST_IS_DIR)) {
         gboolean is_default = g_str_equal(name, "default");
         g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
-                    "no image \"%s\": build it with `helixvm image build%s%s`", name,
-                    is_default ? "" : " ", is_default ? "" : name);
+                    "no image \"%s\": build it with `helixvm image build%s%s`%s", name,
+                    is_default ? "" : " ", is_default ? "" : name,
+                    is_default ? "" : ", or fetch one (`helixvm image list --available`)");
         return NULL;
     }
     if (!read_metadata(image, error) || !add_file(image, "disk.qcow2", &image->disk, error) ||
