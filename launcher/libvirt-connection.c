@@ -8,11 +8,13 @@
 #include <libxml/xpath.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
+#include "launcher/base/unix-socket.h"
 #include "launcher/directories.h"
 
 /* Long enough to span two commands typed in a row, short enough not to linger. */
@@ -47,8 +49,11 @@ void hx_libvirt_start_log_daemon(void)
 {
     static const char *const virtlogd[] = {"virtlogd", "-d", "--timeout", DAEMON_IDLE_SECONDS,
                                            NULL};
-    /* It refuses to start twice, and libvirt says it best where there is none. */
-    if (may_start_daemons())
+    if (!may_start_daemons())
+        return;
+    hx_autofd int fd = hx_unix_connect("/run/libvirt/virtlogd-sock", SOCK_STREAM);
+    /* libvirt says it best where there is none. */
+    if (fd < 0)
         hx_process_run(virtlogd, NULL, NULL, NULL);
 }
 

@@ -57,6 +57,7 @@ struct HxMonitor {
     /* The parts. */
     HxPart guard, xvfb, vsock, encoder;
     int guard_fd; /* closed by the monitor's end, whatever ends it */
+    int xvfb_ready_fd;
     HxDisplayKind display;
     char *x_display;
     char *render_node;
@@ -125,6 +126,8 @@ void hx_monitor_close_control(HxMonitor *monitor);
 
 /* monitor-parts.c */
 gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error);
+/* Choose the display and start what takes its time; hx_monitor_start_display waits for that. */
+gboolean hx_monitor_begin_display(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error);

@@ -3,9 +3,10 @@
  *
  * Theory of operation.  Each starts with the descriptors it needs and says READY=1 (Xvfb: its
  * display's number) on a pipe; until then the start waits.  Each gets SIGKILL when the monitor
- * dies, but for the guard, whose hour comes then (monitor-guard.c).  One that ends by itself calls
- * its `ended`: the encoder is started again, without the VM noticing; without the display or the
- * vsock device the VM cannot go on. */
+ * dies, but for the guard, whose hour comes then (monitor-guard.c).  Xvfb, which takes longest,
+ * starts before libvirt is asked for anything, and is waited for after that.  One that ends by
+ * itself calls its `ended`: the encoder is started again, without the VM noticing; without the
+ * display or the vsock device the VM cannot go on. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -124,23 +125,29 @@ static char *await_line(HxPart *part, int fd, GError **error)
 }
 
 /* Start @argv as @part with @fds from descriptor 3 on, and behind them a pipe for the line by which
- * it says that it is ready: returned, for g_free.  NULL with @error. */
-static char *start_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
-                        const int *fds, size_t n_fds, GError **error)
+ * it says that it is ready: its reading end is returned.  -1 with @error. */
+static int begin_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
+                      const int *fds, size_t n_fds, GError **error)
 {
     int pipe_fds[2];
     if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
-        return NULL;
+        return -1;
     hx_autofd int read_end = pipe_fds[0];
     hx_autofd int write_end = pipe_fds[1];
     g_autofree int *all = g_new(int, n_fds + 1);
     for (size_t i = 0; i < n_fds; i++)
         all[i] = fds[i];
     all[n_fds] = write_end;
-    if (!spawn_part(part, monitor, name, argv, all, n_fds + 1, error))
-        return NULL;
-    hx_close(&write_end);
-    return await_line(part, read_end, error);
+    return spawn_part(part, monitor, name, argv, all, n_fds + 1, error) ? hx_steal_fd(&read_end)
+                                                                        : -1;
+}
+
+/* begin_part, and wait for the line: for g_free.  NULL with @error. */
+static char *start_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
+                        const int *fds, size_t n_fds, GError **error)
+{
+    hx_autofd int ready_fd = begin_part(part, monitor, name, argv, fds, n_fds, error);
+    return ready_fd < 0 ? NULL : await_line(part, ready_fd, error);
 }
 
 /* --- the guard ----------------------------------------------------------------------------------
@@ -182,10 +189,15 @@ static void display_ended(HxMonitor *monitor, const char *reason)
                                          "the X server that QEMU draws with %s", reason));
 }
 
-static gboolean start_xvfb(HxMonitor *monitor, GError **error)
+static gboolean begin_xvfb(HxMonitor *monitor, GError **error)
 {
+    const char *directory = hx_vm_runtime_path(monitor->vm, "qemu");
     const char *authority = hx_vm_runtime_path(monitor->vm, "qemu/xauthority");
-    if (!hx_x_authority_create(authority, monitor->qemu_user, error))
+    if (g_mkdir_with_parents(directory, 0700) < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot make the directory %s", directory);
+        return FALSE;
+    }
+    if (!hx_x_authority_create(authority, geteuid(), error))
         return FALSE;
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     const char *const arguments[] = {
@@ -194,14 +206,11 @@ static gboolean start_xvfb(HxMonitor *monitor, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(arguments); i++)
         g_ptr_array_add(argv, (void *)arguments[i]);
     monitor->xvfb.ended = display_ended;
-    g_autofree char *number = start_part(&monitor->xvfb, monitor, "Xvfb", argv, NULL, 0, error);
-    if (!number)
-        return FALSE;
-    monitor->x_display = g_strdup_printf(":%s", number);
-    return g_file_set_contents(hx_vm_runtime_path(monitor->vm, "display"), number, -1, error);
+    monitor->xvfb_ready_fd = begin_part(&monitor->xvfb, monitor, "Xvfb", argv, NULL, 0, error);
+    return monitor->xvfb_ready_fd >= 0;
 }
 
-gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
+gboolean hx_monitor_begin_display(HxMonitor *monitor, GError **error)
 {
     if (!hx_profile_boolean(monitor->profile, "gpu.enabled")) {
         monitor->display = HX_DISPLAY_NONE;
@@ -212,7 +221,6 @@ gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
         monitor->render_node = hx_render_node();
     if (monitor->render_node) {
         monitor->display = HX_DISPLAY_EGL_HEADLESS;
-        hx_monitor_end_phase(monitor, "%s", monitor->render_node);
         return TRUE;
     }
     if (g_str_equal(wanted, "egl-headless")) {
@@ -222,8 +230,35 @@ gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
         return FALSE;
     }
     monitor->display = HX_DISPLAY_XVFB;
+    return begin_xvfb(monitor, error);
+}
+
+/* Wait for Xvfb, and let QEMU's user in. */
+static gboolean finish_xvfb(HxMonitor *monitor, GError **error)
+{
+    const char *authority = hx_vm_runtime_path(monitor->vm, "qemu/xauthority");
+    g_autofree char *number = await_line(&monitor->xvfb, monitor->xvfb_ready_fd, error);
+    hx_close(&monitor->xvfb_ready_fd);
+    if (!number)
+        return FALSE;
+    monitor->x_display = g_strdup_printf(":%s", number);
+    if (chown(authority, monitor->qemu_user, -1) < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot let QEMU read %s", authority);
+        return FALSE;
+    }
+    return g_file_set_contents(hx_vm_runtime_path(monitor->vm, "display"), number, -1, error);
+}
+
+gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
+{
+    if (monitor->display == HX_DISPLAY_NONE)
+        return TRUE;
     hx_monitor_begin_phase(monitor, "display");
-    if (!start_xvfb(monitor, error))
+    if (monitor->display == HX_DISPLAY_EGL_HEADLESS) {
+        hx_monitor_end_phase(monitor, "%s", monitor->render_node);
+        return TRUE;
+    }
+    if (!finish_xvfb(monitor, error))
         return FALSE;
     hx_monitor_end_phase(monitor, "Xvfb %s, software GL: the host has no DRM render node",
                          monitor->x_display);
@@ -394,6 +429,7 @@ void hx_monitor_stop_parts(HxMonitor *monitor)
     hx_x_display_remove(monitor->vm);
     stop_part(&monitor->guard);
     hx_close(&monitor->guard_fd);
+    hx_close(&monitor->xvfb_ready_fd);
     hx_close(&monitor->encoder_listen_fd);
     hx_close(&monitor->encoder_stats_fd);
     g_clear_pointer(&monitor->x_display, g_free);

@@ -363,6 +363,7 @@ static gboolean start(HxMonitor *monitor, GError **error)
         check_host,
         load_uuid,
         hx_monitor_start_guard,
+        hx_monitor_begin_display,
         hx_monitor_open_libvirt,
         prepare_disks,
         prepare_module,
@@ -464,6 +465,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, con
         .encoder_stats_fd = -1,
         .notify_fd = -1,
         .guard_fd = -1,
+        .xvfb_ready_fd = -1,
         .cid_fd = -1,
         .event_callback = -1,
     };
