@@ -88,6 +88,7 @@ struct HxMonitor {
     gboolean libvirt_lost; /* the connection broke: hx_monitor_reconnect is due */
     gboolean domain_lost;  /* there was a domain then, and it has not been found again */
     guint reconnects;
+    gint64 reconnected; /* the last time; monotonic, µs */
     gboolean domain_ended;
     gboolean domain_crashed; /* and not by the guest's own power off */
     gboolean qemu_died;      /* by itself or by a signal: nobody asked libvirt for it */

@@ -18,8 +18,9 @@
 #define RECONNECT_MS 30000
 #define RECONNECT_PAUSE_MS 50 /* the first; each is twice the one before, up to */
 #define RECONNECT_PAUSE_MAX_MS 1000
-/* A libvirtd that dies this often will die again. */
-#define RECONNECTS_MAX 100
+/* A libvirtd that dies this often, each time within a minute of the last, will die again. */
+#define RECONNECTS_MAX 20
+#define RECONNECTS_WITHIN (60 * G_TIME_SPAN_SECOND)
 
 /* --- events -------------------------------------------------------------------------------------
  */
@@ -179,13 +180,17 @@ void hx_monitor_reconnect(HxMonitor *monitor)
     g_clear_pointer(&monitor->domain, virDomainFree);
     hx_monitor_close_libvirt(monitor);
     OpenCall call = {.deadline = begun + RECONNECT_MS * G_TIME_SPAN_MILLISECOND};
+    if (begun - monitor->reconnected > RECONNECTS_WITHIN)
+        monitor->reconnects = 0;
     if (monitor->reconnects++ < RECONNECTS_MAX)
         hx_monitor_call(open_connection, &call);
+    monitor->reconnected = g_get_monotonic_time();
     monitor->domain_lost = has_domain;
     if (!call.connection) {
         hx_monitor_fail(monitor,
-                        g_error_new(HX_ERROR, HX_ERROR_HOST, "libvirtd ended and does not serve %s",
-                                    call.error ? call.error->message : "for long"));
+                        g_error_new(HX_ERROR, HX_ERROR_HOST,
+                                    "libvirtd ended and does not serve again: %s",
+                                    call.error ? call.error->message : "it ends again and again"));
         g_clear_error(&call.error);
         return;
     }
