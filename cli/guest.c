@@ -2,10 +2,12 @@
 #include "cli/guest.h"
 
 #include "cli/verb.h"
+#include "launcher/vm-reach.h"
 
 static int connect_vm(guint32 port, void *data, GCancellable *cancel, GError **error)
 {
-    return hx_vm_connect(data, port, cancel, error);
+    /* A VM that is not there is more than down. */
+    return hx_vm_check_known(data, error) ? hx_vm_connect(data, port, cancel, error) : -1;
 }
 
 HxGuest hx_verb_guest(HxVm *vm)

@@ -182,8 +182,9 @@ gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *
         g_option_context_add_main_entries(context, options, NULL);
     g_autoptr(GError) cause = NULL;
     if (!g_option_context_parse(context, argc, argv, &cause)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s: see `%s --help`", cause->message,
-                    program);
+        /* GLib's messages begin with a capital, which is no word of the user's. */
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%c%s: see `%s --help`",
+                    g_ascii_tolower(cause->message[0]), cause->message + 1, program);
         return FALSE;
     }
     /* GOption leaves the "--" that ended the options in its place. */
@@ -194,8 +195,9 @@ gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *
     }
     int given = *argc - 1;
     if (given < min || given > max) {
-        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s: see `%s --help`",
-                    given < min ? "an argument is missing" : "too many arguments", program);
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s: %s [OPTION...]%s%s",
+                    given < min ? "an argument is missing" : "too many arguments", program,
+                    *arguments ? " " : "", arguments);
         return FALSE;
     }
     return TRUE;

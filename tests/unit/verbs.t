@@ -50,6 +50,9 @@ for my $case (
     ['image', qr/image: say what to do: build, (\w+, )*remove/],
     ['image bild', qr/no action "bild": the nearest is "build"/],
     ['image xyzzy', qr/image: say what to do: build/],
+    ['up --nonsense', qr/^helixvm: unknown option --nonsense: see `helixvm up --help`$/],
+    ['up a b', qr/too many arguments: helixvm up \[OPTION\.\.\.\] \[VM\]$/],
+    ['image remove', qr/an argument is missing: helixvm image remove \[OPTION\.\.\.\] IMAGE$/],
     ['help xyzzy', qr/no verb "xyzzy"/],
     ['help image xyzzy', qr/image: say what to do/],
     ['monitr', qr/no verb "monitr": see/],
@@ -58,6 +61,13 @@ for my $case (
     my ($text, $code) = said($words);
     is($code, 2, "\"$words\" is a usage error");
     like($text, $expected, 'that tells what there is');
+}
+
+for my $call ('exec xyzzy -- true', 'ssh xyzzy', 'provision xyzzy', 'stream xyzzy', 'status xyzzy',
+    'cp xyzzy:/a .', 'down xyzzy', 'delete --yes xyzzy', 'snapshot list xyzzy') {
+    my ($text, $code) = said($call);
+    is($code, 4, "$call: not found");
+    like($text, qr/there is no VM "xyzzy"/, 'and said so');
 }
 
 my ($version) = said('version');
