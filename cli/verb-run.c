@@ -78,7 +78,7 @@ static gboolean power_off(HxRun *run, HxVmEnd *ret_end, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    if (!ret_end->forced)
+    if (!ret_end->forced || run->timeout == 0) /* as it was told */
         return TRUE;
     g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "VM \"%s\" is down: %s", hx_vm_name(run->vm),
                 ret_end->text);
