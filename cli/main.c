@@ -113,6 +113,8 @@ int main(int argc, char **argv)
         return error ? hx_error_exit_status(error) : HX_ERROR_FAILED;
     }
     if (fflush(stdout) == EOF) {
+        if (errno == EPIPE) /* its reader has enough: what SIGPIPE would have said */
+            return 128 + SIGPIPE;
         fprintf(stderr, "helixvm: cannot write the output: %s\n", g_strerror(errno));
         return HX_ERROR_FAILED;
     }

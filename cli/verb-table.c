@@ -14,6 +14,7 @@ const HxVerb hx_verbs[] = {
     {"ssh-config", "print what OpenSSH needs to reach a VM", .run = hx_verb_ssh_config},
     {"exec", "run a command in a VM's guest", .run = hx_verb_exec},
     {"cp", "copy files between the host and a VM's guest", .run = hx_verb_cp},
+    {"logs", "show what a VM's processes and its guest say", .run = hx_verb_logs},
     {"provision", "make a VM's guest serve sessions", .run = hx_verb_provision},
     {"stream", "view a session and count its frames", .run = hx_verb_stream},
 

@@ -33,6 +33,7 @@ HxVerbFunc hx_verb_exec;
 HxVerbFunc hx_verb_help;
 HxVerbFunc hx_verb_image_fetch;
 HxVerbFunc hx_verb_list;
+HxVerbFunc hx_verb_logs;
 HxVerbFunc hx_verb_monitor;
 HxVerbFunc hx_verb_provision;
 HxVerbFunc hx_verb_proxy;

@@ -13,6 +13,8 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
+#include "launcher/image.h"
+#include "launcher/log-file.h"
 #include "launcher/room.h"
 #include "launcher/snapshot.h"
 #include "launcher/vm-lock.h"
@@ -35,11 +37,12 @@ static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError *
 static int spawn_monitor(HxVm *vm, int lock, gboolean bound, GError **error)
 {
     const char *log_path = hx_vm_state_path(vm, "monitor.log");
-    hx_autofd int log = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    hx_autofd int log = hx_log_file_open(log_path, TRUE, error);
     int pair[2];
-    if (log < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot start the VM's monitor (%s)",
-                           log_path);
+    if (log < 0)
+        return -1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot start the VM's monitor");
         return -1;
     }
     hx_autofd int ours = pair[0];

@@ -15,6 +15,7 @@ typedef struct HxMonitor HxMonitor;
 typedef struct {
     HxMonitor *monitor;
     const char *name; /* "helixvm-encoder", for messages */
+    const char *log;  /* its log's name in the state directory; NULL: the monitor's own */
     pid_t pid;        /* 0: not running */
     guint watch;
     guint restarts;
@@ -58,6 +59,7 @@ struct HxMonitor {
     HxPart guard, xvfb, vsock, encoder;
     int guard_fd; /* closed by the monitor's end, whatever ends it */
     int xvfb_ready_fd;
+    guint log_timer; /* keeps the logs within their bounds */
     HxDisplayKind display;
     char *x_display;
     char *render_node;

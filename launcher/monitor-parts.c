@@ -23,11 +23,15 @@
 #include "launcher/base/parts.h"
 #include "launcher/base/process.h"
 #include "launcher/base/unix-socket.h"
+#include "launcher/log-file.h"
 #include "launcher/monitor-internal.h"
 #include "launcher/vm-domain.h"
 #include "launcher/x-authority.h"
 #include "launcher/x-display.h"
 
+#define VSOCK_LOG "vsock.log"
+#define ENCODER_LOG "encoder.log"
+#define LOG_BOUND_SECONDS 10
 #define START_TIMEOUT_MS 10000
 #define STOP_TIMEOUT_MS 3000
 #define ENCODER_RESTART_MS 200
@@ -54,7 +58,16 @@ static void on_part_ended(GPid pid, int status, void *data)
         part->ended(part->monitor, how);
 }
 
-/* Start @argv as @part with @fds from descriptor 3 on; stderr is the monitor's log. */
+static gboolean bound_logs(void *data)
+{
+    HxMonitor *monitor = data;
+    static const char *const logs[] = {"monitor.log", VSOCK_LOG, ENCODER_LOG};
+    for (size_t i = 0; i < G_N_ELEMENTS(logs); i++)
+        hx_log_file_bound(hx_vm_state_path(monitor->vm, logs[i]));
+    return G_SOURCE_CONTINUE;
+}
+
+/* Start @argv as @part with @fds from descriptor 3 on; stderr is its log, or the monitor's. */
 static gboolean spawn_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
                            const int *fds, size_t n_fds, GError **error)
 {
@@ -62,11 +75,20 @@ static gboolean spawn_part(HxPart *part, HxMonitor *monitor, const char *name, G
     part->name = name;
     part->stopping = FALSE;
     g_ptr_array_add(argv, NULL);
+    if (!monitor->log_timer)
+        monitor->log_timer = g_timeout_add_seconds(LOG_BOUND_SECONDS, bound_logs, monitor);
+    hx_autofd int log = -1;
+    if (part->log) {
+        log =
+            hx_log_file_open(hx_vm_state_path(monitor->vm, part->log), part->restarts == 0, error);
+        if (log < 0)
+            return FALSE;
+    }
     HxProcess process = {
         .argv = (const char *const *)argv->pdata,
         .stdin_fd = -1,
         .stdout_fd = -1,
-        .stderr_fd = monitor->log_fd,
+        .stderr_fd = log >= 0 ? log : monitor->log_fd,
         .fds = fds,
         .n_fds = n_fds,
         .own_session = TRUE,
@@ -118,9 +140,9 @@ static char *await_line(HxPart *part, int fd, GError **error)
     if (ready.complete)
         return line;
     g_free(line);
-    g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s did not get ready%s: see monitor.log in %s",
-                part->name, ready.closed ? "" : " in 10 s",
-                hx_vm_state_path(part->monitor->vm, "."));
+    g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s did not get ready%s: see %s", part->name,
+                ready.closed ? "" : " in 10 s",
+                hx_vm_state_path(part->monitor->vm, part->log ? part->log : "monitor.log"));
     return NULL;
 }
 
@@ -295,6 +317,7 @@ static gboolean start_vhost_user(HxMonitor *monitor, GError **error)
     g_ptr_array_add(argv, "--ready-fd=4");
     g_ptr_array_add(argv, cid);
     g_ptr_array_add(argv, host);
+    monitor->vsock.log = VSOCK_LOG;
     monitor->vsock.ended = vsock_ended;
     g_autofree char *line =
         start_part(&monitor->vsock, monitor, "helixvm-vsock", argv, &front_end, 1, error);
@@ -372,6 +395,7 @@ static gboolean spawn_encoder(HxMonitor *monitor, GError **error)
     g_ptr_array_add(argv, bitrate);
     g_ptr_array_add(argv, interval);
     const int fds[] = {monitor->encoder_listen_fd, monitor->encoder_stats_fd};
+    monitor->encoder.log = ENCODER_LOG;
     monitor->encoder.ended = encoder_ended;
     g_autofree char *line = start_part(&monitor->encoder, monitor, "helixvm-encoder", argv, fds,
                                        G_N_ELEMENTS(fds), error);
@@ -430,6 +454,7 @@ void hx_monitor_stop_parts(HxMonitor *monitor)
     stop_part(&monitor->guard);
     hx_close(&monitor->guard_fd);
     hx_close(&monitor->xvfb_ready_fd);
+    g_clear_handle_id(&monitor->log_timer, g_source_remove);
     hx_close(&monitor->encoder_listen_fd);
     hx_close(&monitor->encoder_stats_fd);
     g_clear_pointer(&monitor->x_display, g_free);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/log-journal.h"
+
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <unistd.h>
+
+#include "cli/guest.h"
+#include "cli/verb.h"
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+
+/* No event tells that a VM that is down comes up: so often is it tried. */
+#define RETRY_MS 1000
+
+struct HxLogJournal {
+    HxVm *vm;
+    guint lines;
+    gboolean follow;
+    int read_fd, write_fd;
+    GThread *thread;
+    GError *error; /* the thread's until its end of file */
+};
+
+static char *command_line(const HxLogJournal *journal, guint lines)
+{
+    const char *follow = journal->follow ? " --follow" : "";
+    if (lines == G_MAXUINT)
+        return g_strdup_printf("journalctl --no-pager -o short-iso -b -n all%s", follow);
+    return g_strdup_printf("journalctl --no-pager -o short-iso -n %u%s", lines, follow);
+}
+
+static gboolean read_once(HxLogJournal *journal, guint lines, GError **error)
+{
+    HxGuest guest = hx_verb_guest(journal->vm);
+    g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);
+    if (!ssh)
+        return FALSE;
+    g_autofree char *command = command_line(journal, lines);
+    g_autofree char *all = g_strconcat(command, " 2>&1", NULL);
+    HxSshJoin join = {
+        .command = all, .input_fd = -1, .output_fd = journal->write_fd, .error_fd = -1};
+    int status = 0;
+    if (!hx_ssh_join(ssh, &join, &status, error))
+        return FALSE;
+    if (status == 0)
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                "journalctl failed in VM \"%s\" with status %d: what it said is above",
+                hx_vm_name(journal->vm), status);
+    return FALSE;
+}
+
+static void pause_until_retry(void)
+{
+    GPollFD cancelled;
+    gboolean pollable = g_cancellable_make_pollfd(hx_verb_cancellable(), &cancelled);
+    g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, RETRY_MS);
+    if (pollable)
+        g_cancellable_release_fd(hx_verb_cancellable());
+}
+
+static void *read_journal(void *data)
+{
+    HxLogJournal *journal = data;
+    guint lines = journal->lines;
+    for (;;) {
+        g_autoptr(GError) error = NULL;
+        gboolean good = read_once(journal, lines, &error);
+        gboolean interrupted = g_cancellable_is_cancelled(hx_verb_cancellable());
+        if (!journal->follow || interrupted) {
+            if (!good && !interrupted)
+                journal->error = g_steal_pointer(&error);
+            break;
+        }
+        /* Where the VM has gone, its next boot is all new; a connection that broke goes on. */
+        if (g_error_matches(error, HX_ERROR, HX_ERROR_NOT_RUNNING))
+            lines = G_MAXUINT;
+        else if (lines != G_MAXUINT)
+            lines = 0;
+        pause_until_retry();
+    }
+    hx_close(&journal->write_fd);
+    return NULL;
+}
+
+HxLogJournal *hx_log_journal_new(HxVm *vm, guint lines, gboolean follow, GError **error)
+{
+    int ends[2];
+    if (!g_unix_open_pipe(ends, O_CLOEXEC, error))
+        return NULL;
+    HxLogJournal *journal = g_new0(HxLogJournal, 1);
+    journal->vm = vm;
+    journal->lines = lines;
+    journal->follow = follow;
+    journal->read_fd = ends[0];
+    journal->write_fd = ends[1];
+    journal->thread = g_thread_new("journal", read_journal, journal);
+    return journal;
+}
+
+void hx_log_journal_free(HxLogJournal *journal)
+{
+    if (!journal)
+        return;
+    /* Nobody reads any more: a thread that writes ends. */
+    hx_close(&journal->read_fd);
+    g_thread_join(journal->thread);
+    g_clear_error(&journal->error);
+    g_free(journal);
+}
+
+int hx_log_journal_fd(HxLogJournal *journal)
+{
+    return journal->read_fd;
+}
+
+gboolean hx_log_journal_result(HxLogJournal *journal, GError **error)
+{
+    if (journal->error)
+        g_propagate_error(error, g_steal_pointer(&journal->error));
+    return !error || !*error;
+}
