@@ -233,7 +233,8 @@ gboolean hx_verb_logs(int argc, char **argv, GError **error)
          "every byte as it is, also what a terminal would act upon", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM] [COMPONENT]", options, &argc, &argv, 0, 2, error) ||
+    if (!hx_verb_parse("[VM] [monitor|vsock|qemu|console|encoder|guest]", options, &argc, &argv, 0,
+                       2, error) ||
         !parse_lines(lines, &logs, error))
         return FALSE;
     g_autoptr(HxVm) vm = choose(argc, argv, &logs.only, error);
