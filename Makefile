@@ -93,6 +93,16 @@ $(BUILD)/guest/helixvm-session: $(BUILD)/obj/guest-provision/session/main.o $(BU
 $(BUILD)/guest/helixvm-init: guest-provision/image/init.c $(BUILD)/flags
 	@mkdir -p $(@D) && echo link $@ && $(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra \
 		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $@ $<
+# For images of another architecture, where there is a compiler for it.
+define foreign_init
+$(BUILD)/guest/helixvm-init-$(1): guest-provision/image/init.c $(BUILD)/flags
+	@mkdir -p $$(@D) && echo link $$@ && $(1)-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra \
+		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $$@ $$<
+endef
+FOREIGN := $(foreach a,$(filter-out $(shell uname -m),x86_64 aarch64),$(if \
+	$(shell command -v $(a)-linux-gnu-gcc),$(a)))
+$(foreach a,$(FOREIGN),$(eval $(call foreign_init,$(a))))
+all: $(FOREIGN:%=$(BUILD)/guest/helixvm-init-%)
 
 # --- tests ---------------------------------------------------------------------------------------
 # tests/unit/COMPONENT/NAME.c links COMPONENT's archive, base and tests/fakes/COMPONENT-*.c.

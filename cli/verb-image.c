@@ -38,16 +38,28 @@ static void show_progress(const HxImageProgress *progress, void *data)
 static gboolean build(int argc, char **argv, GError **error)
 {
     gboolean force = FALSE;
+    HxImageRecipe recipe = {0};
+    g_autofree char *architecture = NULL;
+    g_auto(GStrv) packages = NULL;
     const GOptionEntry options[] = {
         {"force", 0, 0, G_OPTION_ARG_NONE, &force, "build it anew where it is there", NULL},
+        {"arch", 0, 0, G_OPTION_ARG_STRING, &architecture,
+         "the guest's architecture (default: the host's)", "x86_64|aarch64"},
+        {"minimal", 0, 0, G_OPTION_ARG_NONE, &recipe.minimal, "no desktop and no GPU", NULL},
+        {"firmware", 0, 0, G_OPTION_ARG_NONE, &recipe.firmware,
+         "with a boot loader for firmware (aarch64: always)", NULL},
+        {"package", 0, 0, G_OPTION_ARG_STRING_ARRAY, &packages,
+         "install this package of Debian's, too; may be repeated", "PACKAGE"},
         {NULL},
     };
     if (!hx_verb_parse("[IMAGE]", options, &argc, &argv, 0, 1, error))
         return FALSE;
     const char *name = argc > 1 ? argv[1] : "default";
+    recipe.architecture = architecture;
+    recipe.packages = packages;
     HxImageOutcome outcome = HX_IMAGE_BUILT;
-    gboolean done =
-        hx_image_build(name, force, show_progress, NULL, &outcome, hx_verb_cancellable(), error);
+    gboolean done = hx_image_build(name, &recipe, force, show_progress, NULL, &outcome,
+                                   hx_verb_cancellable(), error);
     if (!done) {
         /* The message starts on a line of its own. */
         if (on_terminal())

@@ -4,8 +4,8 @@
 #include <sys/utsname.h>
 
 static const HxArchitecture architectures[] = {
-    {"x86_64", "q35", "ttyS0", "amd64", FALSE},
-    {"aarch64", "virt", "ttyAMA0", "arm64", TRUE},
+    {"x86_64", "q35", "ttyS0", "amd64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", FALSE},
+    {"aarch64", "virt", "ttyAMA0", "arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae", TRUE},
 };
 
 const HxArchitecture *hx_architecture(const char *name)

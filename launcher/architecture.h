@@ -5,10 +5,11 @@
 #include <glib.h>
 
 typedef struct {
-    const char *name;    /* as uname(2), libvirt and QEMU have it: "x86_64", "aarch64" */
-    const char *machine; /* QEMU's: "q35", "virt" */
-    const char *console; /* the kernel's name of the first serial port: "ttyS0", "ttyAMA0" */
-    const char *debian;  /* "amd64", "arm64" */
+    const char *name;           /* as uname(2), libvirt and QEMU have it: "x86_64", "aarch64" */
+    const char *machine;        /* QEMU's: "q35", "virt" */
+    const char *console;        /* the kernel's name of the first serial port: "ttyS0", "ttyAMA0" */
+    const char *debian;         /* "amd64", "arm64" */
+    const char *root_partition; /* the type of its root partition, as sfdisk(8) takes it */
     /* Without firmware there is no SMBIOS table: credentials go by fw_cfg. */
     gboolean smbios_needs_firmware;
 } HxArchitecture;

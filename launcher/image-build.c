@@ -10,66 +10,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
-#include "launcher/base/parts.h"
-#include "launcher/base/process.h"
-#include "launcher/image-initrd.h"
+#include "launcher/image-build-internal.h"
 
-#define RECIPE_FORMAT "1" /* count up where this file changes what is built */
-#define SUITE "trixie"
-#define VIRTUAL_SIZE_GIB 16
 #define SPACE_NEEDED (G_GUINT64_CONSTANT(5) << 30)
-#define GIVE_UP_AFTER_MS 10000
-#define TICK_MS 1000
 
-/* The phases, and when each ends as a fraction of a build. */
-enum { PHASE_DOWNLOAD, PHASE_UNPACK, PHASE_SET_UP, PHASE_CUSTOMIZE, PHASE_DISK, N_PHASES };
-static const struct {
-    const char *name;
-    double end;
-} phases[N_PHASES] = {
-    [PHASE_DOWNLOAD] = {"downloading packages", 0.20},
-    [PHASE_UNPACK] = {"unpacking packages", 0.65},
-    [PHASE_SET_UP] = {"setting up packages", 0.75},
-    [PHASE_CUSTOMIZE] = {"customizing", 0.80},
-    [PHASE_DISK] = {"writing the disk", 1.0},
-};
-
-typedef struct {
-    const char *name;
-    char *path;     /* of the finished image */
-    char *building; /* the directory of the build */
-    char *log_path;
-    FILE *log;
-    char *init; /* the parts */
-    char *data_directory;
-    char *session_packages;
-    char *recipe;
-    GCancellable *cancellable;
-    gboolean force;
-    HxImageOutcome outcome;
-
-    HxImageProgressFunc *progress;
-    void *progress_data;
-    int phase;
-    double fraction; /* of the phase */
-    gint64 phase_began, began;
-    char *detail;
-    guint lists, packages, got, unpacked, set_up; /* counted from the output of apt and dpkg */
-} Build;
-
-static void build_clear(Build *build)
+static void build_clear(HxImageBuild *build)
 {
     g_clear_pointer(&build->path, g_free);
     g_clear_pointer(&build->building, g_free);
@@ -81,291 +35,96 @@ static void build_clear(Build *build)
     g_clear_pointer(&build->recipe, g_free);
     g_clear_pointer(&build->detail, g_free);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Build, build_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxImageBuild, build_clear)
 
-/* --- progress -------------------------------------------------------------------------------- */
+/* --- the root directory ---------------------------------------------------------------------- */
 
-typedef enum { STARTED, GOING_ON, FINISHED } PhaseState;
-
-static void tell(Build *build, PhaseState state)
+static void add_all(GPtrArray *argv, const char *const *words)
 {
-    if (!build->progress || build->phase < 0)
-        return;
-    double start = build->phase ? phases[build->phase - 1].end : 0;
-    double fraction = state == FINISHED ? 1 : CLAMP(build->fraction, 0, 1);
-    gint64 now = g_get_monotonic_time();
-    HxImageProgress progress = {
-        .phase = phases[build->phase].name,
-        .detail = build->detail,
-        .fraction = start + fraction * (phases[build->phase].end - start),
-        .phase_seconds = (now - build->phase_began) / 1e6,
-        .seconds = (now - build->began) / 1e6,
-        .started = state == STARTED,
-        .finished = state == FINISHED,
-    };
-    build->progress(&progress, build->progress_data);
+    for (; *words; words++)
+        g_ptr_array_add(argv, g_strdup(*words));
 }
 
-static void enter_phase(Build *build, int phase)
+/* What mmdebstrap is to run in: as root a PID and a mount namespace.  For a foreign architecture
+ * all of it is in a user namespace, which alone knows of the emulator.  Others have mmdebstrap make
+ * its own namespaces. */
+static void add_namespaces(GPtrArray *argv, const HxImageBuild *build)
 {
-    if (phase <= build->phase)
-        return;
-    g_clear_pointer(&build->detail, g_free);
-    tell(build, FINISHED);
-    build->phase = phase;
-    build->fraction = 0;
-    build->phase_began = g_get_monotonic_time();
-    tell(build, STARTED);
-}
-
-/* Learn from a line of mmdebstrap, apt or dpkg how far the build is. */
-static void follow(Build *build, const char *line)
-{
-    unsigned upgraded, count;
-    /* apt tells two lists: the essential packages, which are few, then all others.  How many there
-     * are in all is known from the second on. */
-    if (sscanf(line, "%u upgraded, %u newly installed", &upgraded, &count) == 2) {
-        build->packages += MIN(count, 100000);
-        build->lists++;
-    } else if (g_str_has_prefix(line, "Get:")) {
-        build->got++;
-        if (build->phase == PHASE_DOWNLOAD && build->lists > 1)
-            build->fraction = (double)build->got / MAX(build->packages, 1);
-    } else if (g_str_has_prefix(line, "Unpacking ")) {
-        build->unpacked++;
-        if (build->lists > 1)
-            enter_phase(build, PHASE_UNPACK);
-        if (build->phase == PHASE_UNPACK)
-            build->fraction = (double)build->unpacked / MAX(build->packages, 1);
-    } else if (g_str_has_prefix(line, "Setting up ")) {
-        build->set_up++;
-        if (build->lists > 1 && build->unpacked >= build->packages)
-            enter_phase(build, PHASE_SET_UP);
-        if (build->phase == PHASE_SET_UP)
-            build->fraction = (double)build->set_up / MAX(build->packages, 1);
-    } else if (g_str_has_prefix(line, "I: running --customize-hook")) {
-        enter_phase(build, PHASE_CUSTOMIZE);
-    } else if (!g_str_has_prefix(line, "I: ")) {
-        return;
-    }
-    g_free(build->detail);
-    build->detail = g_utf8_make_valid(line, -1);
-    tell(build, GOING_ON);
-}
-
-/* --- running the programs -------------------------------------------------------------------- */
-
-/* Everything up to the last newline in @pending goes to the log and to follow(). */
-static void take_lines(Build *build, GString *pending)
-{
-    for (char *end; (end = memchr(pending->str, '\n', pending->len));) {
-        *end = '\0';
-        fprintf(build->log, "%s\n", pending->str);
-        follow(build, pending->str);
-        g_string_erase(pending, 0, end - pending->str + 1);
-    }
-    /* A line without an end is no reason to grow without one. */
-    if (pending->len > 65536)
-        g_string_truncate(pending, 0);
-}
-
-/* Copies what comes from @fd until all who could write to it have gone.  Cancelled, it asks process
- * group @pid to end, and after a while insists. */
-static gboolean read_to_end(Build *build, int fd, pid_t pid, gboolean in_namespace, GError **error)
-{
-    g_autoptr(GString) pending = g_string_new(NULL);
-    GPollFD polled[2] = {{.fd = fd, .events = G_IO_IN}};
-    gboolean cancellable = g_cancellable_make_pollfd(build->cancellable, &polled[1]);
-    gint64 kill_at = 0;
-    for (;;) {
-        gboolean ending = kill_at != 0;
-        polled[0].revents = polled[1].revents = 0;
-        int ready = g_poll(polled, cancellable && !ending ? 2 : 1, TICK_MS);
-        if (!ending && g_cancellable_is_cancelled(build->cancellable)) {
-            kill_at = g_get_monotonic_time() + GIVE_UP_AFTER_MS * G_TIME_SPAN_MILLISECOND;
-            if (in_namespace)
-                kill(pid, SIGKILL); /* what is in its namespace ends with it */
-            else
-                kill(-pid, SIGTERM);
-        }
-        if (ending && g_get_monotonic_time() >= kill_at)
-            kill(-pid, SIGKILL);
-        if (ready <= 0) {
-            tell(build, GOING_ON);
-            continue;
-        }
-        if (!polled[0].revents)
-            continue;
-        char buffer[16384];
-        ssize_t size = read(fd, buffer, sizeof buffer);
-        if (size == 0 || (size < 0 && errno != EINTR))
-            break;
-        g_string_append_len(pending, buffer, MAX(size, 0));
-        take_lines(build, pending);
-    }
-    if (cancellable)
-        g_cancellable_release_fd(build->cancellable);
-    return !g_cancellable_set_error_if_cancelled(build->cancellable, error);
-}
-
-static gboolean run(Build *build, const char *const *argv, gboolean in_namespace, GError **error)
-{
-    g_autofree char *command = g_strjoinv(" ", (char **)argv);
-    fprintf(build->log, "+ %s\n", command);
-    int ends[2];
-    if (!g_unix_open_pipe(ends, FD_CLOEXEC, error))
-        return FALSE;
-    hx_autofd int reading = ends[0];
-    hx_autofd int writing = ends[1];
-    g_auto(GStrv) environment = g_get_environ();
-    environment = g_environ_setenv(environment, "LC_ALL", "C.UTF-8", TRUE);
-    environment = g_environ_setenv(environment, "TMPDIR", build->building, TRUE);
-    /* The kernel's package would spend 15 s on an initial ramdisk that nothing boots. */
-    environment = g_environ_setenv(environment, "INITRD", "No", TRUE);
-    HxProcess process = {
-        .argv = argv,
-        .envp = (const char *const *)environment,
-        .stdin_fd = -1,
-        .stdout_fd = writing,
-        .stderr_fd = writing,
-        .own_session = TRUE,
-    };
-    pid_t pid = hx_process_spawn(&process, error);
-    if (pid < 0)
-        return FALSE;
-    hx_close(&writing);
-    gboolean done = read_to_end(build, reading, pid, in_namespace, error);
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!done)
-        return FALSE;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return TRUE;
-    const char *program = in_namespace ? "mmdebstrap" : argv[0];
-    g_set_error(error, HX_ERROR, HX_ERROR_FAILED, "%s failed (%s %d)", program,
-                WIFSIGNALED(status) ? "signal" : "exit status",
-                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    return FALSE;
-}
-
-/* --- recipe ---------------------------------------------------------------------------------- */
-
-static gboolean checksum_file(GChecksum *checksum, const char *path, GError **error)
-{
-    g_autofree char *text = NULL;
-    gsize size = 0;
-    if (!g_file_get_contents(path, &text, &size, error))
-        return FALSE;
-    g_checksum_update(checksum, (const guchar *)&size, sizeof size);
-    g_checksum_update(checksum, (const guchar *)text, size);
-    return TRUE;
-}
-
-static gboolean find_parts(Build *build, GError **error)
-{
-    build->init = hx_part_path("guest/helixvm-init", error);
-    build->data_directory = build->init ? hx_data_path("guest-provision/image", error) : NULL;
-    build->session_packages =
-        build->data_directory ? hx_data_path("guest-provision/session/packages", error) : NULL;
-    if (!build->session_packages)
-        return FALSE;
-    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_checksum_update(checksum, (const guchar *)RECIPE_FORMAT SUITE, -1);
-    for (const char *const *name =
-             (const char *[]){"customize", "modprobe.conf", "modules", "packages", NULL};
-         *name; name++) {
-        g_autofree char *path = g_build_filename(build->data_directory, *name, NULL);
-        if (!checksum_file(checksum, path, error))
-            return FALSE;
-    }
-    if (!checksum_file(checksum, build->init, error) ||
-        !checksum_file(checksum, build->session_packages, error))
-        return FALSE;
-    build->recipe = g_strndup(g_checksum_get_string(checksum), 16);
-    return TRUE;
-}
-
-/* The names in a list of packages: one a line, with comments from "#". */
-static gboolean add_packages(GString *list, const char *path, GError **error)
-{
-    g_autofree char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, error))
-        return FALSE;
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        char *comment = strchr(*line, '#');
-        if (comment)
-            *comment = '\0';
-        const char *name = g_strstrip(*line);
-        if (*name)
-            g_string_append_printf(list, "%s%s", list->len ? "," : "", name);
-    }
-    return TRUE;
-}
-
-/* --- steps ----------------------------------------------------------------------------------- */
-
-static gboolean make_root(Build *build, const char *root, GError **error)
-{
-    g_autoptr(GString) packages = g_string_new(NULL);
-    g_autofree char *own = g_build_filename(build->data_directory, "packages", NULL);
-    if (!add_packages(packages, own, error) ||
-        !add_packages(packages, build->session_packages, error))
-        return FALSE;
-    g_autofree char *include = g_strconcat("--include=", packages->str, NULL);
-    g_autofree char *script = g_build_filename(build->data_directory, "customize", NULL);
-    g_autofree char *quoted_script = g_shell_quote(script);
-    g_autofree char *quoted_out = g_shell_quote(build->building);
-    g_autofree char *hook =
-        g_strdup_printf("--customize-hook=sh %s \"$1\" %s", quoted_script, quoted_out);
+    static const char *const unshare[] = {"unshare",      "--mount",      "--pid", "--fork",
+                                          "--kill-child", "--mount-proc", NULL};
+    static const char *const root_user[] = {"--user", "--map-users=0:0:65536",
+                                            "--map-groups=0:0:65536", NULL};
+    static const char *const other_user[] = {"--user", "--map-root-user", "--map-auto", NULL};
     gboolean is_root = geteuid() == 0;
-    const char *const argv[] = {
-        "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-        /* Others have mmdebstrap make its own namespaces. */
-        "mmdebstrap", is_root ? "--mode=root" : "--mode=unshare", "--verbose", "--variant=minbase",
-        include, "--aptopt=APT::Install-Recommends \"false\"",
-        "--aptopt=Acquire::Languages \"none\"", "--dpkgopt=force-unsafe-io",
-        "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/info/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-        hook, SUITE, root, NULL};
-    enter_phase(build, PHASE_DOWNLOAD);
-    return run(build, is_root ? argv : argv + 6, is_root, error);
+    gboolean foreign = hx_build_is_foreign(build);
+    if (!is_root && !foreign)
+        return;
+    add_all(argv, unshare);
+    if (!foreign)
+        return;
+    add_all(argv, is_root ? root_user : other_user);
+    g_ptr_array_add(argv, g_strdup("sh"));
+    g_ptr_array_add(argv, g_build_filename(build->data_directory, "with-emulator", NULL));
+    g_ptr_array_add(argv, g_strdup(build->architecture->name));
 }
 
-static gboolean make_disk(Build *build, const char *root, GError **error)
+/* --customize-hook=sh SCRIPT ROOT OUT, with what the script has to know in the environment. */
+static char *customize_hook(const HxImageBuild *build, const char *script)
 {
-    enter_phase(build, PHASE_DISK);
-    g_autofree char *raw = g_build_filename(build->building, "disk.raw", NULL);
-    g_autofree char *disk = g_build_filename(build->building, "disk.qcow2", NULL);
-    g_autofree char *size = g_strdup_printf("%dG", VIRTUAL_SIZE_GIB);
-    /* Tables that are whole from the start: the guest's kernel would else write them, into each
-     * VM's overlay. */
-    const char *const mke2fs[] = {
-        "mke2fs",  "-q", "-t", "ext4", "-L",
-        "helixvm", "-m", "1",  "-E",   "lazy_itable_init=0,lazy_journal_init=0",
-        "-d",      root, raw,  size,   NULL};
-    const char *const convert[] = {"qemu-img", "convert", "-O", "qcow2", raw, disk, NULL};
-    if (!run(build, mke2fs, FALSE, error))
-        return FALSE;
-    build->fraction = 0.6;
-    if (!run(build, convert, FALSE, error))
-        return FALSE;
-    g_unlink(raw);
-    g_autofree char *modules = g_build_filename(build->building, "modules", NULL);
-    g_autofree char *initrd = g_build_filename(build->building, "initrd", NULL);
-    return hx_initrd_write(initrd, build->init, modules, error);
+    g_autofree char *path = g_build_filename(build->data_directory, script, NULL);
+    g_autofree char *quoted_script = g_shell_quote(path);
+    g_autofree char *quoted_out = g_shell_quote(build->building);
+    return g_strdup_printf("--customize-hook=sh %s \"$1\" %s", quoted_script, quoted_out);
 }
+
+static gboolean make_root(HxImageBuild *build, const char *root, GError **error)
+{
+    static const char *const options[] = {"--verbose",
+                                          "--variant=minbase",
+                                          "--skip=check/qemu",
+                                          "--aptopt=APT::Install-Recommends \"false\"",
+                                          "--aptopt=Acquire::Languages \"none\"",
+                                          "--dpkgopt=force-unsafe-io",
+                                          "--dpkgopt=path-exclude=/usr/share/doc/*",
+                                          "--dpkgopt=path-exclude=/usr/share/info/*",
+                                          "--dpkgopt=path-exclude=/usr/share/locale/*",
+                                          "--dpkgopt=path-exclude=/usr/share/man/*",
+                                          NULL};
+    g_autofree char *packages = hx_build_packages(build, error);
+    if (!packages)
+        return FALSE;
+    gboolean in_namespaces = geteuid() == 0 || hx_build_is_foreign(build);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+    add_namespaces(argv, build);
+    g_ptr_array_add(argv, g_strdup("mmdebstrap"));
+    g_ptr_array_add(argv, g_strdup(in_namespaces ? "--mode=root" : "--mode=unshare"));
+    add_all(argv, options);
+    if (hx_build_is_foreign(build))
+        g_ptr_array_add(argv, g_strconcat("--arch=", build->architecture->debian, NULL));
+    g_ptr_array_add(argv, g_strconcat("--include=", packages, NULL));
+    g_ptr_array_add(
+        argv, customize_hook(build, build->wanted->minimal ? "customize-minimal" : "customize"));
+    if (build->firmware)
+        g_ptr_array_add(argv, customize_hook(build, "customize-firmware"));
+    g_ptr_array_add(argv, g_strdup(HX_BUILD_SUITE));
+    g_ptr_array_add(argv, g_strdup(root));
+    g_ptr_array_add(argv, NULL);
+    hx_build_enter_phase(build, HX_BUILD_DOWNLOAD);
+    return hx_build_run(build, (const char *const *)argv->pdata, "mmdebstrap", in_namespaces,
+                        error);
+}
+
+/* --- the image ------------------------------------------------------------------------------- */
 
 /* A line that customize wrote into a file of its own. */
-static char *read_line(const Build *build, const char *name, GError **error)
+static char *read_line(const HxImageBuild *build, const char *name, GError **error)
 {
     g_autofree char *path = g_build_filename(build->building, name, NULL);
     char *text = NULL;
     return g_file_get_contents(path, &text, NULL, error) ? g_strstrip(text) : NULL;
 }
 
-static gboolean write_metadata(const Build *build, GError **error)
+static gboolean write_metadata(const HxImageBuild *build, GError **error)
 {
     g_autofree char *debian = read_line(build, "debian-version", error);
     g_autofree char *kernel = debian ? read_line(build, "kernel-version", error) : NULL;
@@ -378,7 +137,12 @@ static gboolean write_metadata(const Build *build, GError **error)
     json_object_set_string_member(object, "debian_version", debian);
     json_object_set_string_member(object, "kernel_version", kernel);
     json_object_set_string_member(object, "recipe", build->recipe);
-    json_object_set_int_member(object, "virtual_size", (gint64)VIRTUAL_SIZE_GIB << 30);
+    json_object_set_string_member(object, "architecture", build->architecture->name);
+    if (build->firmware) {
+        json_object_set_string_member(object, "boot", "firmware");
+        json_object_set_string_member(object, "root", HX_BUILD_PARTITION);
+    }
+    json_object_set_int_member(object, "virtual_size", (gint64)HX_BUILD_DISK_GIB << 30);
     g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
     json_node_set_object(node, object);
     g_autofree char *text = json_to_string(node, TRUE);
@@ -387,7 +151,7 @@ static gboolean write_metadata(const Build *build, GError **error)
 }
 
 /* What is kept, read-only for all; the rest goes. */
-static gboolean tidy(const Build *build, const char *root, GError **error)
+static gboolean tidy(const HxImageBuild *build, const char *root, GError **error)
 {
     static const char *const kept[] = {"disk.qcow2", "kernel", "initrd", "image.json"};
     for (size_t i = 0; i < G_N_ELEMENTS(kept); i++) {
@@ -399,7 +163,7 @@ static gboolean tidy(const Build *build, const char *root, GError **error)
         }
     }
     for (const char *const *name =
-             (const char *[]){"modules", "debian-version", "kernel-version", NULL};
+             (const char *[]){"modules", "esp", "debian-version", "kernel-version", NULL};
          *name; name++) {
         g_autofree char *path = g_build_filename(build->building, *name, NULL);
         if (!hx_image_delete_tree(path, error))
@@ -410,7 +174,7 @@ static gboolean tidy(const Build *build, const char *root, GError **error)
 
 /* The finished directory takes its place, and that of the image before it, unless a VM was made on
  * that since the build began. */
-static gboolean publish(Build *build, GError **error)
+static gboolean publish(HxImageBuild *build, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     gboolean in_use = FALSE;
@@ -424,17 +188,17 @@ static gboolean publish(Build *build, GError **error)
     return FALSE;
 }
 
-static gboolean make_image(Build *build, GError **error)
+static gboolean make_image(HxImageBuild *build, GError **error)
 {
     /* mke2fs takes a directory as well as a tar archive, in which the owners of files survive where
      * mmdebstrap's user namespace is the only place that has them. */
     g_autofree char *root =
         g_build_filename(build->building, geteuid() == 0 ? "root" : "root.tar", NULL);
-    if (!make_root(build, root, error) || !make_disk(build, root, error) ||
+    if (!make_root(build, root, error) || !hx_build_make_disk(build, root, error) ||
         !write_metadata(build, error) || !tidy(build, root, error) || !publish(build, error))
         return FALSE;
     g_clear_pointer(&build->detail, g_free);
-    tell(build, FINISHED);
+    hx_build_tell(build, HX_PHASE_FINISHED);
     return TRUE;
 }
 
@@ -474,7 +238,7 @@ static gboolean delete_leftovers(const char *images, GError **error)
 }
 
 /* The directory of the build, empty, and its log. */
-static gboolean prepare(Build *build, GError **error)
+static gboolean prepare(HxImageBuild *build, GError **error)
 {
     g_autofree char *images = g_path_get_dirname(build->path);
     build->building = g_strdup_printf("%s/.%s.building", images, build->name);
@@ -495,7 +259,7 @@ static gboolean prepare(Build *build, GError **error)
 }
 
 /* Whether there is nothing to do, because of the image that is there. */
-static gboolean settled(const Build *build, gboolean force, HxImageOutcome *ret_outcome,
+static gboolean settled(const HxImageBuild *build, gboolean force, HxImageOutcome *ret_outcome,
                         gboolean *ret_settled, GError **error)
 {
     g_autoptr(HxImage) image = hx_image_open(build->name, NULL);
@@ -527,17 +291,19 @@ static gboolean settled(const Build *build, gboolean force, HxImageOutcome *ret_
 
 static void tell_waiting(void *data)
 {
-    Build *build = data;
+    HxImageBuild *build = data;
     HxImageProgress progress = {.phase = "waiting for another build", .started = TRUE};
     if (build->progress)
         build->progress(&progress, build->progress_data);
 }
 
-gboolean hx_image_build(const char *name, gboolean force, HxImageProgressFunc *progress, void *data,
-                        HxImageOutcome *ret_outcome, GCancellable *cancellable, GError **error)
+gboolean hx_image_build(const char *name, const HxImageRecipe *recipe, gboolean force,
+                        HxImageProgressFunc *progress, void *data, HxImageOutcome *ret_outcome,
+                        GCancellable *cancellable, GError **error)
 {
-    g_auto(Build) build = {
+    g_auto(HxImageBuild) build = {
         .name = name,
+        .wanted = recipe,
         .force = force,
         .outcome = HX_IMAGE_BUILT,
         .cancellable = cancellable,
@@ -547,7 +313,7 @@ gboolean hx_image_build(const char *name, gboolean force, HxImageProgressFunc *p
         .began = g_get_monotonic_time(),
     };
     build.path = hx_image_path(name, error);
-    if (!build.path || !find_parts(&build, error))
+    if (!build.path || !hx_build_find_parts(&build, error))
         return FALSE;
     hx_autofd int lock = hx_image_lock(tell_waiting, &build, cancellable, error);
     if (lock < 0)

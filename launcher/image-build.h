@@ -18,12 +18,22 @@ typedef struct {
 
 typedef void HxImageProgressFunc(const HxImageProgress *progress, void *data);
 
-/* See that image @name is there and made as this helixvm makes it: Debian 13 with the packages,
- * units and modules that the files of guest-provision/image and guest-provision/session/packages
- * say.  @force builds it anew in any case.  A second builder waits for the first, then finds it
- * there.  The image appears whole or not at all; when cancelled or failed nothing is left but,
- * where it failed, a log that the message names.  A running build ends with the process that called
- * it. Errors: HX_ERROR_HOST (missing program, space or rights), HX_ERROR_FAILED (a step failed),
- * HX_ERROR_CONFIG (@force, but the disks of VMs lie on it).  Call it from the main thread. */
-gboolean hx_image_build(const char *name, gboolean force, HxImageProgressFunc *progress, void *data,
-                        HxImageOutcome *ret_outcome, GCancellable *cancellable, GError **error);
+/* What an image is to be; all zero for the default one.  Borrowed strings. */
+typedef struct {
+    const char *architecture; /* NULL: the host's */
+    gboolean minimal;         /* no desktop, no GPU: a kernel for clouds, systemd, SSH */
+    gboolean firmware; /* with a boot loader for firmware; images for aarch64 have it anyway */
+    char **packages;   /* more packages of Debian's; NULL: none */
+} HxImageRecipe;
+
+/* See that image @name is there and made as this helixvm makes @recipe: Debian 13 with the
+ * packages, units and modules that the files of guest-provision/image and
+ * guest-provision/session/packages say.  @force builds it anew in any case.  A second builder waits
+ * for the first, then finds it there.  The image appears whole or not at all; when cancelled or
+ * failed nothing is left but, where it failed, a log that the message names.  A running build ends
+ * with the process that called it.  Errors: HX_ERROR_HOST (missing program, space or rights),
+ * HX_ERROR_FAILED (a step failed), HX_ERROR_USAGE (no such architecture), HX_ERROR_CONFIG (@force,
+ * but the disks of VMs lie on it). Call it from the main thread. */
+gboolean hx_image_build(const char *name, const HxImageRecipe *recipe, gboolean force,
+                        HxImageProgressFunc *progress, void *data, HxImageOutcome *ret_outcome,
+                        GCancellable *cancellable, GError **error);
