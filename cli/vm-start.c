@@ -17,6 +17,7 @@
 #include "launcher/log-file.h"
 #include "launcher/room.h"
 #include "launcher/snapshot.h"
+#include "launcher/vm-domain.h"
 #include "launcher/vm-lock.h"
 #include "launcher/vm-reach.h"
 #include "launcher/vm-remove.h"
@@ -27,7 +28,7 @@ static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError *
 {
     g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
     /* Said here, where nothing has been made yet. */
-    if (!profile || !hx_room_check(vm, profile, error))
+    if (!profile || !hx_vm_architecture(profile, error) || !hx_room_check(vm, profile, error))
         return FALSE;
     g_autofree char *data = hx_profile_to_data(profile);
     return g_file_set_contents(hx_vm_state_path(vm, "profile.conf"), data, -1, error);

@@ -60,12 +60,6 @@ static const HxArchitecture *check_architecture(const HxProfile *profile, const 
     return NULL;
 }
 
-const HxArchitecture *hx_vm_architecture(const HxProfile *profile, GError **error)
-{
-    g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
-    return image ? check_architecture(profile, image, error) : NULL;
-}
-
 /* Whether the VM boots by firmware. */
 static gboolean choose_boot(const HxProfile *profile, const HxImage *image, gboolean *ret_firmware,
                             GError **error)
@@ -80,6 +74,14 @@ static gboolean choose_boot(const HxProfile *profile, const HxImage *image, gboo
                 hx_image_name(image), *ret_firmware ? "boot loader" : "kernel beside it",
                 *ret_firmware ? ", or make one with `helixvm image build NAME --firmware`" : "");
     return FALSE;
+}
+
+const HxArchitecture *hx_vm_architecture(const HxProfile *profile, GError **error)
+{
+    gboolean firmware = FALSE;
+    g_autoptr(HxImage) image = hx_image_open(hx_profile_string(profile, "disk.image"), error);
+    const HxArchitecture *architecture = image ? check_architecture(profile, image, error) : NULL;
+    return architecture && choose_boot(profile, image, &firmware, error) ? architecture : NULL;
 }
 
 char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *domain, GError **error)

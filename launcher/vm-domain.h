@@ -26,9 +26,8 @@ typedef struct {
 char *hx_render_node(void);
 
 /* The architecture of the VM that @profile describes: its machine.arch, else that of its image.
- * NULL with HX_ERROR_NOT_FOUND where the image is missing, HX_ERROR_CONFIG where the two do not
- * fit.
- */
+ * NULL with HX_ERROR_NOT_FOUND where the image is missing, HX_ERROR_CONFIG where the two do not fit
+ * or the image cannot be booted as boot.mode says. */
 const HxArchitecture *hx_vm_architecture(const HxProfile *profile, GError **error);
 
 /* The domain's name for libvirt, for g_free. */

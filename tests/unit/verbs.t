@@ -48,6 +48,7 @@ for my $case (
     ['upp', qr/no verb "upp": the nearest is "up"/],
     ['xyzzy', qr/no verb "xyzzy": see `helixvm help`/],
     ['image', qr/image: say what to do: build, (\w+, )*remove/],
+    ['image build --arch vax', qr{x86_64 and aarch64, not for vax}],
     ['image bild', qr/no action "bild": the nearest is "build"/],
     ['image xyzzy', qr/image: say what to do: build/],
     ['up --nonsense', qr/^helixvm: unknown option --nonsense: see `helixvm up --help`$/],
