@@ -243,6 +243,8 @@ static void write_network(xmlTextWriter *xml, const HxProfile *profile)
     if (forwards->len > 0)
         empty(xml, "backend", "type", "passt");
     empty(xml, "model", "type", "virtio");
+    /* Nothing boots from the network, and an emulated firmware takes its time to run the ROM. */
+    empty(xml, "rom", "enabled", "no");
     for (guint i = 0; i < forwards->len; i++)
         write_forward(xml, forwards->pdata[i]);
     end(xml);
