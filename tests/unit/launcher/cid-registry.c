@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +52,7 @@ static int take(guint32 *ret_cid)
 static void take_many(int start, int result)
 {
     char byte;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* also where the test fails */
     g_assert_cmpint(read(start, &byte, 1), ==, 0);
     guint32 cids[CIDS_EACH];
     for (int i = 0; i < CIDS_EACH; i++) {
