@@ -5,8 +5,40 @@
 #include <string.h>
 
 #include "cli/verb.h"
+#include "launcher/base/error.h"
+#include "launcher/vm-reach.h"
 
 #define GRACE_SECONDS 10
+
+/* As ssh(1) has it: what the guest's command exits with is then seldom taken for our own failure.
+ */
+#define FAILURE_STATUS 255
+
+static gboolean is_vm(const char *name)
+{
+    g_autoptr(HxVm) vm = hx_vm_open(name, NULL);
+    return vm && hx_vm_check_known(vm, NULL);
+}
+
+/* What was meant where nothing separates the command from what is the verb's, whose options its
+ * own are then taken for: "exec work uname -a".  For g_free; NULL where there is no command. */
+static char *separated(int argc, char **argv)
+{
+    int begin = 1;
+    while (begin < argc && argv[begin][0] == '-')
+        begin++;
+    if (begin + 1 < argc && is_vm(argv[begin]))
+        begin++;
+    else if (begin + 1 >= argc)
+        return NULL; /* "ssh --nonsense work" */
+    if (argv[begin][0] == '-')
+        return NULL; /* "ssh work --nonsense" */
+    g_autofree char **words = g_new0(char *, begin + 1);
+    memcpy(words, argv, begin * sizeof *argv);
+    g_autofree char *before = g_strjoinv(" ", words);
+    g_autofree char *command = g_strjoinv(" ", argv + begin);
+    return g_strdup_printf("helixvm %s -- %s", before, command);
+}
 
 gboolean hx_guest_command_parse(HxGuestCommand *command, const char *arguments,
                                 const GOptionEntry *options, int argc, char **argv, GError **error)
@@ -14,6 +46,7 @@ gboolean hx_guest_command_parse(HxGuestCommand *command, const char *arguments,
     int end = 1;
     while (end < argc && !g_str_equal(argv[end], "--"))
         end++;
+    hx_verb_set_failure_status(FAILURE_STATUS);
     command->n_words = MAX(argc - end - 1, 0);
     command->words = argv + end + 1;
     /* The parser shifts what it is given: a list of its own. */
@@ -21,7 +54,15 @@ gboolean hx_guest_command_parse(HxGuestCommand *command, const char *arguments,
     memcpy(command->head, argv, end * sizeof *argv);
     command->n_head = end;
     char **head = command->head;
-    return hx_verb_parse(arguments, options, &command->n_head, &head, 0, 1, error);
+    g_autoptr(GError) cause = NULL;
+    if (hx_verb_parse(arguments, options, &command->n_head, &head, 0, 1, &cause))
+        return TRUE;
+    g_autofree char *meant = end == argc ? separated(argc, argv) : NULL;
+    if (meant)
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "put -- before the command: %s", meant);
+    else
+        g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
 }
 
 void hx_guest_command_clear(HxGuestCommand *command)

@@ -12,7 +12,8 @@ typedef struct {
 } HxGuestCommand;
 
 /* Parse what comes before "--", with @options (NULL: none); what follows is the command's, options
- * too, and the parser never sees it.  HX_ERROR_USAGE. */
+ * too, and the parser never sees it.  From here on the verb's own failures exit with 255.
+ * HX_ERROR_USAGE. */
 gboolean hx_guest_command_parse(HxGuestCommand *command, const char *arguments,
                                 const GOptionEntry *options, int argc, char **argv, GError **error);
 void hx_guest_command_clear(HxGuestCommand *command);

@@ -15,6 +15,7 @@
 #include "launcher/base/error.h"
 
 static int exit_status;
+static int failure_status; /* 0: the error's own */
 static int signal_taken;
 static GCancellable *cancellable;
 static GCancellable *impatience;
@@ -22,6 +23,11 @@ static GCancellable *impatience;
 void hx_verb_set_exit_status(int status)
 {
     exit_status = status;
+}
+
+void hx_verb_set_failure_status(int status)
+{
+    failure_status = status;
 }
 
 int hx_verb_signal(void)
@@ -96,7 +102,14 @@ static void print_error(const char *message)
     for (char *c = text; *c; c++)
         if (g_ascii_iscntrl(*c) && *c != '\n')
             *c = '?';
+    fflush(stdout); /* what is a result comes first where both go to one place */
     fprintf(stderr, "helixvm: %s\n", text);
+}
+
+static int status_of(const GError *error)
+{
+    int status = error ? hx_error_exit_status(error) : HX_ERROR_FAILED;
+    return failure_status && status != HX_ERROR_CANCELLED ? failure_status : status;
 }
 
 int main(int argc, char **argv)
@@ -110,7 +123,7 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     if (!hx_verb_dispatch(argc - 1, argv + 1, &error)) {
         print_error(error ? error->message : "failed, and did not say why");
-        return error ? hx_error_exit_status(error) : HX_ERROR_FAILED;
+        return status_of(error);
     }
     if (fflush(stdout) == EOF) {
         if (errno == EPIPE) /* its reader has enough: what SIGPIPE would have said */

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cli/json-print.h"
 #include "cli/verb.h"
 #include "cli/vm-stop.h"
 #include "launcher/base/error.h"
+#include "launcher/base/json.h"
 #include "launcher/vm-lock.h"
 #include "launcher/vm-reach.h"
 #include "launcher/vm-remove.h"
@@ -41,9 +43,9 @@ static gboolean is_agreed(const GPtrArray *vms, GError **error)
     const char *disk = vms->len > 1 ? "their disks" : "its disk";
     if (!isatty(STDIN_FILENO)) {
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
-                    "this removes VM%s %s with %s and snapshots: say --yes and the name%s where "
-                    "nobody can be asked",
-                    all, names, disk, all);
+                    "this removes VM%s %s with %s and snapshots: say --yes where nobody can be "
+                    "asked",
+                    all, names, disk);
         return FALSE;
     }
     fprintf(stderr, "Remove VM%s %s with %s and snapshots? [y/N] ", all, names, disk);
@@ -98,8 +100,27 @@ static gboolean remove_vm(HxVm *vm, gboolean force, GError **error)
     hx_vm_sweep_removed(vm);
     gboolean removed = hx_vm_remove(vm, error);
     hx_vm_unlock(vm, lock);
-    if (removed)
-        printf("VM \"%s\" is removed\n", hx_vm_name(vm));
+    return removed;
+}
+
+/* Up to the first that cannot be removed; the result tells of all. */
+static gboolean remove_vms(const GPtrArray *vms, gboolean force, gboolean as_json, GError **error)
+{
+    gboolean removed = TRUE;
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < vms->len; i++) {
+        removed = removed && remove_vm(vms->pdata[i], force, error);
+        if (removed && !as_json)
+            printf("VM \"%s\" is removed\n", hx_vm_name(vms->pdata[i]));
+        json_builder_begin_object(builder);
+        hx_json_add_string(builder, "name", hx_vm_name(vms->pdata[i]));
+        hx_json_add_boolean(builder, "removed", removed);
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+    if (as_json)
+        hx_json_print(builder);
     return removed;
 }
 
@@ -122,24 +143,16 @@ gboolean hx_verb_delete(int argc, char **argv, GError **error)
 {
     gboolean yes = FALSE;
     gboolean force = FALSE;
+    gboolean as_json = FALSE;
     const GOptionEntry entries[] = {
         {"yes", 'y', 0, G_OPTION_ARG_NONE, &yes, "do not ask", NULL},
         {"force", 'f', 0, G_OPTION_ARG_NONE, &force, "force one that is up off, and remove it",
          NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print the result as JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[VM...]", entries, &argc, &argv, 0, G_MAXINT, error))
         return FALSE;
-    if (yes && argc < 2) {
-        g_set_error_literal(error, HX_ERROR, HX_ERROR_USAGE,
-                            "--yes removes only what is named: say which VM");
-        return FALSE;
-    }
     g_autoptr(GPtrArray) vms = named(argc, argv, error);
-    if (!vms || (!yes && !is_agreed(vms, error)))
-        return FALSE;
-    for (guint i = 0; i < vms->len; i++)
-        if (!remove_vm(vms->pdata[i], force, error))
-            return FALSE;
-    return TRUE;
+    return vms && (yes || is_agreed(vms, error)) && remove_vms(vms, force, as_json, error);
 }

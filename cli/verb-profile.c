@@ -4,18 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/json-print.h"
 #include "cli/profile-options.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
 #include "launcher/profile-find.h"
-
-static void print_json(JsonBuilder *builder)
-{
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
-}
 
 /* --- list ------------------------------------------------------------------------------------ */
 
@@ -33,7 +27,7 @@ static void print_files_json(const GPtrArray *files)
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
-    print_json(builder);
+    hx_json_print(builder);
 }
 
 static gboolean list(int argc, char **argv, GError **error)
@@ -131,7 +125,7 @@ static gboolean show(int argc, char **argv, GError **error)
         json_builder_begin_object(builder);
         for_each_key(profile, add_value, builder);
         json_builder_end_object(builder);
-        print_json(builder);
+        hx_json_print(builder);
         return TRUE;
     }
     size_t widths[2] = {strlen("KEY"), strlen("VALUE")};
@@ -193,7 +187,7 @@ static void print_keys_json(void)
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
-    print_json(builder);
+    hx_json_print(builder);
 }
 
 static void print_key(const HxProfileKey *key)

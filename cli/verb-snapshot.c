@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/json-print.h"
 #include "cli/progress.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
@@ -48,20 +49,13 @@ static void add_snapshot(JsonBuilder *builder, const HxSnapshot *snapshot)
     json_builder_end_object(builder);
 }
 
-static void print_json(JsonBuilder *builder)
-{
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
-}
-
 /* What was done with @snapshot: JSON of it, or "VM "x": @done". */
 static void print_done(HxVm *vm, const HxSnapshot *snapshot, const char *done, gboolean as_json)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
     add_snapshot(builder, snapshot);
     if (as_json)
-        print_json(builder);
+        hx_json_print(builder);
     else
         printf("VM \"%s\": snapshot %s %s\n", hx_vm_name(vm), snapshot->name, done);
 }
@@ -84,6 +78,25 @@ static void print_table(const GPtrArray *snapshots)
 /* --- actions ------------------------------------------------------------------------------------
  */
 
+/* The last argument names the snapshot, one before it the VM. */
+static const char *vm_before(int argc, char **argv)
+{
+    return argc > 2 ? argv[1] : "default";
+}
+
+/* "create work" is the snapshot "work" of the VM "default", and where there is a VM "work" nobody
+ * means that. */
+static gboolean check_no_vm(int argc, char **argv, GError **error)
+{
+    g_autoptr(HxVm) vm = argc == 2 ? hx_vm_open(argv[1], NULL) : NULL;
+    if (!vm || !hx_vm_check_known(vm, NULL))
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
+                "\"%s\" is a VM: name its snapshot, too: helixvm snapshot create %s NAME", argv[1],
+                argv[1]);
+    return FALSE;
+}
+
 static gboolean create(int argc, char **argv, GError **error)
 {
     gboolean as_json = FALSE;
@@ -94,12 +107,13 @@ static gboolean create(int argc, char **argv, GError **error)
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print the result as JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM [SNAPSHOT]]", options, &argc, &argv, 0, 2, error))
+    if (!hx_verb_parse("[[VM] NAME]", options, &argc, &argv, 0, 2, error) ||
+        !check_no_vm(argc, argv, error))
         return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    g_autoptr(HxVm) vm = hx_vm_open(vm_before(argc, argv), error);
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *by_time = g_date_time_format(now, "%Y%m%d-%H%M%S");
-    const char *name = argc > 2 ? argv[2] : by_time;
+    const char *name = argc > 1 ? argv[argc - 1] : by_time;
     int lock = vm && hx_snapshot_check_name(name, error) ? own(vm, error) : -1;
     if (lock < 0)
         return FALSE;
@@ -131,9 +145,9 @@ static gboolean list(int argc, char **argv, GError **error)
         for (guint i = 0; i < snapshots->len; i++)
             add_snapshot(builder, snapshots->pdata[i]);
         json_builder_end_array(builder);
-        print_json(builder);
+        hx_json_print(builder);
     } else if (snapshots->len == 0) {
-        fprintf(stderr, "VM \"%s\" has no snapshot: `helixvm snapshot create %s` takes one\n",
+        fprintf(stderr, "VM \"%s\" has no snapshot: `helixvm snapshot create %s NAME` takes one\n",
                 hx_vm_name(vm), hx_vm_name(vm));
     } else {
         print_table(snapshots);
@@ -155,7 +169,6 @@ static void say_what_is_lost(HxVm *vm, const HxSnapshot *snapshot)
     hx_progress_note(progress, text);
 }
 
-/* The last argument names the snapshot, one before it the VM. */
 static gboolean change(int argc, char **argv, gboolean restore, GError **error)
 {
     gboolean as_json = FALSE;
@@ -166,7 +179,7 @@ static gboolean change(int argc, char **argv, gboolean restore, GError **error)
     if (!hx_verb_parse("[VM] SNAPSHOT", options, &argc, &argv, 1, 2, error))
         return FALSE;
     const char *name = argv[argc - 1];
-    g_autoptr(HxVm) vm = hx_vm_open(argc > 2 ? argv[1] : "default", error);
+    g_autoptr(HxVm) vm = hx_vm_open(vm_before(argc, argv), error);
     int lock = vm && hx_snapshot_check_name(name, error) ? own(vm, error) : -1;
     if (lock < 0)
         return FALSE;

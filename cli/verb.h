@@ -101,3 +101,7 @@ GCancellable *hx_verb_impatience(void);
 
 /* The exit status of a verb that succeeds with another than 0 (exec: the command's). */
 void hx_verb_set_exit_status(int status);
+
+/* The exit status of a verb that fails with any error but HX_ERROR_CANCELLED, in place of the
+ * error's own. */
+void hx_verb_set_failure_status(int status);

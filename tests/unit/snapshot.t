@@ -72,8 +72,11 @@ sub tags { return join ' ', map { `qemu-img snapshot -l $_` =~ /(helixvm-\S+)/g 
 
 sub disks_are_clean { return !grep { system("qemu-img check -q $_") != 0 } @disks }
 
-fails(4, qr/there is no VM "a"/, 'create', 'a');
+fails(4, qr/there is no VM "a"/, 'create', 'a', 'first');
 make_vm();
+fails(2, qr/"a" is a VM: name its snapshot.*create a NAME/, 'create', 'a');
+fails(4, qr/there is no VM "default"/, 'create', 'first');
+fails(4, qr/there is no VM "default"/, 'restore', 'first');
 fails(2, qr/"\.hidden" is no name for a snapshot/, 'create', 'a', '.hidden');
 fails(2, qr/is no name/, 'create', 'a', "'x y'");
 fails(2, qr/a description is one line/, 'create', 'a', 'x', '-d', "'a\nb'");
@@ -93,7 +96,12 @@ fails(1, qr/has a snapshot "first" of 20.*snapshot delete a first/, 'create', 'a
 write_disks(2);
 put("$home/secrets/known_hosts", "key 2\n");
 unlink "$home/guest.json";
-like(works('create', 'a'), qr/^VM "a": snapshot \d{8}-\d{6} is taken$/, 'one without a name has the time');
+my $default = "$dir/state/vms/default";
+rename $home, $default or die "rename: $!\n";
+like(works('create'), qr/^VM "default": snapshot \d{8}-\d{6} is taken$/, 'one without a name has the time');
+like(works('create', 'third'), qr/^VM "default": snapshot third is taken$/, 'one argument is its name,');
+like(works('delete', 'third'), qr/^VM "default": snapshot third is deleted$/, 'here as well');
+rename $default, $home or die "rename: $!\n";
 like(works('list', 'a'),
     qr/^NAME +TIME +DISK +DESCRIPTION\n(\d.*\n)?first +20\S+Z +[\d.]+\D+MiB  before the upgrade$/m, 'both are listed');
 write_disks(3);

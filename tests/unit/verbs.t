@@ -3,10 +3,18 @@
 # The table of verbs: help, actions, and what is said of a word that is none of them.
 use strict;
 use warnings;
+use File::Path 'make_path';
+use File::Temp;
 use JSON::PP;
 use Test::More;
 
 my $helixvm = ($ENV{BUILD} // 'build') . '/helixvm';
+my $dir = File::Temp->newdir('helixvm-verbs-XXXXXX', TMPDIR => 1);
+$ENV{HELIXVM_STATE_DIR} = "$dir/state";
+$ENV{HELIXVM_RUNTIME_DIR} = "$dir/run";
+make_path("$dir/state/vms/work");
+open my $profile, '>', "$dir/state/vms/work/profile.conf" or die "profile: $!\n";
+close $profile;
 
 # What it says on both outputs, and its exit status.
 sub said {
@@ -64,7 +72,27 @@ for my $case (
     like($text, $expected, 'that tells what there is');
 }
 
-for my $call ('exec xyzzy -- true', 'ssh xyzzy', 'provision xyzzy', 'stream xyzzy', 'status xyzzy',
+for my $call ('exec xyzzy -- true', 'ssh xyzzy') {
+    my ($text, $code) = said($call);
+    is($code, 255, "$call: 255, as ssh has it");
+    like($text, qr/there is no VM "xyzzy"/, 'and why');
+}
+for my $case (
+    ['exec', qr/no command: helixvm exec/],
+    ['exec uname -a', qr/^helixvm: put -- before the command: helixvm exec -- uname -a$/],
+    ['exec work uname -a', qr/^helixvm: put -- before the command: helixvm exec work -- uname -a$/],
+    ['exec work uname', qr/^helixvm: put -- before the command: helixvm exec work -- uname$/],
+    ['ssh -T work ls /', qr/^helixvm: put -- before the command: helixvm ssh -T work -- ls \/$/],
+    ['exec --nonsense work', qr/unknown option --nonsense/],
+    ['exec work --nonsense', qr/unknown option --nonsense/],
+) {
+    my ($words, $expected) = @$case;
+    my ($text, $code) = said($words);
+    is($code, 255, "\"$words\" is wrong");
+    like($text, $expected, 'and said so');
+}
+
+for my $call ('provision xyzzy', 'stream xyzzy', 'status xyzzy',
     'cp xyzzy:/a .', 'down xyzzy', 'delete --yes xyzzy', 'snapshot list xyzzy') {
     my ($text, $code) = said($call);
     is($code, 4, "$call: not found");

@@ -65,9 +65,6 @@ my $asked = qr{\[y/N\] };
 make_vm($_) for qw(a b c default);
 my ($text, $status) = said('delete', 'nowhere');
 is($status, 4, 'no such VM');
-($text, $status) = said('delete', '--yes');
-is($status, 2, '--yes without a name');
-like($text, qr/say which VM/, 'removes not even the default one');
 ($text, $status) = said('delete', 'a');
 is($status, 2, 'nobody can be asked');
 like($text, qr/removes VM "a" with its disk and snapshots: say --yes/, 'and what it would have done');
@@ -91,8 +88,9 @@ mkdir "$dir/state/vms/.removed-1" or die "mkdir: $!\n";
 mkdir "$dir/state/vms/.removed-1/secrets" or die "mkdir: $!\n";
 ($text, $status) = said('list', '-q');
 is($text, "a\ndefault\n", 'a removal that was killed is no VM');
-($text, $status) = said('delete', '-y', 'default');
-is(left(), 'a', 'and it goes');
+($text, $status) = said('delete', '--yes', '--json');
+is(left(), 'a', 'and it goes with the next, as does the VM "default" where none is named');
+is_deeply(decode_json($text), [{name => 'default', removed => JSON::PP::true}], 'as JSON');
 
 # status: an answer for scripts.
 is((said('status', 'a'))[1], 0, 'status of a VM that is down succeeds');
