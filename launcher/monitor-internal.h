@@ -59,7 +59,8 @@ struct HxMonitor {
     HxPart guard, xvfb, vsock, encoder;
     int guard_fd; /* closed by the monitor's end, whatever ends it */
     int xvfb_ready_fd;
-    guint log_timer; /* keeps the logs within their bounds */
+    int x_authority_fd; /* the cookie, until QEMU's user has been let in */
+    guint log_timer;    /* keeps the logs within their bounds */
     HxDisplayKind display;
     char *x_display;
     char *render_node;

@@ -219,7 +219,8 @@ static gboolean begin_xvfb(HxMonitor *monitor, GError **error)
         hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot make the directory %s", directory);
         return FALSE;
     }
-    if (!hx_x_authority_create(authority, geteuid(), error))
+    monitor->x_authority_fd = hx_x_authority_create(authority, error);
+    if (monitor->x_authority_fd < 0)
         return FALSE;
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     const char *const arguments[] = {
@@ -258,14 +259,18 @@ gboolean hx_monitor_begin_display(HxMonitor *monitor, GError **error)
 /* Wait for Xvfb, and let QEMU's user in. */
 static gboolean finish_xvfb(HxMonitor *monitor, GError **error)
 {
-    const char *authority = hx_vm_runtime_path(monitor->vm, "qemu/xauthority");
     g_autofree char *number = await_line(&monitor->xvfb, monitor->xvfb_ready_fd, error);
     hx_close(&monitor->xvfb_ready_fd);
     if (!number)
         return FALSE;
     monitor->x_display = g_strdup_printf(":%s", number);
-    if (chown(authority, monitor->qemu_user, -1) < 0) {
-        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot let QEMU read %s", authority);
+    /* By the file, not by its name: the directory is QEMU's user's by now, and so is what the name
+     * leads to. */
+    int r = fchown(monitor->x_authority_fd, monitor->qemu_user, -1) < 0 ? errno : 0;
+    hx_close(&monitor->x_authority_fd);
+    if (r) {
+        hx_set_error_errno(error, HX_ERROR_HOST, r, "cannot let QEMU read %s",
+                           hx_vm_runtime_path(monitor->vm, "qemu/xauthority"));
         return FALSE;
     }
     return g_file_set_contents(hx_vm_runtime_path(monitor->vm, "display"), number, -1, error);
@@ -454,6 +459,7 @@ void hx_monitor_stop_parts(HxMonitor *monitor)
     stop_part(&monitor->guard);
     hx_close(&monitor->guard_fd);
     hx_close(&monitor->xvfb_ready_fd);
+    hx_close(&monitor->x_authority_fd);
     g_clear_handle_id(&monitor->log_timer, g_source_remove);
     hx_close(&monitor->encoder_listen_fd);
     hx_close(&monitor->encoder_stats_fd);

@@ -15,7 +15,7 @@
 
 static const char protocol[] = "MIT-MAGIC-COOKIE-1";
 
-gboolean hx_x_authority_create(const char *path, uid_t owner, GError **error)
+int hx_x_authority_create(const char *path, GError **error)
 {
     /* family, address, number, name, data: each a big-endian u16 length, then its bytes */
     unsigned char entry[2 + 2 + 2 + 2 + sizeof protocol - 1 + 2 + COOKIE_SIZE] = {
@@ -27,16 +27,14 @@ gboolean hx_x_authority_create(const char *path, uid_t owner, GError **error)
     *next++ = COOKIE_SIZE;
     if (getrandom(next, COOKIE_SIZE, 0) != COOKIE_SIZE) {
         hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot make a random X cookie");
-        return FALSE;
+        return -1;
     }
     unlink(path);
     hx_autofd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int r = fd < 0 ? -errno : hx_write_all(fd, entry, sizeof entry);
-    if (r == 0 && fchown(fd, owner, -1) < 0)
-        r = -errno;
     if (r < 0) {
         hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot write the X cookie file %s", path);
-        return FALSE;
+        return -1;
     }
-    return TRUE;
+    return hx_steal_fd(&fd);
 }

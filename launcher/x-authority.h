@@ -3,8 +3,9 @@
 #pragma once
 
 #include <glib.h>
-#include <sys/types.h>
 
 /* Write the X authority file @path with a new random MIT-MAGIC-COOKIE-1 that holds for every
- * display, mode 0600, owned by @owner.  The layout is that of Xau(3).  HX_ERROR_HOST. */
-gboolean hx_x_authority_create(const char *path, uid_t owner, GError **error);
+ * display, mode 0600.  The layout is that of Xau(3).  Returns the file, the caller's own, by which
+ * it can be given to another user even where @path is no longer in safe hands; -1 with
+ * HX_ERROR_HOST. */
+int hx_x_authority_create(const char *path, GError **error);
