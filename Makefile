@@ -196,7 +196,7 @@ install: all
 		install -D -m "$$(stat -c %a $$file)" $$file $(DATA)/$$file || exit 1; done
 
 # Sources that the running program reads: hx_data_path().
-INSTALLED_DATA := $(shell find guest-provision/image guest-provision/steps \
+INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-provision/steps \
 	-type f ! -name '*.c' ! -name '*.h' 2>/dev/null) \
 	$(wildcard cli/completion/*) \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \

@@ -7,6 +7,7 @@
 #include "launcher/base/error.h"
 #include "launcher/extra-disk.h"
 #include "launcher/forward.h"
+#include "launcher/seed.h"
 #include "launcher/share.h"
 
 #define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
@@ -209,6 +210,18 @@ static void write_disks(xmlTextWriter *xml, const HxProfile *profile, const HxDo
     }
 }
 
+static void write_seed(xmlTextWriter *xml, const char *path)
+{
+    start(xml, "disk", "type", "file", "device", "disk", NULL);
+    empty(xml, "driver", "name", "qemu", "type", "raw");
+    empty(xml, "source", "file", path);
+    /* Behind all of disk.extra. */
+    empty(xml, "target", "dev", "vdj", "bus", "virtio");
+    text(xml, "serial", HX_SEED_SERIAL);
+    empty(xml, "readonly");
+    end(xml);
+}
+
 static void write_shares(xmlTextWriter *xml, const HxProfile *profile)
 {
     g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
@@ -283,6 +296,8 @@ static void write_devices(xmlTextWriter *xml, const HxProfile *profile, const Hx
 {
     start(xml, "devices", NULL);
     write_disks(xml, profile, parts);
+    if (parts->seed)
+        write_seed(xml, parts->seed);
     write_shares(xml, profile);
     empty(xml, "controller", "type", "usb", "model", "none");
     write_network(xml, profile);

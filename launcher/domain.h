@@ -29,6 +29,7 @@ typedef struct {
     const char *root;            /* the guest's root file system, "/dev/vda"; with a kernel */
     const char *nvram;           /* where the firmware keeps its variables; without a kernel */
     const char *disk;
+    const char *seed;                 /* the image of launcher/seed.h; NULL: none */
     const char *extra_disk_directory; /* where the files of disk.extra are */
     const char *console_log;
     HxDisplayKind display;

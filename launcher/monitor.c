@@ -25,6 +25,7 @@
 #include "launcher/last-run.h"
 #include "launcher/monitor-internal.h"
 #include "launcher/room.h"
+#include "launcher/seed.h"
 #include "launcher/vm-domain.h"
 #include "launcher/vm-lock.h"
 
@@ -205,6 +206,28 @@ static gboolean prepare_disks(HxMonitor *monitor, GError **error)
     return TRUE;
 }
 
+static gboolean prepare_seed(HxMonitor *monitor, GError **error)
+{
+    g_autoptr(HxImage) image =
+        hx_image_open(hx_profile_string(monitor->profile, "disk.image"), error);
+    if (!image)
+        return FALSE;
+    if (!hx_seed_is_wanted(monitor->profile, image))
+        return TRUE;
+    g_autofree char *files = hx_data_path("guest-provision/seed", error);
+    if (!files)
+        return FALSE;
+    HxSeed seed = {
+        .name = hx_vm_name(monitor->vm),
+        .uuid = monitor->uuid,
+        .public_key = monitor->public_key,
+        .files = files,
+        .notify_port = monitor->notify_port,
+    };
+    return hx_seed_write(&seed, monitor->profile, hx_vm_state_path(monitor->vm, "seed.iso"),
+                         monitor->qemu_user, error);
+}
+
 /* QEMU's user sees neither the build directory of another user nor root's home: it gets a copy of
  * the module, and a directory of its own for the module's socket. */
 static gboolean prepare_module(HxMonitor *monitor, GError **error)
@@ -371,6 +394,7 @@ static gboolean start(HxMonitor *monitor, GError **error)
         hx_monitor_start_display,
         hx_monitor_start_vsock,
         hx_monitor_listen_notify,
+        prepare_seed,
         hx_monitor_start_domain,
         hx_monitor_start_encoder,
         await_ready,

@@ -11,6 +11,7 @@ static const char *const boot_modes[] = {"auto", "direct", "firmware", NULL};
 static const char *const accelerators[] = {"hvf", "kvm", "tcg", NULL};
 static const char *const displays[] = {"auto", "xvfb", "egl-headless", NULL};
 static const char *const vsock_devices[] = {"auto", "kernel", "vhost-user", NULL};
+static const char *const seeds[] = {"auto", "nocloud", "none", NULL};
 static const char *const network_modes[] = {"user", "none", NULL};
 static const char *const presets[] = {"ultrafast", "superfast", "veryfast", "faster", "fast", NULL};
 
@@ -31,6 +32,10 @@ static const HxProfileKey keys[] = {
      "Arguments to the guest's kernel, after root= and console=, which they may override.  Where "
      "the "
      "guest boots by firmware, its boot loader has to be systemd-boot for them to be heard."},
+    {"boot", "seed", HX_PROFILE_CHOICE, "auto", seeds, 0, 0,
+     "nocloud for a disk from which cloud-init in the guest learns at its first boot whom root "
+     "admits, and sets up SSH on vsock and the word READY: for a guest whose systemd takes no "
+     "credentials from the host.  auto gives one to images that were downloaded."},
     {"disk", "image", HX_PROFILE_STRING, "default", NULL, 0, 0,
      "The base image, as `helixvm image list` names it."},
     {"disk", "size", HX_PROFILE_INTEGER, "20", NULL, 1, 1 << 16,

@@ -132,14 +132,19 @@ gboolean hx_shares_check(const GPtrArray *shares, const char *state, GError **er
     return shares->len == 0 || program;
 }
 
+const char *hx_share_mount_options(const HxShare *share)
+{
+    /* What the guest finds there was made by others: no program of theirs becomes root's. */
+    return share->read_only ? "ro,nosuid,nodev" : "rw,nosuid,nodev";
+}
+
 char *hx_shares_fstab(const GPtrArray *shares)
 {
     g_autoptr(GString) lines = g_string_new(NULL);
     for (guint i = 0; i < shares->len; i++) {
         const HxShare *share = shares->pdata[i];
-        /* What the guest finds there was made by others: no program of theirs becomes root's. */
-        g_string_append_printf(lines, "%s /mnt/%s virtiofs %s,nofail,nosuid,nodev 0 0\n",
-                               share->tag, share->tag, share->read_only ? "ro" : "rw");
+        g_string_append_printf(lines, "%s /mnt/%s virtiofs %s,nofail 0 0\n", share->tag, share->tag,
+                               hx_share_mount_options(share));
     }
     return g_string_free(g_steal_pointer(&lines), FALSE);
 }

@@ -27,5 +27,8 @@ gboolean hx_shares_check(const GPtrArray *shares, const char *state, GError **er
 /* Where virtiofsd is, for g_free; NULL with HX_ERROR_HOST. */
 char *hx_virtiofsd(GError **error);
 
+/* The options with which a guest mounts @share, as in fstab(5); a constant. */
+const char *hx_share_mount_options(const HxShare *share);
+
 /* The lines of a fstab(5) by which a guest mounts @shares at /mnt/TAG, for g_free. */
 char *hx_shares_fstab(const GPtrArray *shares);

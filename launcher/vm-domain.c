@@ -6,6 +6,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/image.h"
+#include "launcher/seed.h"
 #include "launcher/share.h"
 
 char *hx_render_node(void)
@@ -106,6 +107,7 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
         .root = hx_image_root(image),
         .nvram = hx_vm_state_path(vm, "nvram.fd"),
         .disk = hx_vm_state_path(vm, "disk.qcow2"),
+        .seed = hx_seed_is_wanted(profile, image) ? hx_vm_state_path(vm, "seed.iso") : NULL,
         .extra_disk_directory = hx_vm_state_path(vm, NULL),
         .console_log = hx_vm_state_path(vm, "console.log"),
         .display = domain->display,

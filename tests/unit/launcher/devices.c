@@ -84,8 +84,8 @@ static void test_shares(void)
                                          "a b:/home", "../x:/home", "a:/b;a:/c", "a:/b;;c:/d",
                                          "a:~/b", NULL});
     g_autofree char *fstab = hx_shares_fstab(shares);
-    g_assert_nonnull(strstr(fstab, "work /mnt/work virtiofs rw,nofail"));
-    g_assert_nonnull(strstr(fstab, "\ndocs /mnt/docs virtiofs ro,nofail"));
+    g_assert_nonnull(strstr(fstab, "work /mnt/work virtiofs rw,nosuid,nodev,nofail"));
+    g_assert_nonnull(strstr(fstab, "\ndocs /mnt/docs virtiofs ro,nosuid,nodev,nofail"));
 }
 
 static void assert_folder_refused(const char *value, const char *state, const char *word)

@@ -85,6 +85,8 @@ static void assert_golden(const HxProfile *profile, const char *golden_name)
     g_autoptr(GError) error = NULL;
     HxDomainParts given = parts();
     choose_parts(&given, profile);
+    if (g_str_equal(hx_profile_string(profile, "boot.seed"), "nocloud"))
+        given.seed = "/state/vms/golden/seed.iso";
     g_autofree char *xml = hx_domain_xml(profile, &given, &error);
     g_assert_no_error(error);
     assert_valid(xml);
@@ -111,6 +113,7 @@ static void test_all_devices(void)
 {
     g_autoptr(HxProfile) profile = hx_profile_new();
     static const char *const settings[] = {
+        "boot.seed=nocloud",
         "disk.extra=data:10;logs:1",
         "network.forward=tcp:8080:80;udp:5300:53",
         "share.folders=work:/home/me/work;docs:/usr/share/doc:ro",
