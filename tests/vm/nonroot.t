@@ -7,6 +7,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use File::Temp;
 use HelixVM;
+use IO::Socket::INET;
 use Test::More;
 
 plan skip_all => 'only root can become another user' if $>;
@@ -18,7 +19,7 @@ my $main = $$;
 my $uid = 65534;
 my $vm = 'nonroot';
 my $dir = File::Temp->newdir('hx-nonroot-XXXXXX', TMPDIR => 1);
-my @directories = map { "$dir/$_" } qw(home run cache config state);
+my @directories = map { "$dir/$_" } qw(home run cache config state work);
 my @environment = ('PATH=/usr/bin:/bin:/usr/sbin:/sbin', 'LC_ALL=C.UTF-8', "HOME=$dir/home",
     "XDG_RUNTIME_DIR=$dir/run", "XDG_CACHE_HOME=$dir/cache", "XDG_CONFIG_HOME=$dir/config",
     "HELIXVM_STATE_DIR=$dir/state");
@@ -82,12 +83,20 @@ chmod 0711, "$dir/state" or die "chmod: $!\n";
 chmod 0700, "$dir/run" or die "chmod: $!\n";
 system('chown', '-R', "$uid:$uid", @directories) == 0 or die "chown\n";
 
-as_user(400, 'up', $vm);
+my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "listen: $!\n";
+my $port = $socket->sockport;
+close $socket;
+as_user(400, 'up', $vm, '--set', "share.folders=work:$dir/work", '--set', "network.forward=tcp:$port:22");
 my $status = json(as_user(20, 'status', $vm, '--json'));
 is($status->{state}, 'running', 'status: running');
 my $qemu = qemu_pid($vm);
 is($qemu ? uid_of($qemu) : 'none', $uid, 'QEMU is the user\'s');
 is(uid_of($status->{processes}{monitor}), $uid, 'so is the monitor');
+as_user(60, 'exec', $vm, '--', 'sh', '-c', 'echo guest >/mnt/work/from-guest');
+is((stat "$dir/work/from-guest")[4], $uid, 'what the guest\'s root writes to a shared folder is the user\'s');
+my $ssh = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 10);
+like($ssh ? scalar <$ssh> : '', qr/^SSH-2/, 'a forwarded port leads into the guest');
+close $ssh if $ssh;
 as_user(300, 'provision', $vm);
 my $stats = json(as_user(120, 'stream', $vm, '--duration', 3, '--json'));
 is($stats->{source}, 'resource', 'the frames come by resource id');
