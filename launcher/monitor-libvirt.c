@@ -13,7 +13,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
 #include "launcher/monitor-internal.h"
-#include "launcher/vm-domain.h"
+#include "launcher/stale-domain.h"
 
 #define RECONNECT_MS 30000
 #define RECONNECT_PAUSE_MS 50 /* the first; each is twice the one before, up to */
@@ -126,6 +126,23 @@ void hx_monitor_close_libvirt(HxMonitor *monitor)
     virConnectClose(g_steal_pointer(&monitor->connection));
 }
 
+typedef struct {
+    HxMonitor *monitor;
+    gboolean ended;
+    unsigned long version;
+    GError *error;
+} LeftCall;
+
+/* Its monitor's lock is ours, so nobody owns a domain of this VM any more. */
+static void end_left(void *data)
+{
+    LeftCall *call = data;
+    virConnect *connection = call->monitor->connection;
+    virConnectGetLibVersion(connection, &call->version);
+    if (hx_stale_domain_end(call->monitor->vm, connection, &call->ended, &call->error))
+        hx_stale_domain_check_name(call->monitor->vm, connection, &call->error);
+}
+
 gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error)
 {
     hx_monitor_begin_phase(monitor, "libvirt");
@@ -138,16 +155,16 @@ gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error)
         return FALSE;
     }
     take_connection(monitor, &call);
-    /* Its monitor's lock is ours, so nobody owns a domain of this name any more. */
-    g_autofree char *name = hx_vm_domain_name(monitor->vm);
-    g_autoptr(virDomain) stale = virDomainLookupByName(monitor->connection, name);
-    if (stale) {
-        hx_monitor_note(monitor, "ending the domain %s that a monitor left behind", name);
-        virDomainDestroy(stale);
+    LeftCall left = {.monitor = monitor};
+    hx_monitor_call(end_left, &left);
+    if (left.ended)
+        hx_monitor_note(monitor, "ended the domain that a monitor left behind");
+    if (left.error) {
+        g_propagate_error(error, left.error);
+        return FALSE;
     }
-    unsigned long version = 0;
-    virConnectGetLibVersion(monitor->connection, &version);
-    hx_monitor_end_phase(monitor, "libvirt %lu.%lu", version / 1000000, version / 1000 % 1000);
+    hx_monitor_end_phase(monitor, "libvirt %lu.%lu", left.version / 1000000,
+                         left.version / 1000 % 1000);
     return TRUE;
 }
 

@@ -6,7 +6,7 @@
 #include "launcher/base/error.h"
 #include "launcher/last-run.h"
 #include "launcher/libvirt-connection.h"
-#include "launcher/vm-domain.h"
+#include "launcher/stale-domain.h"
 #include "launcher/vm-lock.h"
 #include "launcher/x-display.h"
 
@@ -19,12 +19,8 @@ static gboolean end_domain(HxVm *vm, GError **error)
     g_autoptr(virConnect) connection = hx_libvirt_open(error);
     if (!connection)
         return FALSE;
-    g_autofree char *name = hx_vm_domain_name(vm);
-    g_autoptr(virDomain) domain = virDomainLookupByName(connection, name);
-    if (!domain || virDomainDestroy(domain) == 0 || virDomainIsActive(domain) != 1)
-        return TRUE;
-    hx_libvirt_set_error(error, HX_ERROR_HOST, "cannot end what a killed monitor left");
-    return FALSE;
+    gboolean ended;
+    return hx_stale_domain_end(vm, connection, &ended, error);
 }
 
 /* The lock is ours: a monitor that ended well has left nothing. */
