@@ -13,7 +13,7 @@
 /* libvirt's translation to a QEMU command line. */
 static gboolean print_argv(const char *xml, GError **error)
 {
-    g_autoptr(virConnect) connection = hx_libvirt_open(error);
+    g_autoptr(virConnect) connection = hx_libvirt_open(hx_verb_cancellable(), error);
     if (!connection)
         return FALSE;
     char *arguments = virConnectDomainXMLToNative(connection, "qemu-argv", xml, 0);

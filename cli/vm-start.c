@@ -23,6 +23,8 @@
 #include "launcher/vm-remove.h"
 
 #define STATUS_TIMEOUT_MS 5000
+/* An end at once takes a moment, unless libvirtd is slow. */
+#define GIVE_UP_TIMEOUT_MS 60000
 
 static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError **error)
 {
@@ -93,6 +95,7 @@ static void give_up(HxVm *vm, HxControl *events, HxProgress *progress)
     if (fd < 0)
         return; /* not yet listening: it sees this process end */
     g_autoptr(HxControl) control = hx_control_new(fd);
+    hx_control_set_timeout(control, GIVE_UP_TIMEOUT_MS);
     if (hx_control_send(control, "{\"request\":\"down\",\"timeout\":0}", NULL))
         hx_events_follow(control, HX_EVENTS_UNTIL_END, progress, NULL, NULL, NULL, NULL);
 }

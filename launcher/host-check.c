@@ -49,7 +49,7 @@ virConnect *hx_host_libvirt(HxHost *host, GError **error)
 {
     g_mutex_lock(&host->lock);
     if (!host->asked) {
-        host->connection = hx_libvirt_open(&host->error);
+        host->connection = hx_libvirt_open(NULL, &host->error);
         host->qemu_user = host->connection ? hx_libvirt_qemu_user(host->connection) : geteuid();
         host->asked = TRUE;
     }

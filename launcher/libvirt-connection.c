@@ -20,6 +20,9 @@
 /* Long enough to span two commands typed in a row, short enough not to linger. */
 #define DAEMON_IDLE_SECONDS "10"
 
+/* A fresh libvirtd tries its emulators before it answers: seconds, on a busy host many. */
+#define OPEN_SECONDS 60
+
 static void say_nothing(void *data, virErrorPtr error)
 {
 }
@@ -70,9 +73,9 @@ static gboolean start_daemon(GError **error)
     return FALSE;
 }
 
-virConnect *hx_libvirt_open(GError **error)
+/* Connect, for as long as libvirtd takes. */
+static virConnect *connect_now(GError **error)
 {
-    virSetErrorFunc(NULL, say_nothing);
     virConnect *connection = virConnectOpen(uri());
     if (!connection && may_start_daemons()) {
         g_autofree char *directory = hx_runtime_directory(error);
@@ -93,6 +96,70 @@ virConnect *hx_libvirt_open(GError **error)
         g_autofree char *what = g_strdup_printf("cannot connect to libvirt at %s", uri());
         hx_libvirt_set_error(error, HX_ERROR_HOST, what);
     }
+    return connection;
+}
+
+/* What came of connecting; nothing of either where it is the word that nobody waits any more. */
+typedef struct {
+    virConnect *connection;
+    GError *error;
+} Outcome;
+
+static Outcome *outcome_new(virConnect *connection, GError *error)
+{
+    Outcome *outcome = g_new0(Outcome, 1);
+    outcome->connection = connection;
+    outcome->error = error;
+    return outcome;
+}
+
+static void free_outcome(void *data)
+{
+    Outcome *outcome = data;
+    if (outcome->connection)
+        virConnectClose(outcome->connection);
+    g_clear_error(&outcome->error);
+    g_free(outcome);
+}
+
+static void *run_connect(void *data)
+{
+    GAsyncQueue *outcomes = data;
+    GError *error = NULL;
+    virConnect *connection = connect_now(&error);
+    g_async_queue_push(outcomes, outcome_new(connection, error));
+    /* The last reference where nobody waited so long: then the outcome is freed with it. */
+    g_async_queue_unref(outcomes);
+    return NULL;
+}
+
+static void on_cancelled(GCancellable *cancel, void *data)
+{
+    g_async_queue_push(data, outcome_new(NULL, NULL));
+}
+
+virConnect *hx_libvirt_open(GCancellable *cancel, GError **error)
+{
+    virSetErrorFunc(NULL, say_nothing);
+    g_autoptr(GAsyncQueue) outcomes = g_async_queue_new_full(free_outcome);
+    g_thread_unref(g_thread_new("libvirt", run_connect, g_async_queue_ref(outcomes)));
+    gulong handler =
+        cancel ? g_cancellable_connect(cancel, G_CALLBACK(on_cancelled), outcomes, NULL) : 0;
+    Outcome *outcome = g_async_queue_timeout_pop(outcomes, OPEN_SECONDS * G_TIME_SPAN_SECOND);
+    g_cancellable_disconnect(cancel, handler);
+    if (!outcome) {
+        g_set_error(error, HX_ERROR, HX_ERROR_HOST,
+                    "libvirtd does not answer at %s, not in %d s: restart it, with `systemctl "
+                    "restart libvirtd` where systemd runs it",
+                    uri(), OPEN_SECONDS);
+        return NULL;
+    }
+    virConnect *connection = g_steal_pointer(&outcome->connection);
+    if (outcome->error)
+        g_propagate_error(error, g_steal_pointer(&outcome->error));
+    else if (!connection)
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+    free_outcome(outcome);
     return connection;
 }
 

@@ -2,7 +2,7 @@
 /* The connection to libvirt, and its daemons where no init system starts them. */
 #pragma once
 
-#include <glib.h>
+#include <gio/gio.h>
 #include <libvirt/libvirt.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virConnect, virConnectClose)
@@ -11,8 +11,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
 /* Connect to $LIBVIRT_DEFAULT_URI, else to qemu:///system for root and qemu:///session for others.
  * Where root's daemons do not run and no init system would start them, they are started; they end
  * by themselves when nobody has used them for a while.  Blocks (the first capability probe takes
- * seconds).  Close with virConnectClose.  NULL with HX_ERROR_HOST. */
-virConnect *hx_libvirt_open(GError **error);
+ * seconds), for 60 s at most; a libvirtd that is silent for longer, or until @cancel (NULL: none)
+ * is cancelled, is left to a thread that lasts as long as the silence.  Close with virConnectClose.
+ * NULL with HX_ERROR_HOST or HX_ERROR_CANCELLED.  From any thread. */
+virConnect *hx_libvirt_open(GCancellable *cancel, GError **error);
 
 /* See that virtlogd serves, where no init system would start it: a domain's start needs it, and it
  * ends by itself when no domain logs.  Blocks for a moment. */

@@ -69,7 +69,7 @@ static void destroy_domain(void *data)
          virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
          virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID)) /* it is off already */
         return;
-    g_autoptr(virConnect) connection = hx_libvirt_open(&call->error);
+    g_autoptr(virConnect) connection = hx_libvirt_open(NULL, &call->error);
     g_autoptr(virDomain) domain =
         connection ? virDomainLookupByUUIDString(connection, monitor->uuid) : NULL;
     if (domain && virDomainDestroyFlags(domain, VIR_DOMAIN_DESTROY_GRACEFUL) < 0)

@@ -121,8 +121,7 @@ static gboolean answer(HxSubscriber *subscriber, const char *line)
     if (!g_str_equal(verb, "down"))
         return FALSE;
     gint64 timeout = json_object_get_int_member_with_default(request, "timeout", 60);
-    monitor->stop_requested = TRUE;
-    monitor->stop_timeout = CLAMP(timeout, 0, 3600);
+    hx_monitor_request_stop(monitor, CLAMP(timeout, 0, 3600));
     /* Who asks for the end wants no history. */
     subscriber->sent_events = monitor->events->len;
     return TRUE;
@@ -320,8 +319,7 @@ static gboolean on_start_hangup(int fd, GIOCondition condition, void *data)
     monitor->start_watch = 0;
     if (!monitor->ready || monitor->bound) {
         hx_log_info("who asked for the VM is gone: ending it");
-        monitor->stop_requested = TRUE;
-        monitor->stop_timeout = 0;
+        hx_monitor_request_stop(monitor, 0);
     }
     return G_SOURCE_REMOVE;
 }

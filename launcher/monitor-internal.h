@@ -49,6 +49,7 @@ struct HxMonitor {
 
     /* Why the VM has to end. */
     gboolean stop_requested;
+    GCancellable *stop; /* cancelled then: for what blocks in threads */
     guint stop_timeout; /* s; 0: at once */
     gboolean forced;    /* the guest did not power off by itself */
     GError *failure;
@@ -113,6 +114,9 @@ gboolean hx_monitor_goes_on(HxMonitor *monitor, GError **error);
 
 /* Run @call with @data in a thread, and the main loop meanwhile, so that status is answered. */
 void hx_monitor_call(void (*call)(void *data), void *data);
+
+/* Somebody asks for the VM's end: @timeout, in s, is what the guest has to power off. */
+void hx_monitor_request_stop(HxMonitor *monitor, guint timeout);
 
 /* The VM cannot go on: takes @error (the first one counts). */
 void hx_monitor_fail(HxMonitor *monitor, GError *error);

@@ -86,7 +86,8 @@ static void on_connection_closed(virConnect *connection, int reason, void *data)
 typedef struct {
     virConnect *connection;
     uid_t qemu_user;
-    gint64 deadline; /* monotonic, µs; until then it is tried again */
+    gint64 deadline;      /* monotonic, µs; until then it is tried again */
+    GCancellable *cancel; /* NULL: none */
     GError *error;
 } OpenCall;
 
@@ -95,8 +96,9 @@ static void open_connection(void *data)
     OpenCall *call = data;
     for (guint pause = RECONNECT_PAUSE_MS;; pause = MIN(2 * pause, RECONNECT_PAUSE_MAX_MS)) {
         g_clear_error(&call->error);
-        call->connection = hx_libvirt_open(&call->error);
-        if (call->connection || g_get_monotonic_time() > call->deadline)
+        call->connection = hx_libvirt_open(call->cancel, &call->error);
+        if (call->connection || g_get_monotonic_time() > call->deadline ||
+            g_cancellable_is_cancelled(call->cancel))
             break;
         g_usleep(pause * G_TIME_SPAN_MILLISECOND);
     }
@@ -148,7 +150,7 @@ gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error)
     hx_monitor_begin_phase(monitor, "libvirt");
     if (!hx_libvirt_register_events(error))
         return FALSE;
-    OpenCall call = {0};
+    OpenCall call = {.cancel = monitor->stop};
     hx_monitor_call(open_connection, &call);
     if (!call.connection) {
         g_propagate_error(error, call.error);
@@ -196,7 +198,9 @@ void hx_monitor_reconnect(HxMonitor *monitor)
     monitor->libvirt_lost = FALSE;
     g_clear_pointer(&monitor->domain, virDomainFree);
     hx_monitor_close_libvirt(monitor);
-    OpenCall call = {.deadline = begun + RECONNECT_MS * G_TIME_SPAN_MILLISECOND};
+    /* A domain is to be ended: that needs libvirtd. */
+    OpenCall call = {.deadline = begun + RECONNECT_MS * G_TIME_SPAN_MILLISECOND,
+                     .cancel = has_domain ? NULL : monitor->stop};
     if (begun - monitor->reconnected > RECONNECTS_WITHIN)
         monitor->reconnects = 0;
     if (monitor->reconnects++ < RECONNECTS_MAX)

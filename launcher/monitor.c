@@ -129,6 +129,13 @@ void hx_monitor_call(void (*call)(void *data), void *data)
     g_thread_join(thread);
 }
 
+void hx_monitor_request_stop(HxMonitor *monitor, guint timeout)
+{
+    monitor->stop_requested = TRUE;
+    monitor->stop_timeout = timeout;
+    g_cancellable_cancel(monitor->stop);
+}
+
 void hx_monitor_fail(HxMonitor *monitor, GError *error)
 {
     if (!monitor->failure)
@@ -430,10 +437,8 @@ static gboolean supervise(HxMonitor *monitor, GError **error)
 static gboolean on_cancelled(GCancellable *cancel, void *data)
 {
     HxMonitor *monitor = data;
-    if (!monitor->stop_requested) {
-        monitor->stop_requested = TRUE;
-        monitor->stop_timeout = 60;
-    }
+    if (!monitor->stop_requested)
+        hx_monitor_request_stop(monitor, 60);
     return G_SOURCE_REMOVE;
 }
 
@@ -475,10 +480,12 @@ static gboolean live(HxMonitor *monitor, GError **error)
 gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, const char *public_key,
                         GCancellable *cancel, GError **error)
 {
+    g_autoptr(GCancellable) stop = g_cancellable_new();
     HxMonitor monitor = {
         .vm = vm,
         .public_key = public_key,
         .cancel = cancel,
+        .stop = stop,
         .begun = g_get_monotonic_time(),
         .lock_fd = lock_fd,
         .log_fd = STDERR_FILENO,

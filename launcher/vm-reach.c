@@ -14,9 +14,9 @@
 #define TIMEOUT_S 20
 
 /* A domain whose monitor was killed is ended by libvirt, unless libvirtd was killed, too. */
-static gboolean end_domain(HxVm *vm, GError **error)
+static gboolean end_domain(HxVm *vm, GCancellable *cancel, GError **error)
 {
-    g_autoptr(virConnect) connection = hx_libvirt_open(error);
+    g_autoptr(virConnect) connection = hx_libvirt_open(cancel, error);
     if (!connection)
         return FALSE;
     gboolean ended;
@@ -24,11 +24,11 @@ static gboolean end_domain(HxVm *vm, GError **error)
 }
 
 /* The lock is ours: a monitor that ended well has left nothing. */
-static gboolean mend(HxVm *vm, GError **error)
+static gboolean mend(HxVm *vm, GCancellable *cancel, GError **error)
 {
     if (!g_file_test(hx_vm_runtime_path(vm, "control.sock"), G_FILE_TEST_EXISTS))
         return TRUE;
-    if (!end_domain(vm, error))
+    if (!end_domain(vm, cancel, error))
         return FALSE;
     hx_x_display_remove(vm);
     hx_last_run_keep(vm, TRUE, "the VM's monitor was killed");
@@ -61,7 +61,7 @@ int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error)
         }
         g_clear_error(&cause);
         int lock = hx_vm_lock(vm, &cause);
-        if (lock >= 0 && mend(vm, error)) {
+        if (lock >= 0 && mend(vm, cancel, error)) {
             *ret_lock = lock;
             return -1;
         }
