@@ -270,6 +270,14 @@ static gboolean was_left_before(HxMonitor *monitor, const char *accelerator, cha
     return reason != NULL;
 }
 
+/* Whether the try that has just failed would fail again: QEMU refused to start, or stopped the
+ * guest's processors.  A QEMU that was killed, or a host too busy for signs of life, tell nothing
+ * of the accelerator. */
+static gboolean is_the_accelerators_fault(const HxMonitor *monitor)
+{
+    return monitor->domain_paused || !monitor->domain_ended;
+}
+
 void hx_monitor_remember_accelerators(HxMonitor *monitor)
 {
     GHashTableIter iterator;
@@ -316,7 +324,8 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
         }
         g_ptr_array_add(monitor->left, g_strdup_printf("%s: %s", *accelerator, reason));
         hx_monitor_end_phase(monitor, "left %s: %s", *accelerator, reason);
-        g_hash_table_insert(monitor->tried, g_strdup(*accelerator), g_steal_pointer(&reason));
+        if (is_the_accelerators_fault(monitor))
+            g_hash_table_insert(monitor->tried, g_strdup(*accelerator), g_steal_pointer(&reason));
     }
     g_ptr_array_add(monitor->left, NULL);
     g_autofree char *all = g_strjoinv("; ", (char **)monitor->left->pdata);
