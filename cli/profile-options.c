@@ -11,19 +11,17 @@ void hx_profile_options_clear(HxProfileOptions *options)
     g_clear_pointer(&options->settings, g_strfreev);
 }
 
+char *hx_profile_options_path(const char *wanted, GError **error)
+{
+    gboolean is_file = strchr(wanted, '/') || g_str_has_suffix(wanted, ".conf");
+    return is_file ? g_strdup(wanted) : hx_profile_find(wanted, error);
+}
+
 static gboolean merge_found(HxProfile *profile, char *path, GError **error)
 {
     gboolean merged = path && hx_profile_merge_file(profile, path, error);
     g_free(path);
     return merged;
-}
-
-/* What --profile says: a file, or a profile's name. */
-static gboolean merge_wanted(HxProfile *profile, const char *wanted, GError **error)
-{
-    gboolean is_file = strchr(wanted, '/') || g_str_has_suffix(wanted, ".conf");
-    return is_file ? hx_profile_merge_file(profile, wanted, error)
-                   : merge_found(profile, hx_profile_find(wanted, error), error);
 }
 
 HxProfile *hx_profile_options_load(const HxProfileOptions *options, HxVm *vm, GError **error)
@@ -35,7 +33,8 @@ HxProfile *hx_profile_options_load(const HxProfileOptions *options, HxVm *vm, GE
     if (!options->profile && last && g_file_test(last, G_FILE_TEST_EXISTS)) {
         if (!hx_profile_merge_file(profile, last, error))
             return NULL;
-    } else if (!merge_wanted(profile, options->profile ? options->profile : "default", error)) {
+    } else if (!merge_found(profile, hx_profile_options_path(options->profile ?: "default", error),
+                            error)) {
         return NULL;
     }
     for (char **setting = options->settings; setting && *setting; setting++)

@@ -30,6 +30,10 @@ typedef struct {
 void hx_profile_options_clear(HxProfileOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxProfileOptions, hx_profile_options_clear)
 
+/* The file that --profile means by @wanted, for g_free: one with a '/' or ".conf" itself, else the
+ * profile of that name.  NULL with HX_ERROR_USAGE or HX_ERROR_NOT_FOUND. */
+char *hx_profile_options_path(const char *wanted, GError **error);
+
 /* The profile for @vm (NULL: for none yet): the built-in default, then that of --profile or,
  * without it, what @vm last ran with, at first the user's or the host's own "default" where there
  * is one, then each --set.  NULL with HX_ERROR_CONFIG, HX_ERROR_USAGE or HX_ERROR_NOT_FOUND. */

@@ -10,6 +10,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
 #include "launcher/profile-find.h"
+#include "launcher/profile-text.h"
 
 /* --- list ------------------------------------------------------------------------------------ */
 
@@ -137,20 +138,55 @@ static gboolean show(int argc, char **argv, GError **error)
 
 /* --- check ----------------------------------------------------------------------------------- */
 
+static void add_objections(JsonBuilder *builder, const char *path, const GPtrArray *objections)
+{
+    for (guint i = 0; i < objections->len; i++) {
+        const HxProfileObjection *objection = objections->pdata[i];
+        json_builder_begin_object(builder);
+        hx_json_add_string(builder, "file", path);
+        hx_json_add_integer(builder, "line", objection->line);
+        hx_json_add_string(builder, "key", objection->key);
+        hx_json_add_string(builder, "message", objection->message);
+        json_builder_end_object(builder);
+    }
+}
+
+static void print_objections(const char *path, const GPtrArray *objections)
+{
+    if (objections->len == 0)
+        printf("%s: no mistake\n", path);
+    for (guint i = 0; i < objections->len; i++) {
+        const HxProfileObjection *objection = objections->pdata[i];
+        printf("%s:%u: %s\n", path, objection->line, objection->message);
+    }
+}
+
 static gboolean check(int argc, char **argv, GError **error)
 {
-    const GOptionEntry options[] = {G_OPTION_ENTRY_NULL};
-    if (!hx_verb_parse("FILE...", options, &argc, &argv, 1, G_MAXINT, error))
+    gboolean as_json = FALSE;
+    const GOptionEntry options[] = {
+        {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print JSON", NULL},
+        G_OPTION_ENTRY_NULL,
+    };
+    if (!hx_verb_parse("PROFILE|FILE...", options, &argc, &argv, 1, G_MAXINT, error))
         return FALSE;
     guint mistakes = 0;
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_array(builder);
     for (int i = 1; i < argc; i++) {
-        g_autoptr(GPtrArray) objections = hx_profile_check_file(argv[i], error);
+        g_autofree char *path = hx_profile_options_path(argv[i], error);
+        g_autoptr(GPtrArray) objections = path ? hx_profile_check_file(path, error) : NULL;
         if (!objections)
             return FALSE;
-        for (guint k = 0; k < objections->len; k++)
-            puts(objections->pdata[k]);
+        if (as_json)
+            add_objections(builder, path, objections);
+        else
+            print_objections(path, objections);
         mistakes += objections->len;
     }
+    json_builder_end_array(builder);
+    if (as_json)
+        hx_json_print(builder);
     if (mistakes == 0)
         return TRUE;
     g_set_error(error, HX_ERROR, HX_ERROR_CONFIG, "%u mistake%s", mistakes,
@@ -226,7 +262,7 @@ static gboolean list_keys(int argc, char **argv, GError **error)
 const HxVerb hx_verb_profile_actions[] = {
     {"list", "list the profiles", .run = list},
     {"show", "print a profile's values and where each comes from", .run = show},
-    {"check", "say all that is wrong with files of profiles", .run = check},
+    {"check", "say all that is wrong with profiles", .run = check},
     {"keys", "print what a profile may say", .run = list_keys},
     {.name = NULL},
 };

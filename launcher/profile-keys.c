@@ -101,9 +101,12 @@ char *hx_profile_key_nearest(const char *section, const char *key)
     for (int i = 0; keys[i].section; i++) {
         g_autofree char *known = g_strdup_printf("%s.%s", keys[i].section, keys[i].key);
         /* A key in the wrong section is near, however far the sections are apart. */
-        size_t distance =
-            MIN(hx_edit_distance(wanted, known), hx_edit_distance(key, keys[i].key) + 1);
-        if (distance < least) {
+        size_t whole = hx_edit_distance(wanted, known);
+        size_t alone = hx_edit_distance(key, keys[i].key);
+        size_t distance = MIN(whole, alone + 1);
+        /* Half of its letters wrong is another word. */
+        gboolean is_near = whole <= strlen(wanted) / 2 || alone <= strlen(key) / 2;
+        if (is_near && distance < least) {
             least = distance;
             g_free(nearest);
             nearest = g_steal_pointer(&known);

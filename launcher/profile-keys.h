@@ -36,7 +36,8 @@ guint hx_profile_key_count(void);
 /* The row of @section and @key, by its index; -1 where there is none. */
 int hx_profile_key_find(const char *section, const char *key);
 
-/* The name "section.key" of the key that is nearest to these, for g_free. */
+/* The name "section.key" of the key that is nearest to these, for g_free; NULL where none is
+ * near. */
 char *hx_profile_key_nearest(const char *section, const char *key);
 
 /* What a value of @key must be, as in "must be …", for g_free; NULL where @value is right. */

@@ -7,7 +7,6 @@
 #include "launcher/profile-keys.h"
 
 typedef struct {
-    const char *path;
     guint line;
     char *section; /* NULL before the first one, and in one that is unknown */
     gboolean in_unknown;
@@ -23,14 +22,27 @@ static void setting_free(void *data)
     g_free(setting);
 }
 
+void hx_profile_objection_free(HxProfileObjection *objection)
+{
+    g_free(objection->key);
+    g_free(objection->message);
+    g_free(objection);
+}
+
+/* Takes @key, which may be NULL, and @message. */
+static void add_objection(Parser *parser, char *key, char *message)
+{
+    HxProfileObjection *objection = g_new0(HxProfileObjection, 1);
+    *objection = (HxProfileObjection){.line = parser->line, .key = key, .message = message};
+    g_ptr_array_add(parser->objections, objection);
+}
+
 static G_GNUC_PRINTF(2, 3) void object(Parser *parser, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    g_autofree char *what = g_strdup_vprintf(format, arguments);
+    add_objection(parser, NULL, g_strdup_vprintf(format, arguments));
     va_end(arguments);
-    g_ptr_array_add(parser->objections,
-                    g_strdup_printf("%s:%u: %s", parser->path, parser->line, what));
 }
 
 /* @text as it may be shown: control characters and what is no UTF-8 never reach a terminal. */
@@ -40,35 +52,45 @@ static char *shown(const char *text)
     return g_strescape(valid, NULL);
 }
 
-char *hx_profile_setting_objection(const char *where, const char *section, const char *key,
-                                   const char *value, int *ret_key)
+char *hx_profile_setting_objection(const char *section, const char *key, const char *value,
+                                   int *ret_key)
 {
     int index = hx_profile_key_find(section, key);
     g_autofree char *shown_section = shown(section);
     g_autofree char *shown_key = shown(key);
     if (index < 0) {
         g_autofree char *nearest = hx_profile_key_nearest(section, key);
-        return g_strdup_printf("%s: unknown key \"%s.%s\"; the nearest known one is \"%s\" "
+        if (!nearest)
+            return g_strdup_printf(
+                "unknown key \"%s.%s\": `helixvm profile keys` lists those there are",
+                shown_section, shown_key);
+        return g_strdup_printf("unknown key \"%s.%s\"; the nearest known one is \"%s\" "
                                "(`helixvm profile keys` lists all)",
-                               where, shown_section, shown_key, nearest);
+                               shown_section, shown_key, nearest);
     }
     g_autofree char *allowed = hx_profile_key_objection(&hx_profile_keys()[index], value);
     if (allowed) {
         g_autofree char *shown_value = shown(value);
-        return g_strdup_printf("%s: \"%s.%s\" is \"%s\", but must be %s", where, section, key,
-                               shown_value, allowed);
+        return g_strdup_printf("\"%s.%s\" is \"%s\", but must be %s", section, key, shown_value,
+                               allowed);
     }
     *ret_key = index;
     return NULL;
 }
 
+/* NULL where none is near. */
 static const char *nearest_section(const char *name)
 {
     const HxProfileKey *keys = hx_profile_keys();
-    const char *nearest = keys->section;
-    for (const HxProfileKey *key = keys; key->section; key++)
-        if (hx_edit_distance(name, key->section) < hx_edit_distance(name, nearest))
+    const char *nearest = NULL;
+    size_t least = strlen(name) / 2 + 1; /* half of its letters wrong is another word */
+    for (const HxProfileKey *key = keys; key->section; key++) {
+        size_t distance = hx_edit_distance(name, key->section);
+        if (distance < least) {
+            least = distance;
             nearest = key->section;
+        }
+    }
     return nearest;
 }
 
@@ -94,8 +116,10 @@ static void take_header(Parser *parser, char *line)
     *end = '\0';
     if (!is_section(line + 1)) {
         g_autofree char *name = shown(line + 1);
-        object(parser, "unknown section \"%s\"; the nearest known one is \"%s\"", name,
-               nearest_section(line + 1));
+        const char *nearest = nearest_section(line + 1);
+        object(parser, "unknown section \"%s\"%s%s%s", name,
+               nearest ? "; the nearest known one is \"" : ": `helixvm profile keys` lists all",
+               nearest ?: "", nearest ? "\"" : "");
     }
     /* Its keys are still looked at: the right name for each may be in another section. */
     parser->section = g_strdup(line + 1);
@@ -119,16 +143,14 @@ static void take_setting(Parser *parser, char *line)
     *equals = '\0';
     const char *name = g_strchomp(line);
     const char *value = g_strchug(equals + 1);
-    g_autofree char *where = g_strdup_printf("%s:%u", parser->path, parser->line);
     int key = -1;
-    char *objection = hx_profile_setting_objection(where, parser->section, name, value, &key);
+    char *objection = hx_profile_setting_objection(parser->section, name, value, &key);
+    if (!objection && parser->seen[key])
+        objection = g_strdup_printf("\"%s.%s\" comes twice: line %u has it, too", parser->section,
+                                    name, parser->seen[key]);
     if (objection) {
-        g_ptr_array_add(parser->objections, objection);
-        return;
-    }
-    if (parser->seen[key]) {
-        object(parser, "\"%s.%s\" comes twice: line %u has it, too", parser->section, name,
-               parser->seen[key]);
+        g_autofree char *whole = g_strdup_printf("%s.%s", parser->section, name);
+        add_objection(parser, shown(whole), objection);
         return;
     }
     parser->seen[key] = parser->line;
@@ -137,12 +159,10 @@ static void take_setting(Parser *parser, char *line)
     g_ptr_array_add(parser->settings, setting);
 }
 
-GPtrArray *hx_profile_text_parse(const char *path, const char *text, gsize length,
-                                 GPtrArray *objections)
+GPtrArray *hx_profile_text_parse(const char *text, gsize length, GPtrArray *objections)
 {
     g_autofree guint *seen = g_new0(guint, hx_profile_key_count());
     Parser parser = {
-        .path = path,
         .seen = seen,
         .settings = g_ptr_array_new_with_free_func(setting_free),
         .objections = objections,

@@ -10,17 +10,25 @@ typedef struct {
     guint line; /* from 1 */
 } HxProfileSetting;
 
+/* A mistake. */
+typedef struct {
+    guint line;
+    char *key;     /* "section.key", where it is in one; else NULL */
+    char *message; /* without the file and the line */
+} HxProfileObjection;
+
+void hx_profile_objection_free(HxProfileObjection *objection);
+
 /* The settings that @text of @length bytes makes, in its order, for g_ptr_array_unref.  Sections,
  * keys, values and comments as GKeyFile has them (the desktop entry format), but without locales;
  * lines may end with CR LF.  GKeyFile itself tells no line and no more than the first mistake.
  *
- * Each mistake becomes a line of text, "@path:LINE: …", in @objections: unknown sections and keys
- * with the nearest known, values with the allowed ones, a key that comes twice or before any
- * section, and text that is not UTF-8.  What is wrong makes no setting. */
-GPtrArray *hx_profile_text_parse(const char *path, const char *text, gsize length,
-                                 GPtrArray *objections);
+ * Each mistake becomes an HxProfileObjection in @objections: unknown sections and keys with the
+ * nearest known, values with the allowed ones, a key that comes twice or before any section, and
+ * text that is not UTF-8.  What is wrong makes no setting. */
+GPtrArray *hx_profile_text_parse(const char *text, gsize length, GPtrArray *objections);
 
-/* What is wrong with "section.key" = @value for a profile, for g_free, where @where is "FILE:LINE"
- * or "--set"; NULL where it is right, with @ret_key its index. */
-char *hx_profile_setting_objection(const char *where, const char *section, const char *key,
-                                   const char *value, int *ret_key);
+/* What is wrong with "section.key" = @value for a profile, for g_free; NULL where it is right, with
+ * @ret_key its index. */
+char *hx_profile_setting_objection(const char *section, const char *key, const char *value,
+                                   int *ret_key);

@@ -60,8 +60,8 @@ static GPtrArray *parse_file(const char *path, GPtrArray **ret_objections, GErro
                     "cannot read the profile: %s", cause->message);
         return NULL;
     }
-    *ret_objections = g_ptr_array_new_with_free_func(g_free);
-    return hx_profile_text_parse(path, text, length, *ret_objections);
+    *ret_objections = g_ptr_array_new_with_free_func((GDestroyNotify)hx_profile_objection_free);
+    return hx_profile_text_parse(text, length, *ret_objections);
 }
 
 GPtrArray *hx_profile_check_file(const char *path, GError **error)
@@ -78,7 +78,9 @@ gboolean hx_profile_merge_file(HxProfile *profile, const char *path, GError **er
     if (!settings)
         return FALSE;
     if (objections->len > 0) {
-        g_set_error_literal(error, HX_ERROR, HX_ERROR_CONFIG, objections->pdata[0]);
+        const HxProfileObjection *first = objections->pdata[0];
+        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG, "%s:%u: %s", path, first->line,
+                    first->message);
         if (error && objections->len > 1) {
             char *message = (*error)->message;
             (*error)->message = g_strdup_printf("%s; `helixvm profile check %s` tells %u more",
@@ -106,10 +108,9 @@ gboolean hx_profile_merge_setting(HxProfile *profile, const char *setting, GErro
     g_autofree char *section = g_strndup(setting, dot - setting);
     g_autofree char *key = g_strndup(dot + 1, equals - dot - 1);
     int index = -1;
-    g_autofree char *objection =
-        hx_profile_setting_objection("--set", section, key, equals + 1, &index);
+    g_autofree char *objection = hx_profile_setting_objection(section, key, equals + 1, &index);
     if (objection) {
-        g_set_error_literal(error, HX_ERROR, HX_ERROR_CONFIG, objection);
+        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG, "--set: %s", objection);
         return FALSE;
     }
     set(profile, index, equals + 1, g_strdup("--set"));

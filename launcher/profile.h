@@ -18,8 +18,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxProfile, hx_profile_free)
  * hx_profile_text_parse tells it, with the number of the others. */
 gboolean hx_profile_merge_file(HxProfile *profile, const char *path, GError **error);
 
-/* All that is wrong with the file at @path, as lines of text, for g_ptr_array_unref; an empty array
- * where nothing is.  NULL with HX_ERROR_NOT_FOUND or HX_ERROR_CONFIG where it cannot be read. */
+/* All that is wrong with the file at @path, HxProfileObjection of launcher/profile-text.h, for
+ * g_ptr_array_unref; an empty array where nothing is.  NULL with HX_ERROR_NOT_FOUND or
+ * HX_ERROR_CONFIG where it cannot be read. */
 GPtrArray *hx_profile_check_file(const char *path, GError **error);
 
 /* Merge one "section.key=value", as `--set` has it.  HX_ERROR_CONFIG as above. */

@@ -41,7 +41,7 @@ for my $path (glob 'qemu-profiles/*.conf') {
     is($built_in{$name}{kind}, 'built-in', "$name is listed");
     like($built_in{$name}{summary}, qr/^\w.*\w$/, "$name says what it is");
     ($out, $status) = run('profile', 'check', $path);
-    is("$status$out", '0', "$path has no mistake") or diag($out, said());
+    is("$status $out", "0 $path: no mistake\n", "$path has no mistake") or diag($out, said());
 }
 
 my $own = write_file("$dir/config/helixvm/profiles/big.conf",
@@ -70,11 +70,28 @@ my $bad = write_file("$dir/bad.conf", "[machine]\ncpus=0\nmemroy=4\n[gpu]\ndispl
 ($out, $status) = run('profile', 'check', $own, $bad);
 is($status, 3, 'a file with mistakes is status 3');
 my @lines = split /\n/, $out;
+is(shift @lines, "$own: no mistake", 'one without a mistake is said to have none');
 is(scalar(@lines), 3, 'each mistake has a line') or diag($out);
 like($lines[0], qr/^\Q$bad\E:2: .*from 1 to 64/, 'a value out of bounds');
 like($lines[1], qr/^\Q$bad\E:3: .*machine\.memory/, 'an unknown key');
 like($lines[2], qr/^\Q$bad\E:5: .*auto, xvfb, egl-headless/, 'a word that is none of the choice');
 like(said(), qr/3 mistakes/, 'the number of them');
+is(scalar(qx{$helixvm profile check $bad 2>&1}), join("\n", @lines, 'helixvm: 3 mistakes', ''),
+    'at the end, also in a pipe');
+($out, $status) = run('profile', 'check', '--json', 'big', $bad);
+is($status, 3, 'as JSON');
+my $mistakes = decode_json($out);
+is_deeply([map { [@$_{qw(file line key)}] } @$mistakes],
+    [[$bad, 2, 'machine.cpus'], [$bad, 3, 'machine.memroy'], [$bad, 5, 'gpu.display']],
+    'each has its file, line and key');
+is_deeply([map { "$_->{file}:$_->{line}: $_->{message}" } @$mistakes], \@lines, 'and the same text');
+($out, $status) = run('profile', 'check', 'big');
+is("$status $out", "0 $own: no mistake\n", 'a profile by its name');
+is((run('profile', 'check', 'missing'))[1], 4, 'there is no such profile');
+run('profile', 'show', '--set', 'foo.bar=1');
+like(said(), qr/unknown key "foo\.bar": `helixvm profile keys`/, 'no key is near');
+run('profile', 'show', '--set', 'machine.hostmem=1');
+like(said(), qr/nearest known one is "gpu\.hostmem"/, 'one in another section is');
 is((run('profile', 'check', "$dir/missing.conf"))[1], 4, 'a missing file is status 4');
 is((run('profile', 'show', 'missing'))[1], 4, 'as is a missing profile');
 like(said(), qr/profile list/, 'which says how to see all');
