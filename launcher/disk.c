@@ -2,23 +2,22 @@
 #include "launcher/disk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
-#include "launcher/base/fd.h"
 #include "launcher/base/json.h"
 #include "launcher/base/process.h"
-#include "launcher/qcow2-header.h"
+#include "launcher/qcow2-file.h"
 
 #define GIB (G_GINT64_CONSTANT(1) << 30)
 
-/* What `qemu-img info` says of @path. */
+/* What `qemu-img info` says of the base image @path. */
 static JsonObject *image_info(const char *path, GCancellable *cancel, GError **error)
 {
-    /* -U: the image may be in use by the VM. */
-    const char *const argv[] = {"qemu-img", "info", "-U", "--output=json", path, NULL};
+    /* -U: VMs have it in use. */
+    const char *const argv[] = {"qemu-img", "info",          "-U", "-f",
+                                "qcow2",    "--output=json", path, NULL};
     g_autofree char *json = NULL;
     if (!hx_process_run(argv, &json, cancel, error))
         return NULL;
@@ -42,39 +41,30 @@ static gint64 wanted_size(const char *base, gint64 size_gib, GCancellable *cance
     return info ? MAX(size_gib * GIB, virtual_size(info)) : -1;
 }
 
-static gboolean check_base(JsonObject *info, const char *path, const char *base, GError **error)
+static gboolean check_base(const char *actual, const char *path, const char *base, GError **error)
 {
-    const char *actual = json_object_get_string_member_with_default(info, "backing-filename", "");
-    if (g_str_equal(actual, base ? base : ""))
+    if (g_strcmp0(actual, base) == 0)
         return TRUE;
+    /* It may be the guest's text. */
+    g_autofree char *shown = actual ? g_strescape(actual, NULL) : g_strdup("no base image");
     g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
                 "the VM's disk %s was made on %s, not on %s: set disk.image back, or remove the "
                 "disk to start anew",
-                path, *actual ? actual : "no base image", base ? base : "no base image");
+                path, shown, base ? base : "no base image");
     return FALSE;
-}
-
-/* The bytes that the guest sees of the qcow2 file @path; 0 where there is none. */
-static gint64 size_in_header(const char *path)
-{
-    guint8 bytes[HX_QCOW2_HEADER_SIZE];
-    HxQcow2Header header;
-    hx_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t length = fd < 0 ? -1 : pread(fd, bytes, sizeof bytes, 0);
-    if (length < 0 || !hx_qcow2_header_parse(bytes, length, &header))
-        return 0;
-    return MIN(header.virtual_size, G_MAXINT64);
 }
 
 gboolean hx_disk_check_size(const char *path, gint64 bytes, GError **error)
 {
-    gint64 there = size_in_header(path);
-    if (there <= bytes)
+    HxQcow2Header header;
+    g_autofree char *backing = NULL;
+    guint64 there = hx_qcow2_read(path, &header, &backing) ? header.virtual_size : 0;
+    if (bytes >= 0 && there <= (guint64)bytes)
         return TRUE;
     g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
                 "the VM's disk %s has %.1f GiB and cannot be shrunk to %.1f GiB, since what the "
-                "guest has there would be lost: set its size to %" G_GINT64_FORMAT " or more",
-                path, (double)there / GIB, (double)bytes / GIB, (there + GIB - 1) / GIB);
+                "guest has there would be lost: set its size to %" G_GUINT64_FORMAT " or more",
+                path, (double)there / GIB, (double)bytes / GIB, there / GIB + (there % GIB != 0));
     return FALSE;
 }
 
@@ -82,13 +72,15 @@ gboolean hx_disk_check_size(const char *path, gint64 bytes, GError **error)
 static gboolean adapt(const char *path, const char *base, gint64 size_gib, gboolean *ret_grown,
                       GCancellable *cancel, GError **error)
 {
-    g_autoptr(JsonObject) info = image_info(path, cancel, error);
-    if (!info || !check_base(info, path, base, error))
+    HxQcow2Header header;
+    g_autofree char *backing = NULL;
+    if (!hx_qcow2_read_own(path, &header, &backing, error) ||
+        !check_base(backing, path, base, error))
         return FALSE;
     gint64 wanted = wanted_size(base, size_gib, cancel, error);
     if (wanted < 0 || !hx_disk_check_size(path, wanted, error))
         return FALSE;
-    *ret_grown = wanted > virtual_size(info);
+    *ret_grown = (guint64)wanted > header.virtual_size;
     g_autofree char *size = g_strdup_printf("%" G_GINT64_FORMAT, wanted);
     const char *const argv[] = {"qemu-img", "resize", "-q", "-f", "qcow2", path, size, NULL};
     return !*ret_grown || hx_process_run(argv, NULL, cancel, error);

@@ -12,9 +12,9 @@ typedef enum {
 
 /* See that the disk @path is there with @size_gib GiB: made where it is missing, as an overlay on
  * the image @base (never smaller than that), or empty where @base is NULL; grown where it is
- * smaller.  It must not be in use.  Appears whole or not at all.  HX_ERROR_CONFIG where it lies on
- * another base or is larger, since no disk can be shrunk without loss; HX_ERROR_HOST where it
- * cannot be made. */
+ * smaller.  It must not be in use.  Appears whole or not at all.  HX_ERROR_CONFIG where it is made
+ * of other files, lies on another base or is larger, since no disk can be shrunk without loss;
+ * HX_ERROR_HOST where it cannot be made. */
 gboolean hx_disk_ensure(const char *path, const char *base, gint64 size_gib, uid_t owner,
                         HxDiskChange *ret_change, GCancellable *cancel, GError **error);
 

@@ -12,7 +12,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
 #include "launcher/directories.h"
-#include "launcher/qcow2-header.h"
+#include "launcher/qcow2-file.h"
 
 #define NAME_MAX_LENGTH 40
 #define METADATA_MAX (64 * 1024)
@@ -276,24 +276,6 @@ DEFINE_GETTER(guint64, size)
 
 /* --- who uses it ----------------------------------------------------------------------------- */
 
-/* The backing file that the qcow2 file @path names, or NULL.  Read here and not by qemu-img, which
- * takes a lock that a running VM holds. */
-static char *backing_file(const char *path)
-{
-    guint8 start[HX_QCOW2_HEADER_SIZE];
-    HxQcow2Header header;
-    hx_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    gssize length = fd < 0 ? -1 : pread(fd, start, sizeof start, 0);
-    if (length < 0 || !hx_qcow2_header_parse(start, length, &header))
-        return NULL;
-    guint32 size = header.backing_size;
-    if (size == 0 || size > 1023 || header.backing_offset > G_MAXUINT32)
-        return NULL;
-    g_autofree char *name = g_malloc0(size + 1);
-    return pread(fd, name, size, header.backing_offset) == (ssize_t)size ? g_steal_pointer(&name)
-                                                                         : NULL;
-}
-
 static gboolean uses(const char *vm_directory, const HxImage *image)
 {
     g_autoptr(GDir) directory = g_dir_open(vm_directory, 0, NULL);
@@ -301,9 +283,11 @@ static gboolean uses(const char *vm_directory, const HxImage *image)
         if (!g_str_has_suffix(name, ".qcow2"))
             continue;
         g_autofree char *path = g_build_filename(vm_directory, name, NULL);
-        g_autofree char *base = backing_file(path);
+        HxQcow2Header header;
+        g_autofree char *base = NULL;
         struct stat of_base, of_image;
-        if (!base)
+        /* Read here and not by qemu-img, which takes a lock that a running VM holds. */
+        if (!hx_qcow2_read(path, &header, &base) || !base)
             continue;
         if (g_str_equal(base, image->disk))
             return TRUE;

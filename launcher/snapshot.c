@@ -18,6 +18,7 @@
 #include "launcher/base/process.h"
 #include "launcher/disk-use.h"
 #include "launcher/image-store.h"
+#include "launcher/qcow2-file.h"
 
 #define NAME_MAX_LENGTH 40
 #define DESCRIPTION_MAX 200
@@ -77,12 +78,43 @@ static char **files_with(HxVm *vm, const char *suffix)
 /* --- the disks ----------------------------------------------------------------------------------
  */
 
+/* Whether @path is the disk of an image of ours. */
+static gboolean is_image(const char *path)
+{
+    g_autofree char *directory = g_path_get_dirname(path);
+    g_autofree char *name = g_path_get_basename(directory);
+    g_autofree char *image = hx_image_path(name, NULL);
+    g_autofree char *disk = image ? g_build_filename(image, "disk.qcow2", NULL) : NULL;
+    return g_strcmp0(path, disk) == 0;
+}
+
+/* See that qemu-img opens nothing but @disk and the image that it lies on. */
+static gboolean check_disk(HxVm *vm, const char *disk, GError **error)
+{
+    HxQcow2Header header;
+    g_autofree char *backing = NULL;
+    if (!hx_qcow2_read_own(hx_vm_state_path(vm, disk), &header, &backing, error))
+        return FALSE;
+    if (!backing || is_image(backing))
+        return TRUE;
+    g_autofree char *shown = g_strescape(backing, NULL);
+    g_set_error(error, HX_ERROR, HX_ERROR_CONFIG, "the disk %s lies on %s, which is no image",
+                hx_vm_state_path(vm, disk), shown);
+    return FALSE;
+}
+
 static gboolean run_snapshot(HxVm *vm, const char *option, const char *name, const char *disk,
                              GError **error)
 {
+    if (!check_disk(vm, disk, error))
+        return FALSE;
     g_autofree char *tag = g_strconcat(TAG_PREFIX, name, NULL);
-    const char *const argv[] = {
-        "qemu-img", "snapshot", "-q", option, tag, hx_vm_state_path(vm, disk), NULL};
+    g_auto(GStrv) parts = g_strsplit(hx_vm_state_path(vm, disk), ",", -1);
+    g_autofree char *path = g_strjoinv(",,", parts);
+    g_autofree char *image =
+        g_strconcat("driver=qcow2,file.driver=file,file.filename=", path, NULL);
+    const char *const argv[] = {"qemu-img", "snapshot", "-q",  "--image-opts",
+                                option,     tag,        image, NULL};
     return hx_process_run(argv, NULL, NULL, error);
 }
 
@@ -90,10 +122,10 @@ static gboolean run_snapshot(HxVm *vm, const char *option, const char *name, con
 static gboolean has_tag(HxVm *vm, const char *name, const char *disk)
 {
     g_autofree char *tag = g_strconcat(TAG_PREFIX, name, NULL);
-    const char *const argv[] = {"qemu-img", "info", "--output=json", hx_vm_state_path(vm, disk),
-                                NULL};
+    const char *const argv[] = {
+        "qemu-img", "info", "-f", "qcow2", "--output=json", hx_vm_state_path(vm, disk), NULL};
     g_autofree char *text = NULL;
-    if (!hx_process_run(argv, &text, NULL, NULL))
+    if (!check_disk(vm, disk, NULL) || !hx_process_run(argv, &text, NULL, NULL))
         return FALSE;
     g_autoptr(JsonObject) info = hx_json_parse_object(text, -1);
     JsonNode *node = info ? json_object_get_member(info, "snapshots") : NULL;
@@ -121,9 +153,11 @@ static void free_leaks(HxVm *vm)
 {
     g_auto(GStrv) disks = files_with(vm, ".qcow2");
     for (char **disk = disks; *disk; disk++) {
-        const char *const argv[] = {
-            "qemu-img", "check", "-q", "-r", "leaks", hx_vm_state_path(vm, *disk), NULL};
-        hx_process_run(argv, NULL, NULL, NULL);
+        const char *const argv[] = {"qemu-img", "check", "-q",    "-f",
+                                    "qcow2",    "-r",    "leaks", hx_vm_state_path(vm, *disk),
+                                    NULL};
+        if (check_disk(vm, *disk, NULL))
+            hx_process_run(argv, NULL, NULL, NULL);
     }
 }
 

@@ -126,7 +126,14 @@ fails(4, qr/has no snapshot "foreign"/, 'delete', 'a', 'foreign');
 
 # One disk of which there can be none: then there is none of the other.
 put("$home/z.qcow2", 'no qcow2');
-fails(1, qr/qemu-img failed/, 'create', 'a', 'half');
+fails(3, qr/z\.qcow2 is no qcow2 disk/, 'create', 'a', 'half');
+unlink "$home/z.qcow2";
+system("qemu-img create -q -f qcow2 -o data_file=$dir/others $home/z.qcow2 1M") == 0
+    or die "qemu-img\n";
+fails(3, qr/z\.qcow2: the disk cannot be used: its data is in another file/, 'create', 'a', 'half');
+unlink "$home/z.qcow2";
+system("qemu-img create -q -f qcow2 -F qcow2 -b $disks[0] $home/z.qcow2") == 0 or die "qemu-img\n";
+fails(3, qr/z\.qcow2 lies on \S+, which is no image/, 'create', 'a', 'half');
 is(tags(), 'helixvm-first helixvm-first', 'all disks or none');
 unlink "$home/z.qcow2";
 like(works('create', 'a', 'half'), qr/is taken/, 'and then it can be taken');

@@ -139,6 +139,50 @@ static void test_another_base(Fixture *fixture, const void *data)
     g_unlink(other);
 }
 
+static void run(const char *const *argv)
+{
+    g_autoptr(GError) error = NULL;
+    hx_process_run(argv, NULL, NULL, &error);
+    g_assert_no_error(error);
+}
+
+/* A QEMU that its guest has taken over may write what it likes into the disk's header. */
+static void test_hostile_header(Fixture *fixture, const void *data)
+{
+    HxDiskChange change = HX_DISK_KEPT;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *raw = g_build_filename(fixture->directory, "raw", NULL);
+    g_autofree char *option = g_strconcat("data_file=", raw, NULL);
+    const char *const external[] = {"qemu-img", "create", "-q",          "-f", "qcow2",
+                                    "-o",       option,   fixture->disk, "1G", NULL};
+    run(external);
+    g_assert_false(hx_disk_ensure(fixture->disk, NULL, 2, geteuid(), &change, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+    g_assert_nonnull(strstr(error->message, "its data is in another file"));
+    g_clear_error(&error);
+    struct stat status;
+    g_assert_cmpint(stat(raw, &status), ==, 0);
+    g_assert_cmpint(status.st_size, ==, 1 << 30); /* not grown */
+    g_unlink(raw);
+    g_unlink(fixture->disk);
+
+    /* A size that no sum with it holds. */
+    create_image(fixture->disk);
+    g_autofree char *contents = NULL;
+    gsize length = 0;
+    g_assert_true(g_file_get_contents(fixture->disk, &contents, &length, NULL));
+    memset(contents + 24, 0xff, 8);
+    contents[24] = 0x7f;
+    g_assert_true(g_file_set_contents(fixture->disk, contents, length, NULL));
+    g_assert_false(hx_disk_check_size(fixture->disk, 1, &error));
+    g_assert_nonnull(strstr(error->message, "set its size to 8589934592 or more"));
+    g_clear_error(&error);
+
+    g_assert_true(g_file_set_contents(fixture->disk, "no disk at all", -1, NULL));
+    g_assert_false(hx_disk_ensure(fixture->disk, NULL, 2, geteuid(), &change, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+}
+
 static void test_base_is_no_image(Fixture *fixture, const void *data)
 {
     HxDiskChange change = HX_DISK_KEPT;
@@ -161,5 +205,6 @@ int main(int argc, char **argv)
     g_test_add("/disk/without-base", Fixture, NULL, set_up, test_without_base, tear_down);
     g_test_add("/disk/another-base", Fixture, NULL, set_up, test_another_base, tear_down);
     g_test_add("/disk/base-is-no-image", Fixture, NULL, set_up, test_base_is_no_image, tear_down);
+    g_test_add("/disk/hostile-header", Fixture, NULL, set_up, test_hostile_header, tear_down);
     return g_test_run();
 }
