@@ -35,7 +35,7 @@ JsonNode *hx_image_print_node(const HxImage *image)
     json_object_set_int_member(object, "bytes", hx_image_size(image));
     json_object_set_int_member(object, "virtual_bytes", hx_image_virtual_size(image));
     JsonArray *users = json_array_new();
-    g_auto(GStrv) names = hx_image_users(image, NULL);
+    g_auto(GStrv) names = hx_image_users(hx_image_name(image), NULL);
     for (char **name = names; name && *name; name++)
         json_array_add_string_element(users, *name);
     json_object_set_array_member(object, "used_by", users);

@@ -106,7 +106,7 @@ static void print_table(const GPtrArray *images)
     for (guint i = 0; i < images->len; i++) {
         const HxImage *image = images->pdata[i];
         g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);
-        g_auto(GStrv) users = hx_image_users(image, NULL);
+        g_auto(GStrv) users = hx_image_users(hx_image_name(image), NULL);
         g_autofree char *names = users && *users ? g_strjoinv(", ", users) : g_strdup("-");
         printf("%-16s %-8s %-20s %-8s %10s  %-20s %s\n", hx_image_name(image),
                hx_image_architecture(image), hx_image_system(image),

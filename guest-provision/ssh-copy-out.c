@@ -131,7 +131,7 @@ static gboolean may_replace(int directory, const char *name, const char *path, m
     if (fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT || hx_copy_host_failed("write", name, error);
     if (S_ISREG(found.st_mode))
-        *ret_mode = found.st_mode & 07777;
+        *ret_mode = found.st_mode & 0777; /* what comes from the guest is no program of root's */
     if (S_ISREG(found.st_mode) || S_ISLNK(found.st_mode))
         return TRUE;
     g_set_error(error, HX_ERROR, HX_ERROR_HOST,

@@ -267,7 +267,7 @@ static gboolean settled(const HxImageBuild *build, gboolean force, HxImageOutcom
     if (!image)
         return TRUE;
     if (force)
-        return hx_image_check_unused(image, "build anew", error);
+        return hx_image_check_unused(build->name, "build anew", error);
     if (hx_image_source(image)) {
         g_set_error(
             error, HX_ERROR, HX_ERROR_CONFIG,
@@ -281,7 +281,7 @@ static gboolean settled(const HxImageBuild *build, gboolean force, HxImageOutcom
         *ret_settled = TRUE;
         return TRUE;
     }
-    g_auto(GStrv) users = hx_image_users(image, error);
+    g_auto(GStrv) users = hx_image_users(build->name, error);
     if (!users)
         return FALSE;
     *ret_outcome = HX_IMAGE_KEPT;

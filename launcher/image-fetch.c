@@ -382,7 +382,7 @@ static gboolean settled(const Fetch *fetch, gboolean *ret_settled, HxImageOutcom
     if (!image)
         return TRUE;
     if (what->force)
-        return hx_image_check_unused(image, "replace", error);
+        return hx_image_check_unused(what->name, "replace", error);
     const char *source = hx_image_source(image);
     if (g_strcmp0(source, fetch->source) != 0 ||
         !g_str_equal(hx_image_architecture(image), what->architecture)) {
@@ -398,7 +398,7 @@ static gboolean settled(const Fetch *fetch, gboolean *ret_settled, HxImageOutcom
         *ret_settled = TRUE;
         return TRUE;
     }
-    g_auto(GStrv) users = hx_image_users(image, error);
+    g_auto(GStrv) users = hx_image_users(what->name, error);
     *ret_settled = users && *users;
     if (*ret_settled)
         *ret_outcome = HX_IMAGE_KEPT;

@@ -15,9 +15,9 @@
 
 #define LOCK_POLL_MS 200
 
-gboolean hx_image_check_unused(const HxImage *image, const char *to_do, GError **error)
+gboolean hx_image_check_unused(const char *name, const char *to_do, GError **error)
 {
-    g_auto(GStrv) users = hx_image_users(image, error);
+    g_auto(GStrv) users = hx_image_users(name, error);
     if (!users)
         return FALSE;
     if (!*users)
@@ -26,7 +26,7 @@ gboolean hx_image_check_unused(const HxImage *image, const char *to_do, GError *
     g_autofree char *path = hx_state_directory(NULL);
     g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
                 "cannot %s image \"%s\": the disk of VM %s lies on it (remove %s/vms/%s first)",
-                to_do, hx_image_name(image), names, path, users[1] ? "NAME" : users[0]);
+                to_do, name, names, path, users[1] ? "NAME" : users[0]);
     return FALSE;
 }
 
@@ -158,8 +158,7 @@ static gboolean try_publish(const char *name, const char *path, const char *made
         return FALSE;
     }
     /* A VM may have been made on the old image meanwhile. */
-    g_autoptr(HxImage) old = hx_image_open(name, NULL);
-    if (old && !hx_image_check_unused(old, "replace", error)) {
+    if (!hx_image_check_unused(name, "replace", error)) {
         *ret_in_use = g_error_matches(*error, HX_ERROR, HX_ERROR_CONFIG);
         return FALSE;
     }
@@ -207,8 +206,8 @@ gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **e
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    hx_autofd int claim = image ? hx_image_claim(path, error) : -1;
-    if (image && (claim < 0 || !hx_image_check_unused(image, "remove", error)))
+    hx_autofd int claim = hx_image_claim(path, error);
+    if (claim < 0 || !hx_image_check_unused(name, "remove", error))
         return FALSE;
     /* Out of the way in one step, so that half an image is never seen; a builder deletes what an
      * interrupted removal leaves. */

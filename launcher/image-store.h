@@ -37,8 +37,8 @@ int hx_image_claim(const char *path, GError **error);
  * FALSE with @ret_in_use where VMs use that: HX_ERROR_CONFIG names them, and @made is left. */
 gboolean hx_image_publish(const char *name, const char *made, gboolean *ret_in_use, GError **error);
 
-/* Refuse where VMs use the image that is at @name now. */
-gboolean hx_image_check_unused(const HxImage *image, const char *to_do, GError **error);
+/* Refuse where VMs use the image that is at @name now, damaged or not. */
+gboolean hx_image_check_unused(const char *name, const char *to_do, GError **error);
 
 /* Delete a directory and what is in it, without following links out of it.
  * TRUE where there is none. */

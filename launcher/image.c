@@ -276,7 +276,7 @@ DEFINE_GETTER(guint64, size)
 
 /* --- who uses it ----------------------------------------------------------------------------- */
 
-static gboolean uses(const char *vm_directory, const HxImage *image)
+static gboolean uses(const char *vm_directory, const char *disk)
 {
     g_autoptr(GDir) directory = g_dir_open(vm_directory, 0, NULL);
     for (const char *name; directory && (name = g_dir_read_name(directory));) {
@@ -289,28 +289,32 @@ static gboolean uses(const char *vm_directory, const HxImage *image)
         /* Read here and not by qemu-img, which takes a lock that a running VM holds. */
         if (!hx_qcow2_read(path, &header, &base) || !base)
             continue;
-        if (g_str_equal(base, image->disk))
+        if (g_str_equal(base, disk))
             return TRUE;
-        if (stat(base, &of_base) == 0 && stat(image->disk, &of_image) == 0 &&
+        if (stat(base, &of_base) == 0 && stat(disk, &of_image) == 0 &&
             of_base.st_dev == of_image.st_dev && of_base.st_ino == of_image.st_ino)
             return TRUE;
     }
     return FALSE;
 }
 
-char **hx_image_users(const HxImage *image, GError **error)
+char **hx_image_users(const char *name, GError **error)
 {
+    g_autofree char *image = hx_image_path(name, error);
+    if (!image)
+        return NULL;
+    g_autofree char *disk = g_build_filename(image, "disk.qcow2", NULL);
     g_autofree char *state = hx_state_directory(error);
     if (!state)
         return NULL;
     g_autoptr(GStrvBuilder) users = g_strv_builder_new();
     g_autofree char *vms = g_build_filename(state, "vms", NULL);
     g_autoptr(GDir) directory = g_dir_open(vms, 0, NULL);
-    for (const char *name; directory && (name = g_dir_read_name(directory));) {
-        g_autofree char *path = g_build_filename(vms, name, NULL);
+    for (const char *vm; directory && (vm = g_dir_read_name(directory));) {
+        g_autofree char *path = g_build_filename(vms, vm, NULL);
         /* A removal that was killed has left no VM. */
-        if (name[0] != '.' && uses(path, image))
-            g_strv_builder_add(users, name);
+        if (vm[0] != '.' && uses(path, disk))
+            g_strv_builder_add(users, vm);
     }
     return g_strv_builder_end(users);
 }

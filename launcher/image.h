@@ -46,9 +46,9 @@ const char *hx_image_checksum(const HxImage *image);   /* "sha256:HEX", of what 
 guint64 hx_image_virtual_size(const HxImage *image);   /* bytes, as the guest sees the disk */
 guint64 hx_image_size(const HxImage *image);           /* bytes of all its files */
 
-/* The names of the VMs whose disk lies on @image, which may neither change nor go while there are
- * any; an empty array where there is none.  Free with g_strfreev. */
-char **hx_image_users(const HxImage *image, GError **error);
+/* The names of the VMs whose disk lies on the image called @name, damaged or not, which may neither
+ * change nor go while there are any; an empty array where there is none.  Free with g_strfreev. */
+char **hx_image_users(const char *name, GError **error);
 
 /* Whether @name is an architecture that images may have. */
 gboolean hx_image_is_architecture(const char *name);

@@ -174,14 +174,24 @@ static void test_users(Fixture *f, const void *unused)
     run_qemu_img(overlay, base);
 
     g_autoptr(GError) error = NULL;
-    g_autoptr(HxImage) image = hx_image_open("used", &error);
-    g_auto(GStrv) users = hx_image_users(image, &error);
+    g_auto(GStrv) users = hx_image_users("used", &error);
     g_assert_no_error(error);
     g_assert_cmpuint(g_strv_length(users), ==, 1);
     g_assert_cmpstr(users[0], ==, "desk");
     g_assert_false(hx_image_remove("used", NULL, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
     g_assert_nonnull(strstr(error->message, "VM desk"));
+    g_clear_error(&error);
+    /* Also where it is damaged: the disk is what VMs lie on. */
+    write_file(used, "image.json", "{");
+    g_assert_false(hx_image_remove("used", NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+    g_assert_nonnull(strstr(error->message, "VM desk"));
+    g_clear_error(&error);
+    gboolean in_use = FALSE;
+    g_autofree char *newer = make_image(".used.made");
+    g_assert_false(hx_image_publish("used", newer, &in_use, &error));
+    g_assert_true(in_use);
     g_clear_error(&error);
     hx_image_remove("other", NULL, &error);
     g_assert_no_error(error);
