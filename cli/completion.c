@@ -303,6 +303,9 @@ static void complete_verb(Completion *completion, const HxVerb *verb, char **wor
         g_autofree char *argument = argument_usage(usage->arguments ?: "", n_arguments);
         if (argument)
             offer_usage(completion, argument);
+        /* A single argument is the last one, of the VM "default". */
+        if (argument && g_str_equal(usage->arguments, "[VM] SNAPSHOT") && n_arguments == 0)
+            offer_snapshots(completion);
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/image-print.h"
 
+#include <stdio.h>
+
 void hx_image_print_add_text(JsonObject *object, const char *name, const char *value)
 {
     if (value)
@@ -42,4 +44,11 @@ JsonNode *hx_image_print_node(const HxImage *image)
     JsonNode *node = json_node_new(JSON_NODE_OBJECT);
     json_node_take_object(node, object);
     return node;
+}
+
+void hx_image_print_json(const HxImage *image)
+{
+    g_autoptr(JsonNode) node = hx_image_print_node(image);
+    g_autofree char *text = json_to_string(node, TRUE);
+    puts(text);
 }

@@ -9,5 +9,8 @@
 /* The JSON object of @image, for json_node_unref. */
 JsonNode *hx_image_print_node(const HxImage *image);
 
+/* Print it on stdout. */
+void hx_image_print_json(const HxImage *image);
+
 /* Set a member to text, or to null where @value is NULL. */
 void hx_image_print_add_text(JsonObject *object, const char *name, const char *value);

@@ -20,14 +20,21 @@
     "systemctl show --property=UserspaceTimestampMonotonic --property=FinishTimestampMonotonic; "  \
     "systemd-analyze blame --no-pager 2>/dev/null | head -n 10"
 
-static void print_row(double from, double took, const char *where, const char *what)
+static void add_row(JsonArray *phases, double from, double took, const char *where,
+                    const char *what)
 {
-    printf("%8.2f %8.2f  %-6s %s\n", from, took, where, what);
+    JsonObject *row = json_object_new();
+    json_object_set_double_member(row, "from", from);
+    json_object_set_double_member(row, "took", took);
+    json_object_set_string_member(row, "where", where);
+    json_object_set_string_member(row, "what", what);
+    json_array_add_object_element(phases, row);
 }
 
-/* Print the host's phases.  *ret_ready gets the second in which the guest's READY came, *ret_start
+/* Add the host's phases.  *ret_ready gets the second in which the guest's READY came, *ret_start
  * the one in which QEMU's last start began. */
-static gboolean print_host(HxVm *vm, double *ret_start, double *ret_ready, GError **error)
+static gboolean add_host(HxVm *vm, JsonArray *phases, double *ret_start, double *ret_ready,
+                         GError **error)
 {
     int fd = hx_vm_connect_monitor(vm, error);
     if (fd < 0)
@@ -49,7 +56,7 @@ static gboolean print_host(HxVm *vm, double *ret_start, double *ret_ready, GErro
         const char *phase = json_object_get_string_member_with_default(event, "phase", "");
         double at = json_object_get_double_member_with_default(event, "at", 0);
         double took = json_object_get_double_member_with_default(event, "seconds", 0);
-        print_row(at - took, took, "host", phase);
+        add_row(phases, at - took, took, "host", phase);
         if (g_str_has_prefix(phase, "start"))
             *ret_start = at - took;
         if (g_str_equal(phase, "boot"))
@@ -76,49 +83,69 @@ static double timestamp(const char *text, const char *name)
 }
 
 /* What systemd names as the units that took longest; they overlap.  The words are the guest's. */
-static void print_units(const char *text)
+static void add_units(JsonArray *phases, const char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(text, -1);
     g_auto(GStrv) lines = g_strsplit(valid, "\n", -1);
-    guint printed = 0;
-    for (char **line = lines; *line && printed < UNITS_MAX; line++) {
+    guint added = 0;
+    for (char **line = lines; *line && added < UNITS_MAX; line++) {
         g_strstrip(*line);
         if (!**line || strchr(*line, '='))
             continue;
         for (char *c = *line; *c; c++)
             if (g_ascii_iscntrl(*c))
                 *c = '?';
-        printf("%19s%-6s %.*s\n", "", "unit", UNIT_LENGTH_MAX, *line);
-        printed++;
+        g_autofree char *what =
+            g_utf8_substring(*line, 0, MIN(g_utf8_strlen(*line, -1), UNIT_LENGTH_MAX));
+        JsonObject *row = json_object_new();
+        json_object_set_null_member(row, "from");
+        json_object_set_null_member(row, "took");
+        json_object_set_string_member(row, "where", "unit");
+        json_object_set_string_member(row, "what", what);
+        json_array_add_object_element(phases, row);
+        added++;
     }
 }
 
-static void print_guest(const char *text, double start, double ready)
+static void add_guest(JsonArray *phases, const char *text, double start, double ready)
 {
     double userspace = timestamp(text, "UserspaceTimestampMonotonic");
     double finish = timestamp(text, "FinishTimestampMonotonic");
     if (userspace < 0 || finish < userspace)
         return;
     double kernel = ready - finish;
-    print_row(start, kernel - start, "guest", "QEMU and firmware, until the kernel starts");
-    print_row(kernel, userspace, "guest", "kernel and initial ramdisk, until systemd starts");
-    print_row(kernel + userspace, finish - userspace, "guest", "systemd, until READY");
-    print_units(text);
+    add_row(phases, start, kernel - start, "guest", "QEMU and firmware, until the kernel starts");
+    add_row(phases, kernel, userspace, "guest", "kernel and initial ramdisk, until systemd starts");
+    add_row(phases, kernel + userspace, finish - userspace, "guest", "systemd, until READY");
+    add_units(phases, text);
 }
 
-gboolean hx_start_timing_print(HxVm *vm, GError **error)
+gboolean hx_start_timing_read(HxVm *vm, JsonArray *phases, GError **error)
 {
     double start = 0, ready = 0;
-    printf("%8s %8s  %-6s %s\n", "FROM", "TOOK", "WHERE", "WHAT");
-    if (!print_host(vm, &start, &ready, error))
+    if (!add_host(vm, phases, &start, &ready, error))
         return FALSE;
-    fflush(stdout);
     HxGuest guest = hx_verb_guest(vm);
     int fd = hx_vm_connect(vm, SSH_PORT, guest.cancel, error);
     g_autoptr(HxSsh) ssh = fd >= 0 ? hx_ssh_open(fd, &guest.login, guest.cancel, error) : NULL;
     g_auto(HxSshOutput) output = {0};
     if (!ssh || !hx_ssh_run(ssh, GUEST_COMMAND, NULL, GUEST_TIMEOUT_S, &output, error))
         return FALSE;
-    print_guest(output.out->str, start, ready);
+    add_guest(phases, output.out->str, start, ready);
     return TRUE;
+}
+
+void hx_start_timing_print(JsonArray *phases)
+{
+    printf("%8s %8s  %-6s %s\n", "FROM", "TOOK", "WHERE", "WHAT");
+    for (guint i = 0; i < json_array_get_length(phases); i++) {
+        JsonObject *row = json_array_get_object_element(phases, i);
+        const char *where = json_object_get_string_member(row, "where");
+        const char *what = json_object_get_string_member(row, "what");
+        if (json_object_get_null_member(row, "from"))
+            printf("%19s%-6s %s\n", "", where, what);
+        else
+            printf("%8.2f %8.2f  %-6s %s\n", json_object_get_double_member(row, "from"),
+                   json_object_get_double_member(row, "took"), where, what);
+    }
 }

@@ -3,8 +3,14 @@
  * systemd there has noted. */
 #pragma once
 
+#include <json-glib/json-glib.h>
+
 #include "launcher/vm.h"
 
-/* Print a table of the phases in which @vm, which is up, came up, to stdout.  Asks the guest over
- * SSH.  Times are in seconds from the monitor's start on. */
-gboolean hx_start_timing_print(HxVm *vm, GError **error);
+/* Add the phases in which @vm, which is up, came up to @phases: objects with from and took, in
+ * seconds from the monitor's start on, where ("host", "guest" or "unit", whose from is null) and
+ * what.  Asks the guest over SSH; where that fails @phases has those of the host. */
+gboolean hx_start_timing_read(HxVm *vm, JsonArray *phases, GError **error);
+
+/* Print them as a table to stdout. */
+void hx_start_timing_print(JsonArray *phases);

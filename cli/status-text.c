@@ -52,7 +52,8 @@ static void add_encoder(GString *text, JsonObject *status)
                                   : "not started",
         restarted);
     const char *reason = text_of(module, "reason");
-    if (module)
+    /* Without a display there is nothing to be exported. */
+    if (module && g_strcmp0(text_of(status, "display"), "none") != 0)
         row(text, "export", "%s%s%s",
             json_object_get_boolean_member_with_default(module, "connected", FALSE)
                 ? "connected to QEMU"

@@ -160,9 +160,7 @@ static gboolean print_outcome(const char *name, HxImageOutcome outcome, gboolean
     if (!image)
         return FALSE;
     if (json) {
-        g_autoptr(JsonNode) node = hx_image_print_node(image);
-        g_autofree char *text = json_to_string(node, TRUE);
-        puts(text);
+        hx_image_print_json(image);
     } else {
         g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);
         const char *state = outcome == HX_IMAGE_BUILT     ? "fetched"

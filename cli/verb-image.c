@@ -35,9 +35,19 @@ static void show_progress(const HxImageProgress *progress, void *data)
     fflush(stderr);
 }
 
+static void print_built(const HxImage *image, HxImageOutcome outcome)
+{
+    g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);
+    const char *state = outcome == HX_IMAGE_BUILT     ? "built"
+                        : outcome == HX_IMAGE_CURRENT ? "is there already"
+                                                      : "is kept";
+    printf("image %s %s: Debian %s, Linux %s, %s\n", hx_image_name(image), state,
+           hx_image_debian_version(image), hx_image_kernel_version(image), size);
+}
+
 static gboolean build(int argc, char **argv, GError **error)
 {
-    gboolean force = FALSE;
+    gboolean force = FALSE, json = FALSE;
     HxImageRecipe recipe = {0};
     g_autofree char *architecture = NULL;
     g_auto(GStrv) packages = NULL;
@@ -50,6 +60,7 @@ static gboolean build(int argc, char **argv, GError **error)
          "with a boot loader for firmware (aarch64: always)", NULL},
         {"package", 0, 0, G_OPTION_ARG_STRING_ARRAY, &packages,
          "install this package of Debian's, too; may be repeated", "PACKAGE"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print the image as JSON", NULL},
         {NULL},
     };
     if (!hx_verb_parse("[IMAGE]", options, &argc, &argv, 0, 1, error))
@@ -69,12 +80,10 @@ static gboolean build(int argc, char **argv, GError **error)
     g_autoptr(HxImage) image = hx_image_open(name, error);
     if (!image)
         return FALSE;
-    g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);
-    const char *state = outcome == HX_IMAGE_BUILT     ? "built"
-                        : outcome == HX_IMAGE_CURRENT ? "is there already"
-                                                      : "is kept";
-    printf("image %s %s: Debian %s, Linux %s, %s\n", name, state, hx_image_debian_version(image),
-           hx_image_kernel_version(image), size);
+    if (json)
+        hx_image_print_json(image);
+    else
+        print_built(image, outcome);
     if (outcome == HX_IMAGE_KEPT)
         fprintf(stderr, "note: it was built from an older recipe, but VMs use it; `helixvm image "
                         "build NEW-NAME` builds another\n");
@@ -101,15 +110,21 @@ static void print_json(const GPtrArray *images)
 
 static void print_table(const GPtrArray *images)
 {
-    printf("%-16s %-8s %-20s %-8s %10s  %-20s %s\n", "NAME", "ARCH", "SYSTEM", "BOOT", "SIZE",
-           "MADE", "USED BY");
+    int name = strlen("NAME"), system = strlen("SYSTEM");
+    for (guint i = 0; i < images->len; i++) {
+        name = MAX(name, (int)strlen(hx_image_name(images->pdata[i])));
+        system = MAX(system, (int)g_utf8_strlen(hx_image_system(images->pdata[i]), -1));
+    }
+    printf("%-*s  %-7s  %-*s  %-8s  %10s  %-20s  %s\n", name, "NAME", "ARCH", system, "SYSTEM",
+           "BOOT", "SIZE", "MADE", "USED BY");
     for (guint i = 0; i < images->len; i++) {
         const HxImage *image = images->pdata[i];
         g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);
         g_auto(GStrv) users = hx_image_users(hx_image_name(image), NULL);
         g_autofree char *names = users && *users ? g_strjoinv(", ", users) : g_strdup("-");
-        printf("%-16s %-8s %-20s %-8s %10s  %-20s %s\n", hx_image_name(image),
-               hx_image_architecture(image), hx_image_system(image),
+        int padding = system - g_utf8_strlen(hx_image_system(image), -1);
+        printf("%-*s  %-7s  %s%*s  %-8s  %10s  %-20s  %s\n", name, hx_image_name(image),
+               hx_image_architecture(image), hx_image_system(image), padding, "",
                hx_image_kernel(image) ? "direct" : "firmware", size,
                hx_image_built_at(image) ?: hx_image_fetched_at(image), names);
     }
@@ -176,33 +191,60 @@ static gboolean list(int argc, char **argv, GError **error)
     return TRUE;
 }
 
-/* With it goes what an interrupted fetch of the same name left. */
-static gboolean remove_image(int argc, char **argv, GError **error)
+/* With it goes what an interrupted fetch of the same name left.  *ret_removed: there was an image.
+ */
+static gboolean remove_image(const char *name, gboolean *ret_removed, GError **error)
 {
-    const GOptionEntry options[] = {{NULL}};
-    if (!hx_verb_parse("IMAGE", options, &argc, &argv, 1, 1, error))
-        return FALSE;
-    const char *name = argv[1];
     g_autoptr(GError) cause = NULL;
-    gboolean removed = hx_image_remove(name, hx_verb_cancellable(), &cause);
-    gboolean discarded = (removed || g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_FOUND)) &&
-                         hx_image_fetch_discard(name, error);
-    if (!removed && !discarded) {
-        if (!error || !*error)
-            g_propagate_error(error, g_steal_pointer(&cause));
+    *ret_removed = hx_image_remove(name, hx_verb_cancellable(), &cause);
+    gboolean is_missing = g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_FOUND);
+    g_autoptr(GError) other = NULL;
+    if ((*ret_removed || is_missing) && hx_image_fetch_discard(name, &other))
+        return TRUE;
+    if (other)
+        g_propagate_error(error, g_steal_pointer(&other));
+    else if (is_missing)
+        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
+                    "there is no image \"%s\": `helixvm image list` shows those there are", name);
+    else if (cause)
+        g_propagate_error(error, g_steal_pointer(&cause));
+    return *ret_removed && !other;
+}
+
+static gboolean remove_images(int argc, char **argv, GError **error)
+{
+    gboolean json = FALSE;
+    const GOptionEntry options[] = {
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print the result as JSON", NULL},
+        {NULL},
+    };
+    if (!hx_verb_parse("IMAGE...", options, &argc, &argv, 1, G_MAXINT, error))
         return FALSE;
+    gboolean done = TRUE;
+    JsonArray *array = json_array_new();
+    for (int i = 1; i < argc; i++) {
+        gboolean removed = FALSE;
+        done = done && remove_image(argv[i], &removed, error);
+        if (done && !json)
+            printf(removed ? "image %s removed\n"
+                           : "what an interrupted fetch of %s left is removed\n",
+                   argv[i]);
+        JsonObject *object = json_object_new();
+        json_object_set_string_member(object, "name", argv[i]);
+        json_object_set_boolean_member(object, "removed", done);
+        json_array_add_object_element(array, object);
     }
-    if (removed)
-        printf("image %s removed\n", name);
+    if (json)
+        print_array(array);
     else
-        printf("what an interrupted fetch of %s left is removed\n", name);
-    return TRUE;
+        json_array_unref(array);
+    return done;
 }
 
 const HxVerb hx_verb_image_actions[] = {
     {"build", "make a base image from Debian packages", .run = build},
     {"fetch", "fetch a base image from the catalogue, a URL or a file", .run = hx_verb_image_fetch},
     {"list", "list the base images, or those that can be fetched", .run = list},
-    {"remove", "remove a base image that no VM uses", .run = remove_image},
+    {"remove", "remove base images that no VM uses", .run = remove_images},
     {.name = NULL},
 };

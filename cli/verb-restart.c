@@ -48,6 +48,6 @@ gboolean hx_verb_restart(int argc, char **argv, GError **error)
     HxVmStart started;
     if (!restart(vm, force ? 0 : timeout, &options, progress, &started, error))
         return FALSE;
-    hx_vm_print_start(vm, &started, as_json);
+    hx_vm_print_start(vm, &started, NULL, as_json);
     return TRUE;
 }

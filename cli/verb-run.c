@@ -92,7 +92,7 @@ static gboolean start(HxRun *run, GError **error)
     if (hx_events_follow(run->events, HX_EVENTS_UNTIL_READY, run->progress, hx_verb_cancellable(),
                          &started.seconds, NULL, &cause)) {
         hx_service_tell(run->service, "READY=1\nSTATUS=the guest is ready");
-        hx_vm_print_start(run->vm, &started, FALSE);
+        hx_vm_print_start(run->vm, &started, NULL, FALSE);
         fflush(stdout);
         return TRUE;
     }

@@ -31,7 +31,9 @@ gboolean hx_verb_status(int argc, char **argv, GError **error)
         {"watch", 'w', 0, G_OPTION_ARG_NONE, &watch, "go on, and show each change, until Ctrl-C",
          NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet,
-         "print nothing: exit with 0 if the VM is running, else with 5", NULL},
+         "print nothing: exit with 0 if the VM is running, 5 if not, 4 with an error if there is "
+         "none",
+         NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print JSON; with --watch an object a line",
          NULL},
         G_OPTION_ENTRY_NULL,

@@ -21,11 +21,6 @@ gboolean hx_verb_up(int argc, char **argv, GError **error)
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
-    if (as_json && timing) {
-        g_set_error_literal(error, HX_ERROR, HX_ERROR_USAGE,
-                            "--timing prints a table: leave --json out");
-        return FALSE;
-    }
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     if (!vm)
         return FALSE;
@@ -33,6 +28,10 @@ gboolean hx_verb_up(int argc, char **argv, GError **error)
     HxVmStart started;
     if (!hx_vm_start(vm, &options, progress, &started, error))
         return FALSE;
-    hx_vm_print_start(vm, &started, as_json);
-    return !timing || hx_start_timing_print(vm, error);
+    g_autoptr(JsonArray) phases = timing ? json_array_new() : NULL;
+    gboolean done = !timing || hx_start_timing_read(vm, phases, error);
+    hx_vm_print_start(vm, &started, phases, as_json);
+    if (timing && !as_json)
+        hx_start_timing_print(phases);
+    return done;
 }

@@ -23,7 +23,7 @@ static void print(JsonBuilder *builder)
     puts(text);
 }
 
-void hx_vm_print_start(const HxVm *vm, const HxVmStart *start, gboolean as_json)
+void hx_vm_print_start(const HxVm *vm, const HxVmStart *start, JsonArray *phases, gboolean as_json)
 {
     if (as_json) {
         g_autoptr(JsonBuilder) builder = begin(vm, "running", !start->was_up);
@@ -32,6 +32,12 @@ void hx_vm_print_start(const HxVm *vm, const HxVmStart *start, gboolean as_json)
             json_builder_add_null_value(builder);
         else
             json_builder_add_double_value(builder, start->seconds);
+        if (phases) {
+            JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+            json_node_set_array(node, phases);
+            json_builder_set_member_name(builder, "phases");
+            json_builder_add_value(builder, node);
+        }
         print(builder);
     } else if (start->was_up) {
         printf("VM \"%s\" is already up\n", hx_vm_name(vm));

@@ -50,6 +50,13 @@ static void *run(void *data)
     return NULL;
 }
 
+/* What hangs waits for libvirtd.  For g_free. */
+static char *remedy_for_hang(void)
+{
+    gboolean systemd = g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR);
+    return g_strdup(systemd ? "systemctl restart libvirtd" : "service libvirtd restart");
+}
+
 static void clear_report(void *data)
 {
     hx_host_finding_clear(&((HxHostReport *)data)->finding);
@@ -90,7 +97,8 @@ GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile)
     for (guint i = 0; i < reports->len; i++) {
         HxHostReport *report = &g_array_index(reports, HxHostReport, i);
         if (!report->finding.text)
-            hx_host_broken(&report->finding, NULL, "no answer within %d s", CHECKS_SECONDS);
+            hx_host_broken(&report->finding, remedy_for_hang(), "no answer within %d s",
+                           CHECKS_SECONDS);
     }
     return reports;
 }

@@ -127,7 +127,11 @@ void hx_check_gpu(HxHost *host, HxHostFinding *finding)
     g_autofree char *display = NULL;
     g_autoptr(HxTrial) xvfb = node ? NULL : start_xvfb(&display, NULL);
     if (!node && !xvfb) {
-        hx_host_broken(finding, NULL, "not tried: there is no display to try it on");
+        hx_host_broken(finding,
+                       g_file_test("/usr/bin/Xvfb", G_FILE_TEST_IS_EXECUTABLE)
+                           ? g_strdup("helixvm up --set gpu.enabled=false")
+                           : hx_host_install("Xvfb"),
+                       "not tried: there is no display to try it on");
         return;
     }
     gboolean venus = hx_profile_boolean(host->profile, "gpu.venus");

@@ -34,6 +34,17 @@ void hx_check_system(HxHost *host, HxHostFinding *finding)
                  is_devenv() ? ", in devenv's environment" : "");
 }
 
+/* For g_free.  @state and @runtime: NULL where they cannot be had. */
+static char *remedy_for_directories(const char *state, const char *runtime)
+{
+    if (state && runtime)
+        return g_strdup("make install");
+    const char *variable = state ? "HELIXVM_RUNTIME_DIR" : "HELIXVM_STATE_DIR";
+    if (g_getenv(variable))
+        return g_strdup_printf("unset %s", variable);
+    return g_strdup_printf("export %s=/A/FOLDER/OF/YOURS", variable);
+}
+
 void hx_check_directories(HxHost *host, HxHostFinding *finding)
 {
     g_autoptr(GError) error = NULL;
@@ -41,7 +52,7 @@ void hx_check_directories(HxHost *host, HxHostFinding *finding)
     g_autofree char *runtime = state ? hx_runtime_directory(&error) : NULL;
     g_autofree char *profiles = runtime ? hx_data_path("qemu-profiles", &error) : NULL;
     if (!profiles) {
-        hx_host_broken(finding, runtime ? g_strdup("make install") : NULL, "%s", error->message);
+        hx_host_broken(finding, remedy_for_directories(state, runtime), "%s", error->message);
         return;
     }
     hx_host_fine(finding, "%s for images and VMs, %s for sockets", state, runtime);
@@ -73,7 +84,8 @@ void hx_check_disk_space(HxHost *host, HxHostFinding *finding)
     g_autofree char *state = hx_state_directory(&error);
     struct statvfs space;
     if (!state || statvfs(state, &space) < 0) {
-        hx_host_broken(finding, NULL, "%s", error ? error->message : g_strerror(errno));
+        hx_host_broken(finding, remedy_for_directories(state, NULL), "%s",
+                       error ? error->message : g_strerror(errno));
         return;
     }
     guint64 bytes = (guint64)space.f_bavail * space.f_frsize;
@@ -83,7 +95,9 @@ void hx_check_disk_space(HxHost *host, HxHostFinding *finding)
         g_error_matches(error, HX_ERROR, HX_ERROR_HOST))
         hx_host_broken(finding, g_strdup("helixvm up --set disk.size=GIB"), "%s", error->message);
     else if (bytes < DISK_EASY)
-        hx_host_degraded(finding, NULL, "%s free in %s: too little to build an image", size, state);
+        hx_host_degraded(finding,
+                         g_strdup("HELIXVM_STATE_DIR=/FOLDER/WITH/ROOM helixvm image build"),
+                         "%s free in %s: too little to build an image", size, state);
     else
         hx_host_fine(finding, "%s free in %s", size, state);
 }
@@ -109,7 +123,8 @@ void hx_check_image(HxHost *host, HxHostFinding *finding)
         return;
     }
     if (!hx_vm_architecture(host->profile, &error)) {
-        hx_host_broken(finding, NULL, "%s", error->message);
+        hx_host_broken(finding, g_strdup("helixvm up --set machine.arch=auto"), "%s",
+                       error->message);
         return;
     }
     g_autofree char *size = g_format_size_full(hx_image_size(image), G_FORMAT_SIZE_IEC_UNITS);

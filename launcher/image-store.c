@@ -24,7 +24,7 @@ gboolean hx_image_check_unused(const char *name, const char *to_do, GError **err
         return TRUE;
     g_autofree char *names = g_strjoinv(", ", users);
     g_autofree char *path = hx_state_directory(NULL);
-    g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
+    g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
                 "cannot %s image \"%s\": the disk of VM %s lies on it (remove %s/vms/%s first)",
                 to_do, name, names, path, users[1] ? "NAME" : users[0]);
     return FALSE;

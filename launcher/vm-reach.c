@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "launcher/vm-reach.h"
 
+#include <string.h>
 #include <unistd.h>
 
+#include "launcher/base/edit-distance.h"
 #include "launcher/base/error.h"
 #include "launcher/last-run.h"
 #include "launcher/libvirt-connection.h"
@@ -86,12 +88,36 @@ int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error)
     }
 }
 
+/* The VM that @name may have been meant for; NULL where none is near. */
+static char *nearest(const char *name)
+{
+    g_autofree char *found = NULL;
+    size_t least = strlen(name) / 2 + 1; /* half of its letters wrong is another word */
+    g_autoptr(GPtrArray) names = hx_vm_names(NULL);
+    for (guint i = 0; names && i < names->len; i++) {
+        const char *other = names->pdata[i];
+        size_t distance = hx_edit_distance(name, other);
+        if (distance == 0 || distance >= least)
+            continue;
+        least = distance;
+        g_free(found);
+        found = g_strdup(other);
+    }
+    return g_steal_pointer(&found);
+}
+
 gboolean hx_vm_check_known(HxVm *vm, GError **error)
 {
     if (g_file_test(hx_vm_state_path(vm, "profile.conf"), G_FILE_TEST_EXISTS))
         return TRUE;
-    g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
-                "there is no VM \"%s\": make it with `helixvm up %s`", hx_vm_name(vm),
-                hx_vm_name(vm));
+    g_autofree char *near = nearest(hx_vm_name(vm));
+    if (near)
+        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
+                    "there is no VM \"%s\": the nearest is \"%s\"; `helixvm list` shows all",
+                    hx_vm_name(vm), near);
+    else
+        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
+                    "there is no VM \"%s\": make it with `helixvm up %s`", hx_vm_name(vm),
+                    hx_vm_name(vm));
     return FALSE;
 }

@@ -20,6 +20,12 @@ for my $vm (qw(work web)) {
     system('mkdir', '-p', "$dir/state/vms/$vm") == 0 or die "mkdir\n";
     open my $file, '>', "$dir/state/vms/$vm/profile.conf" or die "profile.conf: $!\n";
 }
+for my $snapshot ('default/snapshots/clean', 'work/snapshots/marked') {
+    my $home = "$dir/state/vms/$snapshot";
+    system('mkdir', '-p', $home) == 0 or die "mkdir\n";
+    open my $file, '>', "$home/snapshot.json" or die "snapshot.json: $!\n";
+    print $file '{"time":"2026-01-01T00:00:00Z","description":"","disk_bytes":1,"disks":["disk.qcow2"]}';
+}
 mkdir "$dir/state/vms/nothing" or die "mkdir: $!\n";
 system('chmod', '-R', 'go-w', "$dir/state");
 
@@ -71,6 +77,9 @@ like(words('help', 'image', ''), qr/build.*remove/, 'and actions');
 is(words('completion', ''), 'bash fish zsh', 'shells');
 is(words('exec', 'work', '--', 'st'), '', "nothing for a guest's command");
 is(words('cp', 'wo'), ':files work:', 'files here and in VMs');
+is(words('snapshot', 'delete', ''), 'clean web work', 'VMs, and the snapshots of the default one');
+is(words('snapshot', 'delete', 'work', ''), 'marked', 'those of the VM that is named');
+is(words('snapshot', 'create', 'work', ''), '', 'a new one is for the user to name');
 is(words('nonsense', ''), '', 'nothing for what is no verb');
 is(words(), '', 'nothing for nothing');
 

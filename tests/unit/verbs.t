@@ -61,7 +61,7 @@ for my $case (
     ['image xyzzy', qr/image: say what to do: build/],
     ['up --nonsense', qr/^helixvm: unknown option --nonsense: see `helixvm up --help`$/],
     ['up a b', qr/too many arguments: helixvm up \[OPTION\.\.\.\] \[VM\]$/],
-    ['image remove', qr/an argument is missing: helixvm image remove \[OPTION\.\.\.\] IMAGE$/],
+    ['image remove', qr/an argument is missing: helixvm image remove \[OPTION\.\.\.\] IMAGE\.\.\.$/],
     ['help xyzzy', qr/no verb "xyzzy"/],
     ['help image xyzzy', qr/image: say what to do/],
     ['monitr', qr/no verb "monitr": see/],
@@ -98,6 +98,8 @@ for my $call ('provision xyzzy', 'stream xyzzy', 'status xyzzy',
     is($code, 4, "$call: not found");
     like($text, qr/there is no VM "xyzzy"/, 'and said so');
 }
+
+like((said('status', 'wrok'))[0], qr/no VM "wrok": the nearest is "work"/, 'a VM that is near is named');
 
 my ($version) = said('version');
 like($version, qr/\Ahelixvm \d+\.\d+\.\d+\nlibvirt \d+\.\d+\.\d+\nqemu \d+\.\d+\.\d+\nvirglrenderer \d+\.\d+\.\d+\n\z/,

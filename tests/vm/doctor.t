@@ -136,7 +136,7 @@ my @missing = (
     ['memory', { options => '--set machine.memory=1048576' },
         'memory', 'broken', qr/wants 1048576 MiB of memory.*the host has \d+ MiB available/, qr/--set machine\.memory=\d+$/],
     ['an image for the architecture', { options => '--set machine.arch=aarch64' },
-        'image', 'broken', qr/aarch64/],
+        'image', 'broken', qr/aarch64/, qr/machine\.arch=auto/],
     ['QEMU for another architecture',
         { files => ['/usr/bin/qemu-system-aarch64'], options => '--set machine.arch=aarch64' },
         'QEMU', 'broken', qr/no QEMU/, qr/install qemu-system-arm/],
@@ -145,17 +145,19 @@ my @missing = (
     ['vhost-vsock', { options => '--set vsock.device=kernel' },
         'vsock', 'broken', qr{/dev/vhost-vsock}, qr/modprobe vhost_vsock/],
     ['a usable state directory', { environment => "HELIXVM_STATE_DIR=$top/Makefile" },
-        'directories', 'broken', qr/Not a directory/],
+        'directories', 'broken', qr/Not a directory/, qr/^unset HELIXVM_STATE_DIR$/],
 );
 for my $case (@missing) {
     my ($what, $how, $check, $state, $text, $remedy) = @$case;
     SKIP: {
-        skip "a host with a render node", 3
+        skip "a host with a render node", 4
             if $what =~ /^(SDL|Xvfb|a render)/ and $whole->{display}{state} eq 'fine';
-        skip 'a host with vhost-vsock', 3 if $what eq 'vhost-vsock' and -c '/dev/vhost-vsock';
+        skip 'a host with vhost-vsock', 4 if $what eq 'vhost-vsock' and -c '/dev/vhost-vsock';
         my $found = doctor(%$how);
         note("without $what");
         check_finding($found, $check, $state, $text, $remedy);
+        is_deeply([grep { ref $found->{$_} and $found->{$_}{state} eq 'broken' and !$found->{$_}{remedy} } keys %$found],
+            [], '  and what is broken has a command that mends it');
         my $broken = grep { ref $found->{$_} and $found->{$_}{state} eq 'broken' } keys %$found;
         is($found->{exit}, $broken ? 6 : 0, '  the exit status tells whether something is broken');
     }
@@ -192,7 +194,7 @@ my $hung = doctor(
     before => "mount -t tmpfs tmpfs /run && mkdir /run/libvirt && touch /run/libvirt/libvirt-sock"
         . " && mount --bind $scratch/silent /run/libvirt/libvirt-sock");
 cmp_ok(time - $begun, '<', 40, 'a libvirtd that hangs does not hang doctor');
-check_finding($hung, 'libvirt', 'broken', qr/no answer within \d+ s/);
+check_finding($hung, 'libvirt', 'broken', qr/no answer within \d+ s/, qr/libvirtd/);
 is($hung->{QEMU}{state}, 'fine', 'what needs no libvirt has its answer');
 is($hung->{exit}, 6, 'and something is broken');
 
