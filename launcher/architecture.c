@@ -36,3 +36,12 @@ gboolean hx_accelerator_exists(const char *accelerator, const HxArchitecture *ar
 #endif
     return g_str_equal(accelerator, own) && architecture == hx_architecture_of_host();
 }
+
+char **hx_accelerators_here(char **accelerators, const HxArchitecture *architecture)
+{
+    g_autoptr(GStrvBuilder) here = g_strv_builder_new();
+    for (char **accelerator = accelerators; *accelerator; accelerator++)
+        if (hx_accelerator_exists(*accelerator, architecture))
+            g_strv_builder_add(here, *accelerator);
+    return g_strv_builder_end(here);
+}

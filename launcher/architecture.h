@@ -23,3 +23,6 @@ const HxArchitecture *hx_architecture_of_host(void);
 /* Whether @accelerator ("hvf", "kvm", "tcg") is one that this operating system may have and that
  * runs guests of @architecture on this CPU.  That it works is another question. */
 gboolean hx_accelerator_exists(const char *accelerator, const HxArchitecture *architecture);
+
+/* Those of @accelerators that exist here, in their order; for g_strfreev. */
+char **hx_accelerators_here(char **accelerators, const HxArchitecture *architecture);

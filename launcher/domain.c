@@ -222,10 +222,9 @@ static void write_seed(xmlTextWriter *xml, const char *path)
     end(xml);
 }
 
-static void write_shares(xmlTextWriter *xml, const HxProfile *profile)
+static void write_shares(xmlTextWriter *xml, const GPtrArray *shares)
 {
-    g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
-    for (guint i = 0; i < shares->len; i++) {
+    for (guint i = 0; shares && i < shares->len; i++) {
         const HxShare *share = shares->pdata[i];
         start(xml, "filesystem", "type", "mount", "accessmode", "passthrough", NULL);
         empty(xml, "driver", "type", "virtiofs");
@@ -298,7 +297,7 @@ static void write_devices(xmlTextWriter *xml, const HxProfile *profile, const Hx
     write_disks(xml, profile, parts);
     if (parts->seed)
         write_seed(xml, parts->seed);
-    write_shares(xml, profile);
+    write_shares(xml, parts->shares);
     empty(xml, "controller", "type", "usb", "model", "none");
     write_network(xml, profile);
     start(xml, "serial", "type", "file", NULL);

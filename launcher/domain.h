@@ -31,6 +31,7 @@ typedef struct {
     const char *disk;
     const char *seed;                 /* the image of launcher/seed.h; NULL: none */
     const char *extra_disk_directory; /* where the files of disk.extra are */
+    const GPtrArray *shares;          /* those of share.folders, by hx_shares_resolve; NULL: none */
     const char *console_log;
     HxDisplayKind display;
     const char *x_display;   /* ":5"; with HX_DISPLAY_XVFB */

@@ -296,11 +296,10 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
     const HxArchitecture *architecture = hx_vm_architecture(monitor->profile, error);
     if (!architecture)
         return FALSE;
-    g_auto(GStrv) accelerators = hx_profile_list(monitor->profile, "machine.accelerators");
+    g_auto(GStrv) wanted = hx_profile_list(monitor->profile, "machine.accelerators");
+    g_auto(GStrv) accelerators = hx_accelerators_here(wanted, architecture);
     monitor->left = g_ptr_array_new_with_free_func(g_free);
     for (char **accelerator = accelerators; *accelerator; accelerator++) {
-        if (!hx_accelerator_exists(*accelerator, architecture))
-            continue;
         g_autofree char *phase = g_strdup_printf("start (%s)", *accelerator);
         g_autofree char *reason = NULL;
         if (!hx_monitor_goes_on(monitor, error))

@@ -128,7 +128,7 @@ static gboolean check_shares(HxVm *vm, const HxProfile *profile, GError **error)
     g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
     g_autofree char *vms = g_path_get_dirname(hx_vm_state_path(vm, NULL));
     g_autofree char *state = g_path_get_dirname(vms);
-    return hx_shares_check(shares, state, error);
+    return hx_shares_resolve(shares, state, error);
 }
 
 gboolean hx_room_check(HxVm *vm, const HxProfile *profile, GError **error)

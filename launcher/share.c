@@ -90,7 +90,7 @@ static gboolean is_below(const char *inner, const char *outer)
     return strncmp(inner, outer, length) == 0 && (inner[length] == '/' || inner[length] == '\0');
 }
 
-static gboolean check_folder(const HxShare *share, const char *state, GError **error)
+static gboolean resolve_folder(HxShare *share, const char *state, GError **error)
 {
     g_autofree char *folder = realpath(share->path, NULL);
     if (!folder || !g_file_test(folder, G_FILE_TEST_IS_DIR) || access(folder, R_OK | X_OK) < 0) {
@@ -100,8 +100,11 @@ static gboolean check_folder(const HxShare *share, const char *state, GError **e
         return FALSE;
     }
     g_autofree char *own = realpath(state, NULL);
-    if (!own || (!is_below(own, folder) && !is_below(folder, own)))
+    if (!own || (!is_below(own, folder) && !is_below(folder, own))) {
+        g_free(share->path);
+        share->path = g_strdup(folder);
         return TRUE;
+    }
     g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
                 "cannot share %s as \"%s\" (share.folders): it would give the guest helixvm's own "
                 "files in %s, with the disks and keys of all VMs: share another folder",
@@ -123,10 +126,10 @@ char *hx_virtiofsd(GError **error)
     return NULL;
 }
 
-gboolean hx_shares_check(const GPtrArray *shares, const char *state, GError **error)
+gboolean hx_shares_resolve(GPtrArray *shares, const char *state, GError **error)
 {
     for (guint i = 0; i < shares->len; i++)
-        if (!check_folder(shares->pdata[i], state, error))
+        if (!resolve_folder(shares->pdata[i], state, error))
             return FALSE;
     g_autofree char *program = shares->len > 0 ? hx_virtiofsd(error) : NULL;
     return shares->len == 0 || program;

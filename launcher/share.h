@@ -19,10 +19,11 @@ void hx_share_free(HxShare *share);
  * where it is empty.  NULL where it is wrong: @ret_objection, for g_free, says what it must be. */
 GPtrArray *hx_shares_parse(const char *value, char **ret_objection);
 
-/* See that each of @shares is a folder that may be given away: HX_ERROR_CONFIG where it is none, or
- * has helixvm's own files in it or above it (the directory @state), HX_ERROR_HOST where the host
- * has no virtiofsd. */
-gboolean hx_shares_check(const GPtrArray *shares, const char *state, GError **error);
+/* See that each of @shares is a folder that may be given away, and put what its path leads to in
+ * the path's place: a link that is changed later then leads to nothing else.  HX_ERROR_CONFIG where
+ * it is no folder, or has helixvm's own files in it or above it (the directory @state),
+ * HX_ERROR_HOST where the host has no virtiofsd. */
+gboolean hx_shares_resolve(GPtrArray *shares, const char *state, GError **error);
 
 /* Where virtiofsd is, for g_free; NULL with HX_ERROR_HOST. */
 char *hx_virtiofsd(GError **error);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "launcher/base/error.h"
+#include "launcher/directories.h"
 #include "launcher/image.h"
 #include "launcher/seed.h"
 #include "launcher/share.h"
@@ -94,6 +95,10 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
     const HxArchitecture *architecture = check_architecture(profile, image, error);
     if (!architecture || !choose_boot(profile, image, &firmware, error))
         return NULL;
+    g_autofree char *state = hx_state_directory(error);
+    g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
+    if (!state || !hx_shares_resolve(shares, state, error))
+        return NULL;
     g_autofree char *name = hx_vm_domain_name(vm);
     g_auto(GStrv) credential_list = credentials(profile, domain);
     gboolean has_gpu = domain->display != HX_DISPLAY_NONE;
@@ -109,6 +114,7 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
         .disk = hx_vm_state_path(vm, "disk.qcow2"),
         .seed = hx_seed_is_wanted(profile, image) ? hx_vm_state_path(vm, "seed.iso") : NULL,
         .extra_disk_directory = hx_vm_state_path(vm, NULL),
+        .shares = shares,
         .console_log = hx_vm_state_path(vm, "console.log"),
         .display = domain->display,
         .x_display = domain->x_display,

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <glib/gstdio.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -92,7 +93,7 @@ static void assert_folder_refused(const char *value, const char *state, const ch
 {
     g_autoptr(GPtrArray) shares = hx_shares_parse(value, NULL);
     g_autoptr(GError) error = NULL;
-    g_assert_false(hx_shares_check(shares, state, &error));
+    g_assert_false(hx_shares_resolve(shares, state, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
     g_test_message("%s", error->message);
     g_assert_nonnull(strstr(error->message, word));
@@ -106,8 +107,17 @@ static void test_folders(void)
     g_autofree char *inside = g_strconcat("a:", link, NULL);
     g_autoptr(GPtrArray) good = hx_shares_parse("a:/usr;b:/var/tmp:ro", NULL);
     g_autoptr(GError) error = NULL;
-    g_assert_true(hx_shares_check(good, state, &error));
+    g_assert_true(hx_shares_resolve(good, state, &error));
     g_assert_no_error(error);
+    /* What was looked at is shared, and not what a link leads to by then. */
+    g_assert_cmpint(g_unlink(link), ==, 0);
+    g_assert_cmpint(symlink("/usr/bin", link), ==, 0);
+    g_autoptr(GPtrArray) linked = hx_shares_parse(inside, NULL);
+    g_assert_true(hx_shares_resolve(linked, state, &error));
+    g_autofree char *resolved = realpath("/usr/bin", NULL);
+    g_assert_cmpstr(((HxShare *)linked->pdata[0])->path, ==, resolved);
+    g_assert_cmpint(g_unlink(link), ==, 0);
+    g_assert_cmpint(symlink(state, link), ==, 0);
     assert_folder_refused("a:/nonexistent", state, "No such file");
     assert_folder_refused("a:/etc/passwd", state, "Not a directory");
     assert_folder_refused("a:/usr;b:/", state, "helixvm's own");

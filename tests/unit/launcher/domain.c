@@ -85,6 +85,8 @@ static void assert_golden(const HxProfile *profile, const char *golden_name)
     g_autoptr(GError) error = NULL;
     HxDomainParts given = parts();
     choose_parts(&given, profile);
+    g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
+    given.shares = shares;
     if (g_str_equal(hx_profile_string(profile, "boot.seed"), "nocloud"))
         given.seed = "/state/vms/golden/seed.iso";
     g_autofree char *xml = hx_domain_xml(profile, &given, &error);
