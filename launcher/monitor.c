@@ -503,8 +503,17 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, con
     };
     g_autoptr(HxProfile) profile = hx_profile_new();
     monitor.profile = profile;
-    gboolean good = hx_profile_merge_file(profile, hx_vm_state_path(vm, "profile.conf"), error) &&
-                    hx_monitor_open_control(&monitor, error) && live(&monitor, error);
+    g_autoptr(GError) cause = NULL;
+    gboolean begins =
+        hx_profile_merge_file(profile, hx_vm_state_path(vm, "profile.conf"), &cause) &&
+        hx_monitor_open_control(&monitor, &cause);
+    gboolean good = begins && live(&monitor, error);
+    if (!begins) {
+        hx_last_run_keep(vm, TRUE, cause->message);
+        if (start_fd >= 0)
+            hx_monitor_tell_failure(start_fd, cause);
+        g_propagate_error(error, g_steal_pointer(&cause));
+    }
     hx_vm_unlock(vm, monitor.lock_fd);
     /* Last: who waits for the end waits for these connections to close, and may then start anew. */
     if (monitor.events)
