@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/verb.h"
+#include "cli/vm-status.h"
 #include "launcher/base/error.h"
 #include "launcher/vm-reach.h"
 
@@ -82,12 +83,30 @@ static const char *signal_name(void)
     }
 }
 
+/* A guest that is paused answers nothing: say so in place of @error. */
+static void explain(HxVm *vm, GError **error)
+{
+    g_autoptr(JsonObject) status = hx_vm_status_brief(vm, NULL, NULL);
+    if (!status ||
+        g_strcmp0(json_object_get_string_member_with_default(status, "state", ""), "paused") != 0)
+        return;
+    const char *domain = json_object_get_string_member_with_default(status, "domain", "DOMAIN");
+    g_clear_error(error);
+    g_set_error(error, HX_ERROR, HX_ERROR_NOT_RUNNING,
+                "VM \"%s\" is paused: `virsh resume %s` lets it go on", hx_vm_name(vm), domain);
+}
+
 gboolean hx_guest_command_run(HxVm *vm, HxSshJoin *join, GError **error)
 {
     HxGuest guest = hx_verb_guest(vm);
-    g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);
-    if (!ssh)
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, &cause);
+    if (!ssh) {
+        if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED))
+            explain(vm, &cause);
+        g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
+    }
     if (!join->terminal) {
         hx_ssh_set_grace(ssh, GRACE_SECONDS);
         join->interrupt = hx_verb_cancellable();

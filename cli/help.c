@@ -18,8 +18,8 @@ void hx_help_print(FILE *to)
           "Launches GPU-accelerated Linux VMs and gets video out of them.\n",
           to);
     print_rows(hx_verbs, to);
-    fputs("\nA VM is \"default\" where it is not named.  `helixvm VERB --help` tells more, "
-          "helixvm(1) all.\n",
+    fputs("\nA VM is \"default\" where it is not named.  --connect URI, with every verb, picks the "
+          "libvirt.\n`helixvm VERB --help` tells more, helixvm(1) all.\n",
           to);
 }
 

@@ -2,6 +2,9 @@
 #include "cli/image-fetch-progress.h"
 
 #include <stdio.h>
+#include <unistd.h>
+
+#include "cli/screen.h"
 
 /* Where there is no terminal. */
 #define LINE_EVERY_US (10 * G_TIME_SPAN_SECOND)
@@ -76,7 +79,9 @@ void hx_fetch_display(const char *phase, const HxDownloadProgress *download, voi
     if (download && download->note) {
         print_line(display, download->note);
     } else if (display->terminal) {
-        fprintf(stderr, "\r\033[K  %s", line);
+        glong room = MAX((glong)hx_screen_width(STDERR_FILENO) - 3, 1);
+        g_autofree char *cut = g_utf8_substring(line, 0, MIN(g_utf8_strlen(line, -1), room));
+        fprintf(stderr, "\r\033[K  %s", cut);
         display->updating = TRUE;
     } else if (is_new || (download && g_get_monotonic_time() - display->line_at > LINE_EVERY_US)) {
         print_line(display, line);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "cli/screen.h"
+
 struct HxProgress {
     gboolean quiet;
     gboolean terminal;
@@ -17,7 +19,7 @@ HxProgress *hx_progress_new(gboolean quiet)
 {
     HxProgress *progress = g_new0(HxProgress, 1);
     progress->quiet = quiet;
-    progress->terminal = isatty(STDERR_FILENO);
+    progress->terminal = hx_screen_is(STDERR_FILENO);
     return progress;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/printable.h"
+#include "cli/screen.h"
 #include "cli/status-text.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
@@ -202,7 +203,7 @@ static gboolean watch_vm(HxWatch *watch, GError **error)
 
 gboolean hx_status_watch(HxVm *vm, gboolean as_json, GCancellable *cancel, GError **error)
 {
-    gboolean terminal = isatty(STDOUT_FILENO) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+    gboolean terminal = hx_screen_is(STDOUT_FILENO);
     HxWatch watch = {
         .vm = vm,
         .style = as_json    ? JSON_LINES

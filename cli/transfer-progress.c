@@ -3,8 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "cli/screen.h"
 
 /* Where there is no terminal, a line so often. */
 #define LINE_EVERY (10 * G_TIME_SPAN_SECOND)
@@ -85,7 +86,7 @@ HxTransferProgress *hx_transfer_progress_new(gboolean quiet)
 {
     HxTransferProgress *progress = g_new0(HxTransferProgress, 1);
     progress->quiet = quiet;
-    progress->terminal = isatty(STDERR_FILENO);
+    progress->terminal = hx_screen_is(STDERR_FILENO);
     return progress;
 }
 
@@ -106,12 +107,6 @@ void hx_transfer_progress_free(HxTransferProgress *progress)
     g_free(progress);
 }
 
-static guint terminal_width(void)
-{
-    struct winsize size = {0};
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
 void hx_transfer_progress_update(HxTransferProgress *progress, const char *what, guint64 done,
                                  guint64 size)
 {
@@ -128,7 +123,7 @@ void hx_transfer_progress_update(HxTransferProgress *progress, const char *what,
     progress->said = now;
     g_autofree char *line =
         hx_transfer_format_line(what, done, size, (now - progress->begun) / 1e6,
-                                progress->terminal ? terminal_width() - 1 : 120);
+                                progress->terminal ? hx_screen_width(STDERR_FILENO) - 1 : 120);
     if (progress->terminal)
         fprintf(stderr, "\r\033[K%s", line);
     else

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/profile-options.h"
+#include "cli/screen.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
@@ -25,7 +26,7 @@ static const char *const colours[] = {
 static gboolean may_colour(void)
 {
     const char *no = g_getenv("NO_COLOR");
-    return isatty(STDOUT_FILENO) && !(no && *no) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+    return hx_screen_is(STDOUT_FILENO) && !(no && *no);
 }
 
 static void print_table(const GArray *reports)

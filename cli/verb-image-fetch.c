@@ -8,6 +8,7 @@
 
 #include "cli/image-fetch-progress.h"
 #include "cli/image-print.h"
+#include "cli/screen.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/checksum.h"
@@ -178,7 +179,7 @@ static gboolean print_outcome(const char *name, HxImageOutcome outcome, gboolean
 
 static gboolean fetch(const Wish *wish, const Options *options, GError **error)
 {
-    gboolean terminal = isatty(STDERR_FILENO) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
+    gboolean terminal = hx_screen_is(STDERR_FILENO);
     HxFetchDisplay display = {.quiet = options->quiet, .terminal = terminal};
     HxImageFetch what = {
         .name = wish->name,

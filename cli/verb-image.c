@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/image-print.h"
+#include "cli/screen.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/image-build.h"
@@ -15,15 +16,10 @@
 
 /* --- build ----------------------------------------------------------------------------------- */
 
-static gboolean on_terminal(void)
-{
-    return isatty(STDERR_FILENO) && g_strcmp0(g_getenv("TERM"), "dumb") != 0;
-}
-
 /* On a terminal one line that changes, elsewhere a line for each phase. */
 static void show_progress(const HxImageProgress *progress, void *data)
 {
-    gboolean terminal = on_terminal();
+    gboolean terminal = hx_screen_is(STDERR_FILENO);
     const char *clear = terminal ? "\r\033[K" : "";
     if (progress->finished)
         fprintf(stderr, "%s%5.1f s  %s\n", clear, progress->phase_seconds, progress->phase);
@@ -73,7 +69,7 @@ static gboolean build(int argc, char **argv, GError **error)
                                    hx_verb_cancellable(), error);
     if (!done) {
         /* The message starts on a line of its own. */
-        if (on_terminal())
+        if (hx_screen_is(STDERR_FILENO))
             fputs("\r\033[K", stderr);
         return FALSE;
     }

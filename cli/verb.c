@@ -89,8 +89,42 @@ static gboolean unknown_verb(const char *name, GError **error)
     return FALSE;
 }
 
+/* For libvirt here, and in the monitor that is started. */
+static gboolean set_connection(const char *option, const char *uri, void *data, GError **error)
+{
+    g_setenv("LIBVIRT_DEFAULT_URI", uri, TRUE);
+    return TRUE;
+}
+
+/* Every verb's. */
+static const GOptionEntry connect_option[] = {
+    {"connect", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_CALLBACK, set_connection, NULL, "URI"},
+    G_OPTION_ENTRY_NULL,
+};
+
+/* "--connect URI" and "--connect=URI" before the verb.  Returns how many words it takes. */
+static int take_connection(int argc, char **argv)
+{
+    if (g_str_has_prefix(argv[0], "--connect=")) {
+        set_connection(NULL, strchr(argv[0], '=') + 1, NULL, NULL);
+        return 1;
+    }
+    if (argc < 2 || !g_str_equal(argv[0], "--connect"))
+        return 0;
+    set_connection(NULL, argv[1], NULL, NULL);
+    return 2;
+}
+
 gboolean hx_verb_dispatch(int argc, char **argv, GError **error)
 {
+    int taken = take_connection(argc, argv);
+    argc -= taken;
+    argv += taken;
+    if (argc < 1 || g_str_equal(argv[0], "--connect")) {
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_USAGE,
+                            "an argument is missing: helixvm --connect URI VERB");
+        return FALSE;
+    }
     const char *name = argv[0];
     if (is_help(name))
         name = "help";
@@ -180,6 +214,7 @@ gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *
     g_option_context_set_summary(context, summary);
     if (options)
         g_option_context_add_main_entries(context, options, NULL);
+    g_option_context_add_main_entries(context, connect_option, NULL);
     g_autoptr(GError) cause = NULL;
     if (!g_option_context_parse(context, argc, argv, &cause)) {
         /* GLib's messages begin with a capital, which is no word of the user's. */

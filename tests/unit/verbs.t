@@ -101,6 +101,14 @@ for my $call ('provision xyzzy', 'stream xyzzy', 'status xyzzy',
 
 like((said('status', 'wrok'))[0], qr/no VM "wrok": the nearest is "work"/, 'a VM that is near is named');
 
+for my $call ('--connect xyz:///a doctor --json work', '--connect=xyz:///a doctor --json work',
+    'doctor --json --connect xyz:///a work') {
+    my ($libvirt) = grep { $_->{check} eq 'libvirt' } @{decode_json((said($call))[0])};
+    is($libvirt->{state}, 'broken', "$call asks another libvirt");
+    like($libvirt->{text}, qr/xyz|URI/, 'which there is not');
+}
+is((said($_))[1], 2, "\"$_\" lacks something") for '--connect', '--connect xyz:///a', 'list --connect';
+
 my ($version) = said('version');
 like($version, qr/\Ahelixvm \d+\.\d+\.\d+\nlibvirt \d+\.\d+\.\d+\nqemu \d+\.\d+\.\d+\nvirglrenderer \d+\.\d+\.\d+\n\z/,
     'versions');
