@@ -161,6 +161,8 @@ static char *running_detail(JsonObject *status)
     const char *says = text_of(guest, "says");
     if (phase)
         return g_strdup_printf("%s%s%s", phase, says ? ": " : "", says ? says : "");
+    if (g_strcmp0(text_of(status, "state"), "rebooting") == 0)
+        return g_strdup(says ? says : "the guest is not READY yet");
     JsonArray *sessions = array_of(object_of(status, "encoder"), "sessions");
     g_autoptr(GString) text = g_string_new(NULL);
     for (guint i = 0; sessions && i < json_array_get_length(sessions); i++) {

@@ -63,7 +63,7 @@ static void print_row(JsonObject *status, int width)
         json_object_has_member(status, "uptime_s")
             ? hx_duration_text(json_object_get_double_member(status, "uptime_s"))
             : g_strdup("-");
-    printf("%-*s  %-8s  %-5s  %-12s  %4s  %8s  %8s  %s\n", width, text_of(status, "name"),
+    printf("%-*s  %-9s  %-5s  %-12s  %4s  %8s  %8s  %s\n", width, text_of(status, "name"),
            text_of(status, "state"), text_of(status, "accelerator"), text_of(disk, "image"),
            cpu_text, memory, used, uptime);
 }
@@ -75,7 +75,7 @@ static void print_table(JsonArray *all)
         JsonObject *status = json_array_get_object_element(all, i);
         width = MAX(width, (int)strlen(json_object_get_string_member(status, "name")));
     }
-    printf("%-*s  %-8s  %-5s  %-12s  %4s  %8s  %8s  %s\n", width, "NAME", "STATE", "ACCEL", "IMAGE",
+    printf("%-*s  %-9s  %-5s  %-12s  %4s  %8s  %8s  %s\n", width, "NAME", "STATE", "ACCEL", "IMAGE",
            "CPUS", "MEMORY", "DISK", "UP FOR");
     for (guint i = 0; i < json_array_get_length(all); i++)
         print_row(json_array_get_object_element(all, i), width);

@@ -153,7 +153,8 @@ static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options,
     }
     g_autoptr(HxControl) events = hx_control_new(fd);
     const char *state = json_object_get_string_member_with_default(status, "state", "");
-    gboolean is_up = g_str_equal(state, "running") || g_str_equal(state, "paused");
+    gboolean is_up = g_str_equal(state, "running") || g_str_equal(state, "paused") ||
+                     g_str_equal(state, "rebooting");
     if (!is_up && !g_str_equal(state, "starting")) {
         hx_progress_note(progress, "the VM is about to end: waiting for that");
         *ret_ended = TRUE;

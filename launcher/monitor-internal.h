@@ -76,8 +76,8 @@ struct HxMonitor {
     guint notify_connections;
     guint32 notify_port;
     gboolean guest_alive; /* the guest has sent anything */
-    gboolean guest_ready;
-    char *guest_status; /* its last STATUS= */
+    gboolean guest_ready; /* since its last reboot */
+    char *guest_status;   /* its last STATUS= */
 
     /* The domain. */
     virConnect *connection;
@@ -88,7 +88,7 @@ struct HxMonitor {
     GPtrArray *left;    /* "kvm: reason" of the accelerators that were tried before */
     GHashTable *tried;  /* accelerator → why it was left, of those that were tried in this start */
     GPtrArray *crashes; /* why QEMU was started again while the guest booted */
-    int event_callback;
+    int event_callback, reboot_callback;
     gboolean libvirt_lost; /* the connection broke: hx_monitor_reconnect is due */
     gboolean domain_lost;  /* there was a domain then, and it has not been found again */
     guint reconnects;

@@ -74,6 +74,18 @@ static int on_domain_event(virConnect *connection, virDomain *domain, int event,
     return 0;
 }
 
+/* Also where the guest's kernel crashed and starts anew. */
+static void on_reboot(virConnect *connection, virDomain *domain, void *data)
+{
+    HxMonitor *monitor = data;
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    if (virDomainGetUUIDString(domain, uuid) < 0 || !g_str_equal(uuid, monitor->uuid))
+        return;
+    hx_log_info("the guest reboots");
+    monitor->guest_ready = FALSE;
+    g_clear_pointer(&monitor->guest_status, g_free);
+}
+
 static void on_connection_closed(virConnect *connection, int reason, void *data)
 {
     HxMonitor *monitor = data;
@@ -114,6 +126,9 @@ static void take_connection(HxMonitor *monitor, const OpenCall *call)
     monitor->event_callback =
         virConnectDomainEventRegisterAny(monitor->connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
                                          VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), monitor, NULL);
+    monitor->reboot_callback =
+        virConnectDomainEventRegisterAny(monitor->connection, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
+                                         VIR_DOMAIN_EVENT_CALLBACK(on_reboot), monitor, NULL);
     virConnectRegisterCloseCallback(monitor->connection, on_connection_closed, monitor, NULL);
 }
 
@@ -124,7 +139,9 @@ void hx_monitor_close_libvirt(HxMonitor *monitor)
     virConnectUnregisterCloseCallback(monitor->connection, on_connection_closed);
     if (monitor->event_callback >= 0)
         virConnectDomainEventDeregisterAny(monitor->connection, monitor->event_callback);
-    monitor->event_callback = -1;
+    if (monitor->reboot_callback >= 0)
+        virConnectDomainEventDeregisterAny(monitor->connection, monitor->reboot_callback);
+    monitor->event_callback = monitor->reboot_callback = -1;
     virConnectClose(g_steal_pointer(&monitor->connection));
 }
 

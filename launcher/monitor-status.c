@@ -39,7 +39,9 @@ const char *hx_monitor_state(const HxMonitor *monitor)
         return "stopping";
     if (monitor->domain_paused)
         return "paused";
-    return monitor->ready ? "running" : "starting";
+    if (!monitor->ready)
+        return "starting";
+    return monitor->guest_ready ? "running" : "rebooting";
 }
 
 char *hx_monitor_status(HxMonitor *monitor)

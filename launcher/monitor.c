@@ -500,6 +500,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, con
         .x_authority_fd = -1,
         .cid_fd = -1,
         .event_callback = -1,
+        .reboot_callback = -1,
     };
     g_autoptr(HxProfile) profile = hx_profile_new();
     monitor.profile = profile;

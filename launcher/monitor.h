@@ -10,7 +10,7 @@
  * each has a member "at" besides, seconds since the monitor's start:
  *
  *   {"event":"phase","phase":P,"state":"begun"|"done","seconds":S,"detail":D}
- *   {"event":"state","state":S}        as in status: "starting", "running", "paused", …
+ *   {"event":"state","state":S}        as in status: "starting", "running", "rebooting", …
  *   {"event":"note","text":T}          something the user should know
  *   {"event":"ready","seconds":S}      READY=1 came and SSH answers
  *   {"event":"failed","code":C,"text":T}   C as in launcher/base/error.h; the last event
