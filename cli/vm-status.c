@@ -11,6 +11,7 @@
 #include "launcher/disk-use.h"
 #include "launcher/profile.h"
 #include "launcher/vm-reach.h"
+#include "launcher/vm-run.h"
 
 #define ENCODER_REPLY_MAX (1024 * 1024)
 #define MONITOR_TIMEOUT_MS 5000
@@ -66,14 +67,26 @@ static void set_member(JsonObject *object, const char *name, JsonObject *value)
 /* What a killed monitor could not write any more, or what one that ended did. */
 static JsonObject *last_run(HxVm *vm)
 {
-    if (!g_file_test(hx_vm_runtime_path(vm, "control.sock"), G_FILE_TEST_EXISTS))
+    const char *failure = hx_run_failure(hx_run_state(vm));
+    if (!failure && !g_file_test(hx_vm_runtime_path(vm, "control.sock"), G_FILE_TEST_EXISTS))
         return read_object(hx_vm_state_path(vm, "last-run.json"));
     /* A monitor that ends removes its socket: the last word is of a run before. */
     JsonObject *last = json_object_new();
     json_object_set_null_member(last, "time");
     json_object_set_boolean_member(last, "failed", TRUE);
-    json_object_set_string_member(last, "reason", "the VM's monitor was killed");
+    json_object_set_string_member(last, "reason",
+                                  failure ? failure : hx_run_failure(HX_RUN_KILLED));
     return last;
+}
+
+/* Its monitor runs, and nobody can ask it. */
+static void add_cut_off(HxVm *vm, JsonObject *status)
+{
+    g_autofree char *reason = g_strdup_printf(
+        "the VM runs, but its sockets in %s were removed: end it with `helixvm down %s`",
+        hx_vm_runtime_path(vm, NULL), hx_vm_name(vm));
+    json_object_set_string_member(status, "state", "unknown");
+    json_object_set_string_member(status, "reason", reason);
 }
 
 /* What the VM has of the host, by its profile: of the run under way, or else of the last. */
@@ -107,8 +120,12 @@ JsonObject *hx_vm_status_brief(HxVm *vm, GCancellable *cancel, GError **error)
             return NULL;
         status = json_object_new();
         json_object_set_string_member(status, "name", hx_vm_name(vm));
-        json_object_set_string_member(status, "state", "stopped");
-        set_member(status, "last_run", last_run(vm));
+        if (hx_run_is_cut_off(vm)) {
+            add_cut_off(vm, status);
+        } else {
+            json_object_set_string_member(status, "state", "stopped");
+            set_member(status, "last_run", last_run(vm));
+        }
     }
     add_machine(vm, status);
     return g_steal_pointer(&status);
@@ -117,7 +134,8 @@ JsonObject *hx_vm_status_brief(HxVm *vm, GCancellable *cancel, GError **error)
 JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
 {
     JsonObject *status = hx_vm_status_brief(vm, cancel, error);
-    if (!status || g_str_equal(json_object_get_string_member(status, "state"), "stopped"))
+    const char *state = status ? json_object_get_string_member(status, "state") : "stopped";
+    if (g_str_equal(state, "stopped") || g_str_equal(state, "unknown"))
         return status;
     set_member(status, "encoder", ask_encoder(vm));
     set_member(status, "provisioned", read_object(hx_vm_state_path(vm, "guest.json")));

@@ -2,9 +2,11 @@
 #include "cli/vm-stop.h"
 
 #include "cli/verb.h"
+#include "cli/vm-status.h"
 #include "launcher/base/error.h"
 #include "launcher/vm-lock.h"
 #include "launcher/vm-reach.h"
+#include "launcher/vm-run.h"
 
 #define TIMEOUT_MAX 3600
 
@@ -34,10 +36,28 @@ static gboolean ask(HxControl *control, int timeout, HxProgress *progress, HxVmE
                             ret_end, error);
 }
 
+/* Its monitor cannot be asked. */
+static gboolean stop_cut_off(HxVm *vm, int timeout, HxProgress *progress, HxVmEnd *ret_end,
+                             GError **error)
+{
+    hx_progress_note(progress, "the VM's sockets were removed: telling its monitor by a signal");
+    if (!hx_vm_end_cut_off(vm, timeout, &ret_end->forced, hx_verb_cancellable(), error))
+        return FALSE;
+    g_autoptr(JsonObject) status = hx_vm_status_brief(vm, hx_verb_cancellable(), NULL);
+    JsonObject *last = status && json_object_has_member(status, "last_run")
+                           ? json_object_get_object_member(status, "last_run")
+                           : NULL;
+    ret_end->text =
+        g_strdup(last ? json_object_get_string_member_with_default(last, "reason", "") : "");
+    return TRUE;
+}
+
 gboolean hx_vm_stop(HxVm *vm, int timeout, HxProgress *progress, HxVmEnd *ret_end, GError **error)
 {
     *ret_end = (HxVmEnd){0};
     int lock = -1;
+    if (hx_run_is_cut_off(vm))
+        return stop_cut_off(vm, timeout, progress, ret_end, error);
     int fd =
         hx_vm_check_known(vm, error) ? hx_vm_reach(vm, &lock, hx_verb_cancellable(), error) : -1;
     if (lock >= 0) {

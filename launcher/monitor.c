@@ -28,6 +28,7 @@
 #include "launcher/seed.h"
 #include "launcher/vm-domain.h"
 #include "launcher/vm-lock.h"
+#include "launcher/vm-run.h"
 
 #define BOOT_TIMEOUT_MS (300 * 1000)
 #define SSH_PORT 22
@@ -507,7 +508,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, con
     g_autoptr(GError) cause = NULL;
     gboolean begins =
         hx_profile_merge_file(profile, hx_vm_state_path(vm, "profile.conf"), &cause) &&
-        hx_monitor_open_control(&monitor, &cause);
+        hx_monitor_open_control(&monitor, &cause) && hx_run_begin(vm, &cause);
     gboolean good = begins && live(&monitor, error);
     if (!begins) {
         hx_last_run_keep(vm, TRUE, cause->message);
@@ -515,6 +516,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, con
             hx_monitor_tell_failure(start_fd, cause);
         g_propagate_error(error, g_steal_pointer(&cause));
     }
+    hx_run_end(vm);
     hx_vm_unlock(vm, monitor.lock_fd);
     /* Last: who waits for the end waits for these connections to close, and may then start anew. */
     if (monitor.events)

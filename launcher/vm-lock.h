@@ -9,7 +9,7 @@
  * HX_ERROR_HOST where it cannot be taken. */
 int hx_vm_lock(HxVm *vm, GError **error);
 
-/* Remove what is in the runtime directory but for the lock, which the caller holds. */
+/* Remove what is in the runtime directory, as who holds the lock may. */
 void hx_vm_clear_runtime(HxVm *vm);
 
 /* Remove the directories of a VM that does not exist, and the runtime directory with what is in it,

@@ -22,6 +22,7 @@ struct HxVm {
     char *name;
     char *state;
     char *runtime;
+    char *lock;
     GHashTable *paths; /* the set of all paths handed out */
 };
 
@@ -60,6 +61,7 @@ HxVm *hx_vm_open(const char *name, GError **error)
     vm->name = g_strdup(name);
     vm->state = g_build_filename(vms, name, NULL);
     vm->runtime = g_build_filename(runtime, name, NULL);
+    vm->lock = g_build_filename(state, "locks", name, NULL);
     vm->paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return vm;
 }
@@ -69,6 +71,7 @@ void hx_vm_free(HxVm *vm)
     if (!vm)
         return;
     g_hash_table_unref(vm->paths);
+    g_free(vm->lock);
     g_free(vm->runtime);
     g_free(vm->state);
     g_free(vm->name);
@@ -101,6 +104,11 @@ const char *hx_vm_runtime_path(HxVm *vm, const char *file)
     return kept_path(vm, vm->runtime, file);
 }
 
+const char *hx_vm_lock_path(const HxVm *vm)
+{
+    return vm->lock;
+}
+
 const char *hx_vm_identity_path(HxVm *vm)
 {
     return hx_vm_state_path(vm, "secrets/identity");
@@ -127,6 +135,12 @@ gboolean hx_vm_create_directories(HxVm *vm, GError **error)
     return make_directory(vms, 0711, error) && make_directory(vm->state, 0711, error) &&
            make_directory(hx_vm_state_path(vm, "secrets"), 0700, error) &&
            make_directory(vm->runtime, 0711, error);
+}
+
+gboolean hx_vm_create_lock_directory(HxVm *vm, GError **error)
+{
+    g_autofree char *locks = g_path_get_dirname(vm->lock);
+    return make_directory(locks, 0711, error);
 }
 
 static int vm_is_down(HxVm *vm, GError **error)

@@ -23,11 +23,17 @@ GPtrArray *hx_vm_names(GError **error);
  * directory it ends with it: sockets. */
 const char *hx_vm_state_path(HxVm *vm, const char *file);
 const char *hx_vm_runtime_path(HxVm *vm, const char *file);
+/* The file that is the VM's lock: among the state, which nobody but the user empties, and outside
+ * the VM's own directory, as it outlives the removal of that. */
+const char *hx_vm_lock_path(const HxVm *vm);
 const char *hx_vm_identity_path(HxVm *vm);    /* SSH private key, 0600 in a 0700 directory */
 const char *hx_vm_known_hosts_path(HxVm *vm); /* the guest's pinned host key */
 
 /* Create the VM's directories where they are missing: state and runtime 0711, secrets 0700. */
 gboolean hx_vm_create_directories(HxVm *vm, GError **error);
+
+/* Create the directory of hx_vm_lock_path where it is missing. */
+gboolean hx_vm_create_lock_directory(HxVm *vm, GError **error);
 
 /* Connect to the control socket of the VM's monitor.  Returns a connected stream, the caller's own,
  * or -1 with HX_ERROR_NOT_RUNNING where no monitor runs. */

@@ -173,7 +173,7 @@ sub leftovers {
             and (eval { slurp("$proc/environ") } // '') =~ m{/\Q$vm\E/};
     }
     push @left, map { "X socket $_" } grep { !$had_stale{$_} } stale_x_sockets();
-    push @left, "$runtime/$vm" if -e "$runtime/$vm";
+    push @left, grep { -e } "$runtime/$vm", "$state/locks/$vm", state_path($vm, 'run.json');
     my $mounts = slurp('/proc/self/mounts');
     push @left, "mount $1" while $mounts =~ m{^\S+ (\S*/\Q$vm\E\S*) }gm;
     return @left;

@@ -147,11 +147,30 @@ my $restart = helixvm_ok({seconds => 300}, 'restart', $vm, '--force', '--set', '
 like($restart->{err}, qr/^  forced off$/m, 'restart --force');
 isnt(status_of($vm)->{processes}{monitor}, $before, 'it is another monitor');
 is(helixvm_ok('exec', $vm, '--', 'nproc')->{out}, "1\n", 'and the setting holds');
-my $down = json(helixvm_ok('down', $vm, '--json')->{out});
+
+# As logind removes the sockets of a user who logs out.
+rename runtime_path($vm, ''), runtime_path("$vm-gone", '') or die "rename: $!\n";
+$result = helixvm('status', $vm);
+like($result->{out}, qr/: unknown\n +reason +the VM runs, but its sockets .*helixvm down \Q$vm\E/,
+    'its sockets are removed: status says so');
+$result = helixvm('up', $vm);
+is($result->{status}, 1, 'up starts no second one');
+like($result->{err}, qr/its sockets in .* were removed: .*helixvm down/, 'and says what to do');
+my $down = json(helixvm_ok({seconds => 150}, 'down', $vm, '--json')->{out});
+system('rm', '-r', runtime_path("$vm-gone", ''));
 ok($down->{changed} && !$down->{forced}, 'down --json: the guest powered off');
 like($down->{reason}, qr/^the guest powered off/, 'with the reason');
 ok(!json(helixvm_ok('down', $vm, '--json')->{out})->{changed}, 'a second down changes nothing');
 stays_clean('down');
+my %earlier = (pid => 1, start_time => 1, boot_id => 'an earlier boot');
+open my $note, '>', state_path($vm, 'run.json') or die "run.json: $!\n";
+print $note JSON::PP::encode_json(\%earlier);
+close $note or die "run.json: $!\n";
+like(helixvm_ok('status', $vm)->{out}, qr/failed: the host went down while the VM ran/,
+    'status after a power loss');
+helixvm_ok('down', $vm);
+ok(!-e state_path($vm, 'run.json'), 'the next verb mends it');
+like(status_of($vm)->{last_run}{reason}, qr/host went down/, 'and it is kept');
 
 # --- delete of a VM that runs -----------------------------------------------------------------
 

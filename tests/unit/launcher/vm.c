@@ -13,6 +13,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/vm-lock.h"
+#include "launcher/vm-run.h"
 
 static char *directory;
 
@@ -55,6 +56,64 @@ static void test_lock(void)
     g_assert_false(g_file_test(hx_vm_runtime_path(vm, NULL), G_FILE_TEST_EXISTS));
     lock = hx_vm_lock(vm, &error);
     g_assert_no_error(error);
+    hx_vm_unlock(vm, lock);
+}
+
+/* As logind does at a logout. */
+static void test_lock_outlives_the_sockets(void)
+{
+    g_autoptr(HxVm) vm = hx_vm_open("logged-out", NULL);
+    g_autoptr(GError) error = NULL;
+    int lock = hx_vm_lock(vm, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(g_rmdir(hx_vm_runtime_path(vm, NULL)), ==, 0);
+    g_assert_cmpint(hx_vm_lock(vm, &error), ==, -1);
+    g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
+    g_assert_false(g_file_test(hx_vm_runtime_path(vm, NULL), G_FILE_TEST_EXISTS));
+    hx_vm_unlock(vm, lock);
+    g_assert_false(g_file_test(hx_vm_lock_path(vm), G_FILE_TEST_EXISTS));
+}
+
+/* Change a number or a word of the run's note. */
+static void change_run(HxVm *vm, const char *member, const char *value)
+{
+    g_autofree char *text = NULL;
+    g_assert_true(g_file_get_contents(hx_vm_state_path(vm, "run.json"), &text, NULL, NULL));
+    g_autofree char *pattern = g_strdup_printf("\"%s\" : [^,\n]*", member);
+    g_autofree char *now = g_strdup_printf("\"%s\" : %s", member, value);
+    g_autoptr(GRegex) regex = g_regex_new(pattern, 0, 0, NULL);
+    g_autofree char *changed = g_regex_replace_literal(regex, text, -1, 0, now, 0, NULL);
+    g_assert_cmpstr(changed, !=, text);
+    g_assert_true(g_file_set_contents(hx_vm_state_path(vm, "run.json"), changed, -1, NULL));
+}
+
+static void test_run(void)
+{
+    g_autoptr(HxVm) vm = hx_vm_open("at-work", NULL);
+    g_autoptr(GError) error = NULL;
+    int lock = hx_vm_lock(vm, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(hx_run_state(vm), ==, HX_RUN_NONE);
+    g_assert_false(hx_run_is_cut_off(vm));
+    g_assert_true(hx_run_begin(vm, &error));
+    assert_mode(hx_vm_state_path(vm, "run.json"), 0600);
+    g_assert_cmpint(hx_run_state(vm), ==, HX_RUN_ALIVE);
+    g_assert_null(hx_run_failure(HX_RUN_ALIVE));
+    g_assert_true(hx_run_is_cut_off(vm)); /* there is no control.sock */
+    g_file_set_contents(hx_vm_runtime_path(vm, "control.sock"), "", -1, NULL);
+    g_assert_false(hx_run_is_cut_off(vm));
+    /* Our number, but another process. */
+    change_run(vm, "start_time", "1");
+    g_assert_cmpint(hx_run_state(vm), ==, HX_RUN_KILLED);
+    g_assert_cmpint(hx_run_open_monitor(vm), ==, -1);
+    g_assert_true(hx_run_begin(vm, &error));
+    change_run(vm, "boot_id", "\"of another boot\"");
+    g_assert_cmpint(hx_run_state(vm), ==, HX_RUN_HOST_DOWN);
+    g_assert_nonnull(strstr(hx_run_failure(HX_RUN_HOST_DOWN), "host went down"));
+    g_file_set_contents(hx_vm_state_path(vm, "run.json"), "{ cut", -1, NULL);
+    g_assert_cmpint(hx_run_state(vm), ==, HX_RUN_KILLED);
+    hx_run_end(vm);
+    g_assert_cmpint(hx_run_state(vm), ==, HX_RUN_NONE);
     hx_vm_unlock(vm, lock);
 }
 
@@ -170,6 +229,8 @@ int main(int argc, char **argv)
     g_setenv("HELIXVM_RUNTIME_DIR", directory, TRUE);
     g_test_add_func("/vm/names", test_names);
     g_test_add_func("/vm/lock", test_lock);
+    g_test_add_func("/vm/lock-outlives-the-sockets", test_lock_outlives_the_sockets);
+    g_test_add_func("/vm/run", test_run);
     g_test_add_func("/vm/lock-is-exclusive", test_lock_is_exclusive);
     g_test_add_func("/vm/connect", test_connect);
     g_test_add_func("/vm/connect-to-nothing", test_connect_to_nothing);
