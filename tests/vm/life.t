@@ -140,6 +140,9 @@ my $up = json(helixvm_ok({seconds => 300}, 'up', $vm, '--json', '--quiet')->{out
 is($up->{state}, 'running', 'up --json: it runs');
 ok($up->{changed} && $up->{seconds} > 1, 'and took its time');
 ok(!json(helixvm_ok('up', $vm, '--json')->{out})->{changed}, 'a second up changes nothing');
+my $timing = helixvm_ok('up', $vm, '--timing')->{out};
+like($timing, qr/^ *[\d.]+ +[\d.]+ +host +\S/m, 'up --timing: what the host did');
+like($timing, qr/^ *[\d.]+ +[\d.]+ +guest +kernel and/m, 'and the guest');
 is(helixvm('restart', $vm, '--set', 'machine.cpus=none')->{status}, 3, 'restart: a wrong setting');
 is(status_of($vm)->{state}, 'running', 'is said before anything ends');
 my $before = status_of($vm)->{processes}{monitor};
