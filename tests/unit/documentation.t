@@ -32,6 +32,25 @@ for my $verb (@verbs) {
         for $actions =~ /^  ([a-z]+) +[a-z]/mg;
 }
 
+# What is in the item of each verb, or of its action: without the page's other lists.
+my ($section_of_verbs) = $page =~ /^\.Ss Verbs\n(.*?)^\.Sh /ms;
+my (%item, $name);
+my $depth = 0;
+for my $line (split /\n/, $section_of_verbs) {
+    $depth++ if $line =~ /^\.Bl /;
+    $depth-- if $line =~ /^\.El/;
+    $name = $1 if $depth == 1 and $line =~ /^\.It Cm (.*)/;
+    $item{$name} .= "$line\n" if defined $name;
+}
+for my $verb (@verbs) {
+    my ($actions) = join('', `$build/helixvm $verb --help 2>&1`) =~ /^Actions:\n(.*?)\n\n/ms;
+    for my $call ($actions ? map { "$verb $_" } $actions =~ /^  ([a-z-]+) +[a-z]/mg : $verb) {
+        my @options = join('', `$build/helixvm $call --help`) =~ /^  (?:-\w, )?--([a-z0-9-]+)/mg;
+        my @missing = grep { $_ ne 'help' and ($item{$call} // '') !~ /Fl Fl $_\b/ } @options;
+        is("@missing", '', "the page has the options of $call in its item");
+    }
+}
+
 # `make man` writes it.
 my ($keys) = $page =~ /^\.\\" The keys are made by .*?\n(.*?)^\.\\" End of the keys\.$/ms;
 my $made = join '', `$build/helixvm profile keys --mdoc`;
