@@ -4,13 +4,17 @@
 #include "cli/vm-result.h"
 #include "cli/vm-start.h"
 #include "cli/vm-stop.h"
+#include "launcher/room.h"
+#include "launcher/vm-domain.h"
 #include "launcher/vm-reach.h"
 
-/* A profile that is wrong is said while the VM still runs. */
+/* What is wrong is said while the VM still runs.  Memory and ports are its own yet: whether the host
+ * has them shows when it is down. */
 static gboolean check_profile(HxVm *vm, const HxProfileOptions *options, GError **error)
 {
     g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
-    return profile != NULL;
+    return profile && hx_vm_architecture(profile, error) &&
+           hx_room_check_disks(vm, profile, error) && hx_room_check_shares(vm, profile, error);
 }
 
 static gboolean restart(HxVm *vm, int timeout, const HxProfileOptions *options,

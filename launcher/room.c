@@ -123,7 +123,7 @@ static gboolean check_forwards(const HxProfile *profile, GError **error)
     return FALSE;
 }
 
-static gboolean check_shares(HxVm *vm, const HxProfile *profile, GError **error)
+gboolean hx_room_check_shares(HxVm *vm, const HxProfile *profile, GError **error)
 {
     g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
     g_autofree char *vms = g_path_get_dirname(hx_vm_state_path(vm, NULL));
@@ -134,5 +134,5 @@ static gboolean check_shares(HxVm *vm, const HxProfile *profile, GError **error)
 gboolean hx_room_check(HxVm *vm, const HxProfile *profile, GError **error)
 {
     return check_memory(profile, error) && hx_room_check_disks(vm, profile, error) &&
-           check_forwards(profile, error) && check_shares(vm, profile, error);
+           check_forwards(profile, error) && hx_room_check_shares(vm, profile, error);
 }

@@ -15,6 +15,9 @@ gboolean hx_room_check(HxVm *vm, const HxProfile *profile, GError **error);
 /* Refuse disks for which there is no room, or that would have to shrink, as above. */
 gboolean hx_room_check_disks(HxVm *vm, const HxProfile *profile, GError **error);
 
+/* Refuse folders that cannot be shared, as above. */
+gboolean hx_room_check_shares(HxVm *vm, const HxProfile *profile, GError **error);
+
 /* Refuse a VM of @wanted_mib MiB where the host has @available bytes of memory left. */
 gboolean hx_room_check_memory(gint64 wanted_mib, guint64 available, GError **error);
 
