@@ -6,6 +6,8 @@
 
 #include "cli/screen.h"
 
+#include "launcher/base/printable.h"
+
 /* Where there is no terminal. */
 #define LINE_EVERY_US (10 * G_TIME_SPAN_SECOND)
 
@@ -57,10 +59,7 @@ void hx_fetch_display_end(HxFetchDisplay *display)
 /* A server may have had its hand in @text. */
 static void print_line(HxFetchDisplay *display, const char *text)
 {
-    g_autofree char *safe = g_utf8_make_valid(text, -1);
-    for (char *c = safe; *c; c++)
-        if (g_ascii_iscntrl(*c))
-            *c = '?';
+    g_autofree char *safe = hx_printable(text);
     clear_line(display);
     fprintf(stderr, "  %s\n", safe);
     display->line_at = g_get_monotonic_time();

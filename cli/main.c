@@ -13,6 +13,7 @@
 #include "cli/terminal.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
+#include "launcher/base/printable.h"
 
 static int exit_status;
 static int failure_status; /* 0: the error's own */
@@ -98,10 +99,7 @@ static void take_signals(void)
 /* A message may quote a guest: its control characters are not for the terminal. */
 static void print_error(const char *message)
 {
-    g_autofree char *text = g_utf8_make_valid(message, -1);
-    for (char *c = text; *c; c++)
-        if (g_ascii_iscntrl(*c) && *c != '\n')
-            *c = '?';
+    g_autofree char *text = hx_printable_lines(message);
     fflush(stdout); /* what is a result comes first where both go to one place */
     fprintf(stderr, "helixvm: %s\n", text);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/screen.h"
+#include "launcher/base/printable.h"
 
 struct HxProgress {
     gboolean quiet;
@@ -58,7 +59,8 @@ void hx_progress_begin(HxProgress *progress, const char *phase)
         return;
     clear_line(progress);
     print_margin(progress);
-    fprintf(stderr, "%-14s ...", phase);
+    g_autofree char *printable = hx_printable(phase);
+    fprintf(stderr, "%-14s ...", printable);
     fflush(stderr);
     progress->updating = TRUE;
 }
@@ -69,7 +71,9 @@ void hx_progress_end(HxProgress *progress, const char *phase, double seconds, co
         return;
     clear_line(progress);
     print_margin(progress);
-    fprintf(stderr, "%-14s %6.1f s  %s\n", phase, seconds, detail);
+    g_autofree char *printable_phase = hx_printable(phase);
+    g_autofree char *printable_detail = hx_printable(detail);
+    fprintf(stderr, "%-14s %6.1f s  %s\n", printable_phase, seconds, printable_detail);
 }
 
 void hx_progress_note(HxProgress *progress, const char *text)
@@ -79,7 +83,8 @@ void hx_progress_note(HxProgress *progress, const char *text)
         return;
     clear_line(progress);
     print_margin(progress);
-    fprintf(stderr, "%s\n", text);
+    g_autofree char *printable = hx_printable(text);
+    fprintf(stderr, "%s\n", printable);
 }
 
 void hx_progress_stamp(HxProgress *progress)

@@ -7,6 +7,7 @@
 #include "cli/verb.h"
 #include "guest-provision/ssh.h"
 #include "launcher/base/error.h"
+#include "launcher/base/printable.h"
 #include "launcher/control.h"
 
 #define SSH_PORT 22
@@ -85,16 +86,13 @@ static double timestamp(const char *text, const char *name)
 /* What systemd names as the units that took longest; they overlap.  The words are the guest's. */
 static void add_units(JsonArray *phases, const char *text)
 {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    g_auto(GStrv) lines = g_strsplit(valid, "\n", -1);
+    g_autofree char *printable = hx_printable_lines(text);
+    g_auto(GStrv) lines = g_strsplit(printable, "\n", -1);
     guint added = 0;
     for (char **line = lines; *line && added < UNITS_MAX; line++) {
         g_strstrip(*line);
         if (!**line || strchr(*line, '='))
             continue;
-        for (char *c = *line; *c; c++)
-            if (g_ascii_iscntrl(*c))
-                *c = '?';
         g_autofree char *what =
             g_utf8_substring(*line, 0, MIN(g_utf8_strlen(*line, -1), UNIT_LENGTH_MAX));
         JsonObject *row = json_object_new();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/status-text.h"
 
-#include "cli/printable.h"
+#include "launcher/base/printable.h"
 
 static const char *text_of(JsonObject *object, const char *member)
 {

@@ -10,11 +10,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "cli/printable.h"
 #include "cli/screen.h"
 #include "cli/status-text.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
+#include "launcher/base/printable.h"
 #include "launcher/control.h"
 
 #define RUNNING_INTERVAL_MS 2000

@@ -17,6 +17,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
+#include "launcher/base/printable.h"
 
 #define CONNECT_SECONDS 20
 #define FIRST_FRAME_SECONDS 45
@@ -139,11 +140,7 @@ static char *told_string(const Stream *stream, const char *name)
     JsonNode *node = stream->told ? json_object_get_member(stream->told, name) : NULL;
     if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
         return NULL;
-    char *text = g_strdup(json_node_get_string(node));
-    for (char *c = text; *c; c++)
-        if (g_ascii_iscntrl(*c))
-            *c = '?';
-    return text;
+    return hx_printable(json_node_get_string(node));
 }
 
 /* A number of the session's latencies in ms; negative where it told none. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "launcher/base/json.h"
+#include "launcher/base/printable.h"
 
 static JsonBuilder *begin(const HxVm *vm, const char *state, gboolean changed)
 {
@@ -56,6 +57,7 @@ void hx_vm_print_end(const HxVm *vm, const HxVmEnd *end, gboolean as_json)
     } else if (end->was_down) {
         printf("VM \"%s\" is already down\n", hx_vm_name(vm));
     } else {
-        printf("VM \"%s\" is down: %s\n", hx_vm_name(vm), end->text);
+        g_autofree char *printable = hx_printable(end->text);
+        printf("VM \"%s\" is down: %s\n", hx_vm_name(vm), printable);
     }
 }

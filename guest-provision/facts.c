@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "launcher/base/printable.h"
+
 #define LINE_BYTES_MAX 4096
 #define SHA256_DIGITS 64
 
@@ -30,10 +32,7 @@ HxFacts *hx_facts_new(const char *text)
         char *space = strchr(*line, ' ');
         if (!space || strlen(*line) > LINE_BYTES_MAX)
             continue;
-        Fact fact = {.line = g_utf8_make_valid(*line, -1)};
-        for (char *c = fact.line; *c; c++)
-            if (g_ascii_iscntrl(*c))
-                *c = '?';
+        Fact fact = {.line = hx_printable(*line)};
         /* A space is no part of what is replaced, so it is still there. */
         space = strchr(fact.line, ' ');
         *space = 0;

@@ -15,6 +15,7 @@
 #include "launcher/accelerator-memory.h"
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
+#include "launcher/base/printable.h"
 #include "launcher/monitor-internal.h"
 #include "launcher/qemu-log.h"
 #include "launcher/vm-domain.h"
@@ -132,9 +133,9 @@ static char *essence(const char *message)
     for (char **line = lines; *line; line++) {
         const char *qemu = strstr(*line, "qemu-system-");
         if (qemu && line != lines)
-            return g_strdup(qemu);
+            return hx_printable(qemu);
     }
-    return g_strdup(lines[0] ? lines[0] : message);
+    return hx_printable(lines[0] ? lines[0] : message);
 }
 
 /* With the kernel's vsock libvirt has chosen the CID: keep it, where hx_vm_connect looks for it. */

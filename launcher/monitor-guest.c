@@ -16,6 +16,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
+#include "launcher/base/printable.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/monitor-internal.h"
 #include "launcher/vm-domain.h"
@@ -41,13 +42,10 @@ static void take_message(HxMonitor *monitor, const char *message)
             monitor->guest_ready = TRUE;
         if (g_str_has_prefix(*line, "STATUS=")) {
             /* The guest's words go to terminals and logs. */
-            g_autofree char *valid = g_utf8_make_valid(*line + strlen("STATUS="), -1);
+            g_autofree char *printable = hx_printable(*line + strlen("STATUS="));
             g_free(monitor->guest_status);
             monitor->guest_status =
-                g_utf8_substring(valid, 0, MIN(g_utf8_strlen(valid, -1), STATUS_MAX));
-            for (char *c = monitor->guest_status; *c; c++)
-                if (g_ascii_iscntrl(*c))
-                    *c = ' ';
+                g_utf8_substring(printable, 0, MIN(g_utf8_strlen(printable, -1), STATUS_MAX));
         }
     }
 }

@@ -2,6 +2,7 @@
 #include "launcher/profile-keys.h"
 
 #include "launcher/base/edit-distance.h"
+#include "launcher/base/printable.h"
 #include "launcher/extra-disk.h"
 #include "launcher/forward.h"
 #include "launcher/share.h"
@@ -131,10 +132,8 @@ static gboolean is_list_of(const char *value, const char *const *values)
 
 static gboolean is_printable(const char *value)
 {
-    for (const char *c = value; *c; c++)
-        if (g_ascii_iscntrl(*c))
-            return FALSE;
-    return g_utf8_validate(value, -1, NULL);
+    g_autofree char *printable = hx_printable(value);
+    return g_str_equal(printable, value);
 }
 
 static char *items_objection(GPtrArray *(*parse)(const char *, char **), const char *value)

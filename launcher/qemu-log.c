@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "launcher/base/printable.h"
+
 char *hx_qemu_log_path(const char *domain)
 {
     g_autofree char *name = g_strdup_printf("%s.log", domain);
@@ -29,11 +31,7 @@ char *hx_qemu_log_error(const char *text)
             return NULL;
         if (!tells_of_failure(lines[i]))
             continue;
-        char *line = g_utf8_make_valid(g_strstrip(lines[i]), -1);
-        for (char *c = line; *c; c++)
-            if (g_ascii_iscntrl(*c))
-                *c = '?';
-        return line;
+        return hx_printable(g_strstrip(lines[i]));
     }
     return NULL;
 }
