@@ -94,7 +94,11 @@ gboolean hx_verb_doctor(int argc, char **argv, GError **error)
     g_autoptr(HxProfile) profile = load_profile(&options, vm, error);
     if (!profile)
         return FALSE;
-    g_autoptr(GArray) reports = hx_doctor_check(vm, profile);
+    g_autoptr(GArray) reports = hx_doctor_check(vm, profile, hx_verb_cancellable(), error);
+    vm = NULL; /* the threads of checks that hang have them still */
+    profile = NULL;
+    if (!reports)
+        return FALSE;
     if (json)
         print_json(reports);
     else

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Theory of operation.  Each check runs in a thread of its own and puts its answer into a queue;
- * what is not in the queue when time is up hangs, and is reported so.  Such a thread may still
+ * what is not in the queue when time is up hangs, and is reported so.  An
+ * interruption comes by the same queue.  Such a thread may still
  * write to what it was given: that is never freed. */
 #include "launcher/doctor.h"
 
+#include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/vm-domain.h"
 
@@ -42,6 +44,9 @@ typedef struct {
     HxHostFinding finding;
 } Job;
 
+/* What is in the queue where the user has had enough. */
+static Job interruption;
+
 static void *run(void *data)
 {
     Job *job = data;
@@ -57,12 +62,33 @@ static char *remedy_for_hang(void)
     return g_strdup(systemd ? "systemctl restart libvirtd" : "service libvirtd restart");
 }
 
+static void on_cancelled(GCancellable *cancel, void *data)
+{
+    g_async_queue_push_front(data, &interruption);
+}
+
 static void clear_report(void *data)
 {
     hx_host_finding_clear(&((HxHostReport *)data)->finding);
 }
 
-GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile)
+/* Put each answer into @reports as it comes.  FALSE where interrupted. */
+static gboolean collect(GAsyncQueue *done, GArray *reports)
+{
+    gint64 deadline = g_get_monotonic_time() + CHECKS_SECONDS * G_TIME_SPAN_SECOND;
+    for (guint answered = 0; answered < reports->len; answered++) {
+        gint64 left = MAX(deadline - g_get_monotonic_time(), 1);
+        Job *job = g_async_queue_timeout_pop(done, left);
+        if (job == &interruption)
+            return FALSE;
+        if (!job)
+            break;
+        g_array_index(reports, HxHostReport, job->index).finding = job->finding;
+    }
+    return TRUE;
+}
+
+GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile, GCancellable *cancel, GError **error)
 {
     HxHost *host = g_new0(HxHost, 1);
     host->vm = vm;
@@ -77,7 +103,7 @@ GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile)
     host->is_up = monitor >= 0;
     g_mutex_init(&host->lock);
     GAsyncQueue *done = g_async_queue_new();
-    GArray *reports = g_array_new(FALSE, TRUE, sizeof(HxHostReport));
+    g_autoptr(GArray) reports = g_array_new(FALSE, TRUE, sizeof(HxHostReport));
     g_array_set_clear_func(reports, clear_report);
     for (size_t i = 0; i < G_N_ELEMENTS(checks); i++) {
         HxHostReport report = {.name = checks[i].name};
@@ -86,13 +112,12 @@ GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile)
         *job = (Job){.host = host, .done = done, .index = i};
         g_thread_unref(g_thread_new(checks[i].name, run, job));
     }
-    gint64 deadline = g_get_monotonic_time() + CHECKS_SECONDS * G_TIME_SPAN_SECOND;
-    for (size_t answered = 0; answered < G_N_ELEMENTS(checks); answered++) {
-        gint64 left = MAX(deadline - g_get_monotonic_time(), 1);
-        Job *job = g_async_queue_timeout_pop(done, left);
-        if (!job)
-            break;
-        g_array_index(reports, HxHostReport, job->index).finding = job->finding;
+    gulong handler = g_cancellable_connect(cancel, G_CALLBACK(on_cancelled), done, NULL);
+    gboolean interrupted = !collect(done, reports);
+    g_cancellable_disconnect(cancel, handler);
+    if (interrupted) {
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+        return NULL;
     }
     for (guint i = 0; i < reports->len; i++) {
         HxHostReport *report = &g_array_index(reports, HxHostReport, i);
@@ -100,5 +125,5 @@ GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile)
             hx_host_broken(&report->finding, remedy_for_hang(), "no answer within %d s",
                            CHECKS_SECONDS);
     }
-    return reports;
+    return g_steal_pointer(&reports);
 }

@@ -11,5 +11,7 @@ typedef struct {
 
 /* Check the host for @vm (NULL where its directories cannot be had) of @profile.  Returns one
  * report for each check, in the table's order, for g_array_unref.  Takes 20 s at most: a check that
- * has not answered by then is reported as broken, and its thread is left behind. */
-GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile);
+ * has not answered by then is reported as broken, and its thread is left behind.  NULL with
+ * HX_ERROR_CANCELLED where @cancel is cancelled first.  What is left behind may use @vm and
+ * @profile: do not free them. */
+GArray *hx_doctor_check(HxVm *vm, const HxProfile *profile, GCancellable *cancel, GError **error);

@@ -198,4 +198,19 @@ check_finding($hung, 'libvirt', 'broken', qr/no answer within \d+ s/, qr/libvirt
 is($hung->{QEMU}{state}, 'fine', 'what needs no libvirt has its answer');
 is($hung->{exit}, 6, 'and something is broken');
 
+# Ctrl-C does not wait for it.
+$begun = time;
+my $interrupted = fork // die "fork: $!\n";
+if ($interrupted == 0) {
+    $ENV{LIBVIRT_DEFAULT_URI} = "qemu:///system?socket=$scratch/silent";
+    open STDERR, '>', "$scratch/interrupted";
+    exec "$build/helixvm", 'doctor' or die "exec: $!\n";
+}
+until ((eval { scalar `cat /proc/$interrupted/task/*/comm` } // '') =~ /^libvirt$/m or time > $begun + 15) { }
+my $asked = time;
+kill 'INT', $interrupted;
+waitpid $interrupted, 0;
+is($? >> 8, 130, 'Ctrl-C ends doctor');
+cmp_ok(time - $asked, '<', 5, 'at once');
+
 done_testing;
