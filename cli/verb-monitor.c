@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "cli/verb.h"
+#include "cli/vm-start.h"
 #include "guest-provision/identity.h"
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
@@ -29,12 +30,15 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
     int start_fd = -1;
     int lock_fd = -1;
     int guard_fd = -1;
+    int boot_timeout = HX_BOOT_TIMEOUT;
     gboolean bound = FALSE;
     const GOptionEntry entries[] = {
         {"start-fd", 0, 0, G_OPTION_ARG_INT, &start_fd, "a connected socket for events", "FD"},
         {"lock-fd", 0, 0, G_OPTION_ARG_INT, &lock_fd, "the VM's lock, held", "FD"},
         {"bound", 0, 0, G_OPTION_ARG_NONE, &bound, "end the VM when the events' socket closes",
          NULL},
+        {"boot-timeout", 0, 0, G_OPTION_ARG_INT, &boot_timeout, "how long the guest may boot",
+         "SECONDS"},
         {"guard-fd", 0, 0, G_OPTION_ARG_INT, &guard_fd,
          "be the guard of the monitor whose end this descriptor tells", "FD"},
         G_OPTION_ENTRY_NULL,
@@ -62,5 +66,6 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    return hx_monitor_run(vm, start_fd, bound, lock_fd, public_key, hx_verb_cancellable(), error);
+    return hx_monitor_run(vm, start_fd, bound, lock_fd, boot_timeout, public_key,
+                          hx_verb_cancellable(), error);
 }

@@ -17,7 +17,7 @@ static gboolean check_profile(HxVm *vm, const HxProfileOptions *options, GError 
            hx_room_check_disks(vm, profile, error) && hx_room_check_shares(vm, profile, error);
 }
 
-static gboolean restart(HxVm *vm, int timeout, const HxProfileOptions *options,
+static gboolean restart(HxVm *vm, int timeout, const HxProfileOptions *options, int boot_timeout,
                         HxProgress *progress, HxVmStart *ret_start, GError **error)
 {
     g_auto(HxVmEnd) end = {0};
@@ -25,32 +25,34 @@ static gboolean restart(HxVm *vm, int timeout, const HxProfileOptions *options,
         !hx_vm_stop(vm, timeout, progress, &end, error))
         return FALSE;
     hx_progress_note(progress, end.was_down ? "the VM was down" : end.text);
-    return hx_vm_start(vm, options, progress, ret_start, error);
+    return hx_vm_start(vm, options, boot_timeout, progress, ret_start, error);
 }
 
 gboolean hx_verb_restart(int argc, char **argv, GError **error)
 {
     g_auto(HxProfileOptions) options = {0};
     int timeout = HX_STOP_TIMEOUT;
+    int boot_timeout = HX_BOOT_TIMEOUT;
     gboolean force = FALSE;
     gboolean quiet = FALSE;
     gboolean as_json = FALSE;
     const GOptionEntry entries[] = {
         HX_STOP_OPTION_ENTRIES(timeout, force),
         HX_PROFILE_OPTION_ENTRIES(options),
+        HX_BOOT_TIMEOUT_ENTRY(boot_timeout),
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no phases", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print the result as JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error) ||
-        !hx_vm_check_timeout(timeout, error))
+        !hx_vm_check_timeout(timeout, error) || !hx_vm_check_boot_timeout(boot_timeout, error))
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     if (!vm)
         return FALSE;
     g_autoptr(HxProgress) progress = hx_progress_new(quiet);
     HxVmStart started;
-    if (!restart(vm, force ? 0 : timeout, &options, progress, &started, error))
+    if (!restart(vm, force ? 0 : timeout, &options, boot_timeout, progress, &started, error))
         return FALSE;
     hx_vm_print_start(vm, &started, NULL, as_json);
     return TRUE;

@@ -142,22 +142,24 @@ gboolean hx_verb_run(int argc, char **argv, GError **error)
 {
     g_auto(HxProfileOptions) options = {0};
     int timeout = HX_STOP_TIMEOUT;
+    int boot_timeout = HX_BOOT_TIMEOUT;
     gboolean quiet = FALSE;
     const GOptionEntry entries[] = {
         {"timeout", 't', 0, G_OPTION_ARG_INT, &timeout,
          "at a signal, how long the guest may take to power off (default 60)", "SECONDS"},
         HX_PROFILE_OPTION_ENTRIES(options),
+        HX_BOOT_TIMEOUT_ENTRY(boot_timeout),
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no phases and no events", NULL},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error) ||
-        !hx_vm_check_timeout(timeout, error))
+        !hx_vm_check_timeout(timeout, error) || !hx_vm_check_boot_timeout(boot_timeout, error))
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     g_autoptr(HxService) service = hx_service_new();
     int lock = vm ? take_lock(vm, error) : -1;
     g_autoptr(HxControl) events =
-        lock >= 0 ? hx_vm_start_monitor(vm, lock, TRUE, &options, error) : NULL;
+        lock >= 0 ? hx_vm_start_monitor(vm, lock, TRUE, &options, boot_timeout, error) : NULL;
     if (!events)
         return FALSE;
     g_autoptr(HxProgress) progress = hx_progress_new(quiet);

@@ -9,24 +9,27 @@
 gboolean hx_verb_up(int argc, char **argv, GError **error)
 {
     g_auto(HxProfileOptions) options = {0};
+    int boot_timeout = HX_BOOT_TIMEOUT;
     gboolean quiet = FALSE;
     gboolean as_json = FALSE;
     gboolean timing = FALSE;
     const GOptionEntry entries[] = {
         HX_PROFILE_OPTION_ENTRIES(options),
+        HX_BOOT_TIMEOUT_ENTRY(boot_timeout),
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no phases", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print the result as JSON", NULL},
         {"timing", 0, 0, G_OPTION_ARG_NONE, &timing, "show where the start's time went", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
+    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error) ||
+        !hx_vm_check_boot_timeout(boot_timeout, error))
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     if (!vm)
         return FALSE;
     g_autoptr(HxProgress) progress = hx_progress_new(quiet);
     HxVmStart started;
-    if (!hx_vm_start(vm, &options, progress, &started, error))
+    if (!hx_vm_start(vm, &options, boot_timeout, progress, &started, error))
         return FALSE;
     g_autoptr(JsonArray) phases = timing ? json_array_new() : NULL;
     gboolean done = !timing || hx_start_timing_read(vm, phases, error);

@@ -22,6 +22,7 @@
 #include "launcher/vm-reach.h"
 #include "launcher/vm-remove.h"
 
+#define BOOT_TIMEOUT_MAX 86400
 #define STATUS_TIMEOUT_MS 5000
 /* An end at once takes a moment, unless libvirtd is slow. */
 #define GIVE_UP_TIMEOUT_MS 60000
@@ -37,7 +38,7 @@ static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError *
 }
 
 /* Start the monitor, which takes over the VM's lock; its events come on the descriptor returned. */
-static int spawn_monitor(HxVm *vm, int lock, gboolean bound, GError **error)
+static int spawn_monitor(HxVm *vm, int lock, gboolean bound, int boot_timeout, GError **error)
 {
     const char *log_path = hx_vm_state_path(vm, "monitor.log");
     hx_autofd int log = hx_log_file_open(log_path, TRUE, error);
@@ -53,9 +54,9 @@ static int spawn_monitor(HxVm *vm, int lock, gboolean bound, GError **error)
     g_autofree char *program = g_file_read_link("/proc/self/exe", error);
     if (!program)
         return -1;
-    const char *const argv[] = {program,       "monitor",      "--start-fd=3",
-                                "--lock-fd=4", hx_vm_name(vm), bound ? "--bound" : NULL,
-                                NULL};
+    g_autofree char *boot = g_strdup_printf("--boot-timeout=%d", boot_timeout);
+    const char *const argv[] = {program, "monitor",      "--start-fd=3",           "--lock-fd=4",
+                                boot,    hx_vm_name(vm), bound ? "--bound" : NULL, NULL};
     const int fds[] = {theirs, lock};
     HxProcess process = {
         .argv = argv,
@@ -72,12 +73,21 @@ static int spawn_monitor(HxVm *vm, int lock, gboolean bound, GError **error)
     return hx_process_spawn(&process, error) > 0 ? hx_steal_fd(&ours) : -1;
 }
 
+gboolean hx_vm_check_boot_timeout(int timeout, GError **error)
+{
+    if (timeout >= 1 && timeout <= BOOT_TIMEOUT_MAX)
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--boot-timeout takes 1 to %d s",
+                BOOT_TIMEOUT_MAX);
+    return FALSE;
+}
+
 HxControl *hx_vm_start_monitor(HxVm *vm, int lock, gboolean bound, const HxProfileOptions *options,
-                               GError **error)
+                               int boot_timeout, GError **error)
 {
     hx_vm_sweep_removed(vm);
     int fd = hx_snapshot_recover(vm, error) && save_profile(options, vm, error)
-                 ? spawn_monitor(vm, lock, bound, error)
+                 ? spawn_monitor(vm, lock, bound, boot_timeout, error)
                  : -1;
     if (fd < 0) {
         hx_vm_unlock(vm, lock);
@@ -168,8 +178,8 @@ static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options,
                      follow_start(vm, events, progress, FALSE, &ret_start->seconds, error));
 }
 
-gboolean hx_vm_start(HxVm *vm, const HxProfileOptions *options, HxProgress *progress,
-                     HxVmStart *ret_start, GError **error)
+gboolean hx_vm_start(HxVm *vm, const HxProfileOptions *options, int boot_timeout,
+                     HxProgress *progress, HxVmStart *ret_start, GError **error)
 {
     *ret_start = (HxVmStart){0};
     int lock = -1;
@@ -185,6 +195,7 @@ gboolean hx_vm_start(HxVm *vm, const HxProfileOptions *options, HxProgress *prog
     }
     if (lock < 0)
         return FALSE;
-    g_autoptr(HxControl) events = hx_vm_start_monitor(vm, lock, FALSE, options, error);
+    g_autoptr(HxControl) events =
+        hx_vm_start_monitor(vm, lock, FALSE, options, boot_timeout, error);
     return events && follow_start(vm, events, progress, TRUE, &ret_start->seconds, error);
 }

@@ -3,9 +3,9 @@
  *
  * Theory of operation.  The domain is transient and bound to the monitor's connection
  * (VIR_DOMAIN_START_AUTODESTROY): libvirt ends it when the monitor dies.  An accelerator that opens
- * proves nothing: each but the last has to bring the guest's first notification within a bound, and
- * one that does not is left for the next.  An emulator that crashes under a guest that boots is
- * started again, a few times. */
+ * proves nothing: on each but the last the guest must not fall silent before its first
+ * notification, and one on which it does is left for the next.  An emulator that crashes under a
+ * guest that boots is started again, a few times. */
 #include <errno.h>
 #include <libvirt/virterror.h>
 #include <string.h>
@@ -20,8 +20,10 @@
 #include "launcher/qemu-log.h"
 #include "launcher/vm-domain.h"
 
-/* A guest on a working accelerator sends its first notification within a few seconds. */
-#define ACCELERATOR_TIMEOUT_MS 30000
+/* A guest on a working accelerator says or does something every few seconds: it sends a
+ * notification, prints on its console, writes to its disk. */
+#define SILENCE_SECONDS 30
+#define LOOK_MS 1000
 /* How often QEMU may crash under an emulated guest that boots. */
 #define BOOT_CRASHES_MAX 2
 #define POWER_BUTTON_PRESSES 5
@@ -119,9 +121,10 @@ static void end_domain(HxMonitor *monitor)
 static char *describe_failure(HxMonitor *monitor)
 {
     g_autofree char *said = last_qemu_error(monitor);
-    const char *what = monitor->domain_ended    ? monitor->domain_end_reason
-                       : monitor->domain_paused ? "QEMU stopped the guest's processors"
-                                                : "no sign of life from the guest in 30 s";
+    const char *what = monitor->domain_ended ? monitor->domain_end_reason
+                       : monitor->domain_paused
+                           ? "QEMU stopped the guest's processors"
+                           : "no sign of life from the guest in " G_STRINGIFY(SILENCE_SECONDS) " s";
     return said ? g_strdup_printf("%s (%s)", what, said) : g_strdup(what);
 }
 
@@ -178,16 +181,58 @@ static gboolean create(HxMonitor *monitor, const char *xml, GError **error)
     return monitor->domain != NULL;
 }
 
+/* A number that changes with what the guest prints, or writes to its disk. */
+static guint64 traces(HxMonitor *monitor)
+{
+    static const char *const names[] = {"console.log", "disk.qcow2"};
+    guint64 sum = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        struct stat status;
+        if (stat(hx_vm_state_path(monitor->vm, names[i]), &status) == 0)
+            sum += status.st_size + status.st_mtim.tv_sec * 1000000000ULL + status.st_mtim.tv_nsec;
+    }
+    return sum;
+}
+
+/* Until the guest is alive or gone, or silent for too long.  One that only prints is slow: a guest
+ * without credentials is heard of when cloud-init is done.  FALSE with @error where the VM is to
+ * stop. */
+static gboolean await_life(HxMonitor *monitor, gboolean *ret_silent, GError **error)
+{
+    gint64 heard = g_get_monotonic_time();
+    guint64 last = traces(monitor);
+    *ret_silent = FALSE;
+    for (;;) {
+        g_autoptr(GError) cause = NULL;
+        if (hx_monitor_wait(monitor, is_going_or_gone, LOOK_MS, &cause))
+            return TRUE;
+        if (!g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT)) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return FALSE;
+        }
+        gint64 now = g_get_monotonic_time();
+        guint64 sum = traces(monitor);
+        if (sum != last)
+            heard = now;
+        last = sum;
+        *ret_silent = now - heard > SILENCE_SECONDS * G_TIME_SPAN_SECOND;
+        if (*ret_silent || hx_monitor_boot_time_left(monitor) == 0)
+            return TRUE;
+    }
+}
+
 /* Start on @accelerator.  FALSE without @error where it was tried and @ret_reason says why to leave
- * it; FALSE with @error where there is no use in trying another. */
+ * it, and @ret_silent that the guest only was silent; FALSE with @error where there is no use in
+ * trying another. */
 static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gboolean is_last,
-                                char **ret_reason, GError **error)
+                                char **ret_reason, gboolean *ret_silent, GError **error)
 {
     g_autofree char *xml = domain_xml(monitor, accelerator, error);
     if (!xml)
         return FALSE;
     monitor->domain_ended = monitor->domain_paused = monitor->qemu_died = FALSE;
     monitor->guest_alive = monitor->guest_ready = FALSE;
+    monitor->boot_begun = g_get_monotonic_time();
     g_autoptr(GError) refusal = NULL;
     if (!create(monitor, xml, &refusal)) {
         hx_log_info("%s", refusal->message);
@@ -201,14 +246,13 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
         return FALSE;
     if (is_last)
         return TRUE;
-    g_autoptr(GError) cause = NULL;
-    if (!hx_monitor_wait(monitor, is_going_or_gone, ACCELERATOR_TIMEOUT_MS, &cause) &&
-        !g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT)) {
-        g_propagate_error(error, g_steal_pointer(&cause));
+    gboolean silent = FALSE;
+    if (!await_life(monitor, &silent, error))
         return FALSE;
-    }
-    if (monitor->guest_alive)
+    if (!silent && !monitor->domain_ended && !monitor->domain_paused)
         return TRUE;
+    if (silent)
+        *ret_silent = TRUE;
     *ret_reason = describe_failure(monitor);
     end_domain(monitor);
     return FALSE;
@@ -242,7 +286,8 @@ gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error)
     g_autofree char *phase = g_strdup_printf("start (%s)", monitor->accelerator);
     g_autofree char *cause = NULL;
     hx_monitor_begin_phase(monitor, phase);
-    if (try_accelerator(monitor, monitor->accelerator, TRUE, &cause, error)) {
+    gboolean silent = FALSE;
+    if (try_accelerator(monitor, monitor->accelerator, TRUE, &cause, &silent, error)) {
         hx_monitor_end_phase(monitor, "QEMU runs on %s again", monitor->accelerator);
         return TRUE;
     }
@@ -303,6 +348,7 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
     for (char **accelerator = accelerators; *accelerator; accelerator++) {
         g_autofree char *phase = g_strdup_printf("start (%s)", *accelerator);
         g_autofree char *reason = NULL;
+        gboolean silent = FALSE;
         if (!hx_monitor_goes_on(monitor, error))
             return FALSE;
         hx_monitor_begin_phase(monitor, phase);
@@ -311,7 +357,7 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
             hx_monitor_end_phase(monitor, "left %s: %s", *accelerator, reason);
             continue;
         }
-        if (try_accelerator(monitor, *accelerator, !accelerator[1], &reason, error)) {
+        if (try_accelerator(monitor, *accelerator, !accelerator[1], &reason, &silent, error)) {
             monitor->accelerator = g_strdup(*accelerator);
             hx_monitor_end_phase(monitor, "QEMU runs on %s", *accelerator);
             return TRUE;
@@ -325,7 +371,10 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
         g_ptr_array_add(monitor->left, g_strdup_printf("%s: %s", *accelerator, reason));
         hx_monitor_end_phase(monitor, "left %s: %s", *accelerator, reason);
         if (is_the_accelerators_fault(monitor))
-            g_hash_table_insert(monitor->tried, g_strdup(*accelerator), g_steal_pointer(&reason));
+            /* Silence may be the guest's own: the next VM's guest tells. */
+            if (!silent)
+                g_hash_table_insert(monitor->tried, g_strdup(*accelerator),
+                                    g_steal_pointer(&reason));
     }
     g_ptr_array_add(monitor->left, NULL);
     g_autofree char *all = g_strjoinv("; ", (char **)monitor->left->pdata);

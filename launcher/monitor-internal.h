@@ -30,7 +30,9 @@ struct HxMonitor {
     HxProfile *profile;
     const char *public_key;
     GCancellable *cancel;
-    gint64 begun; /* monotonic, µs */
+    gint64 begun;       /* monotonic, µs */
+    guint boot_timeout; /* s */
+    gint64 boot_begun;  /* when QEMU was started last; monotonic, µs */
     int lock_fd;
     int log_fd;
 
@@ -114,6 +116,9 @@ gboolean hx_monitor_goes_on(HxMonitor *monitor, GError **error);
 
 /* Run @call with @data in a thread, and the main loop meanwhile, so that status is answered. */
 void hx_monitor_call(void (*call)(void *data), void *data);
+
+/* What is left of the time that the guest has to report READY, ms. */
+guint hx_monitor_boot_time_left(const HxMonitor *monitor);
 
 /* Somebody asks for the VM's end: @timeout, in s, is what the guest has to power off. */
 void hx_monitor_request_stop(HxMonitor *monitor, guint timeout);

@@ -30,7 +30,6 @@
 #include "launcher/vm-lock.h"
 #include "launcher/vm-run.h"
 
-#define BOOT_TIMEOUT_MS (300 * 1000)
 #define SSH_PORT 22
 #define SSH_TRIES 10
 
@@ -300,16 +299,24 @@ static gboolean is_ready_or_gone(HxMonitor *monitor)
     return monitor->guest_ready || monitor->domain_ended || monitor->domain_paused;
 }
 
+guint hx_monitor_boot_time_left(const HxMonitor *monitor)
+{
+    gint64 end = monitor->boot_begun + monitor->boot_timeout * G_TIME_SPAN_SECOND;
+    return MAX(end - g_get_monotonic_time(), 0) / G_TIME_SPAN_MILLISECOND;
+}
+
 /* Until the guest is ready or has stopped. */
 static gboolean await_boot(HxMonitor *monitor, GError **error)
 {
     hx_monitor_begin_phase(monitor, "boot");
     g_autoptr(GError) cause = NULL;
-    if (!hx_monitor_wait(monitor, is_ready_or_gone, BOOT_TIMEOUT_MS, &cause)) {
+    if (!hx_monitor_wait(monitor, is_ready_or_gone, MAX(hx_monitor_boot_time_left(monitor), 1),
+                         &cause)) {
         if (g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT))
             g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT,
-                        "the guest did not report READY within %d s; its last word: %s: see %s",
-                        BOOT_TIMEOUT_MS / 1000,
+                        "the guest did not report READY within %u s (give it longer with "
+                        "--boot-timeout); its last word: %s: see %s",
+                        monitor->boot_timeout,
                         monitor->guest_status ? monitor->guest_status : "none",
                         hx_vm_state_path(monitor->vm, "console.log"));
         else
@@ -478,8 +485,8 @@ static gboolean live(HxMonitor *monitor, GError **error)
     return FALSE;
 }
 
-gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, const char *public_key,
-                        GCancellable *cancel, GError **error)
+gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, guint boot_timeout,
+                        const char *public_key, GCancellable *cancel, GError **error)
 {
     g_autoptr(GCancellable) stop = g_cancellable_new();
     HxMonitor monitor = {
@@ -487,6 +494,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, con
         .public_key = public_key,
         .cancel = cancel,
         .stop = stop,
+        .boot_timeout = boot_timeout,
         .begun = g_get_monotonic_time(),
         .lock_fd = lock_fd,
         .log_fd = STDERR_FILENO,

@@ -23,8 +23,9 @@ static const HxProfileKey keys[] = {
     {"machine", "cpus", HX_PROFILE_INTEGER, "2", NULL, 1, 64, "Virtual CPUs."},
     {"machine", "memory", HX_PROFILE_INTEGER, "2048", NULL, 256, 1 << 20, "Memory, MiB."},
     {"machine", "accelerators", HX_PROFILE_CHOICE_LIST, "hvf;kvm;tcg", accelerators, 0, 0,
-     "Accelerators to try, in order.  One that fails to open, or to get the guest through its "
-     "first seconds, is left for the next, and not tried again within the hour.  With tcg QEMU is "
+     "Accelerators to try, in order.  One that fails to open, or ends or stops before "
+     "the guest reports, is left for the next, and not tried again within the hour; one on which "
+     "the guest falls silent for 30 s is left, too.  With tcg QEMU is "
      "started again, at most twice, where it crashes before the guest is ready; status says so."},
     {"boot", "mode", HX_PROFILE_CHOICE, "auto", boot_modes, 0, 0,
      "direct for the kernel and initial ramdisk beside the image, firmware for UEFI (OVMF, AAVMF) "
