@@ -395,6 +395,15 @@ static gboolean is_off_or_to_be_forced(void *data)
            monitor->libvirt_lost;
 }
 
+/* A guest that is paused cannot power off.  FALSE where it stays paused. */
+static gboolean resume(HxMonitor *monitor)
+{
+    if (!monitor->domain_paused)
+        return TRUE;
+    hx_monitor_note(monitor, "resuming the guest, which is paused, so that it can power off");
+    return virDomainResume(monitor->domain) == 0;
+}
+
 /* Press the power button, and again: a guest that has just become ready may not watch it yet, and
  * the press is lost.  Who is powering off already takes no notice. */
 static void power_off(HxMonitor *monitor, gint64 deadline)
@@ -430,7 +439,7 @@ void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
     }
     gint64 begun = g_get_monotonic_time();
     guint timeout = monitor->ready && monitor->domain ? monitor->stop_timeout : 0;
-    if (timeout > 0)
+    if (timeout > 0 && resume(monitor))
         power_off(monitor, begun + timeout * G_TIME_SPAN_SECOND);
     double seconds = (g_get_monotonic_time() - begun) / (double)G_TIME_SPAN_SECOND;
     monitor->forced = !monitor->domain_ended;

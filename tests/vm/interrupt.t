@@ -71,12 +71,15 @@ is($result->{status}, 0, 'Ctrl-C ends it well');
 cmp_ok(json($result->{out})->{frames}, '>', 20, 'and it says what came');
 is(status_of($vm)->{state}, 'running', 'the VM runs on');
 
-# A down that is interrupted goes on in the monitor.
+# A down that is interrupted goes on in the monitor.  A paused guest cannot power off: it is resumed.
+system("virsh -q suspend helixvm-$vm >/dev/null") == 0 or die "virsh suspend\n";
+ok(wait_until(10, sub { status_of($vm)->{state} eq 'paused' }), 'the guest is paused');
 my $down = start_helixvm('down', $vm);
 ok(wait_until(10, sub { status_of($vm)->{state} eq 'stopping' }), 'down has been asked for');
 kill 'INT', -$down->{pid};
 is(finish($down, 10)->{status}, 130, 'down is interrupted');
 ok(wait_until(90, sub { status_of($vm)->{state} eq 'stopped' }), 'and the VM stops all the same');
+like(helixvm('status', $vm)->{out}, qr/the guest powered off/, 'by its own power off');
 stays_clean('down');
 
 done_testing;
