@@ -206,7 +206,7 @@ if ($interrupted == 0) {
     open STDERR, '>', "$scratch/interrupted";
     exec "$build/helixvm", 'doctor' or die "exec: $!\n";
 }
-until ((eval { scalar `cat /proc/$interrupted/task/*/comm` } // '') =~ /^libvirt$/m or time > $begun + 15) { }
+until ((eval { scalar `cat /proc/$interrupted/task/*/comm 2>/dev/null` } // '') =~ /^libvirt$/m or time > $begun + 15) { }
 my $asked = time;
 kill 'INT', $interrupted;
 waitpid $interrupted, 0;
