@@ -8,8 +8,8 @@
 #include "launcher/vm-domain.h"
 #include "launcher/vm-reach.h"
 
-/* What is wrong is said while the VM still runs.  Memory and ports are its own yet: whether the host
- * has them shows when it is down. */
+/* What is wrong is said while the VM still runs.  Memory and ports are its own yet: whether the
+ * host has them shows when it is down. */
 static gboolean check_profile(HxVm *vm, const HxProfileOptions *options, GError **error)
 {
     g_autoptr(HxProfile) profile = hx_profile_options_load(options, vm, error);
