@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Reaching a guest: ssh with a terminal, exec, OpenSSH by ssh-config, cp.
+# Reaching a guest: ssh with a terminal, exec, OpenSSH by ssh-config, cp, logs.
 use strict;
 use warnings;
 use Digest::SHA;
@@ -252,7 +252,7 @@ for my $way (["$dir/large", "$vm:large"], ["$vm:/var/tmp/large", "$dir/large-bac
     my $copy_pty = IO::Pty->new;
     $seen = '';
     my $copy = start_on_terminal($copy_pty, "$build/helixvm", 'cp', @$way);
-    ok(expect($copy_pty, qr/KiB .*\d%/, 60), "cp @$way shows its progress");
+    ok(expect($copy_pty, qr/[KM]iB .*\d%/, 60), "cp @$way shows its progress");
     kill 'INT', $copy;
     is(wait_for_pid($copy, 20), 130, '... is interrupted');
 }
@@ -288,5 +288,58 @@ ok(!-l "$dir/evil/linkfile/trap" && slurp("$dir/evil/linkfile/trap") eq "from gu
     'a file replaces a link and is not written through it');
 is(slurp("$dir/evil/short/short"), "from guest\n", 'short answers are put together');
 helixvm_ok('exec', $vm, '--', 'cp', '/root/sshd_config', '/etc/ssh/sshd_config');
+
+# --- logs ----------------------------------------------------------------------------------------
+is(helixvm('logs', $vm, 'encoder')->{status}, 0, 'log of encoder, which may be silent');
+for my $component (qw(monitor vsock qemu)) {
+    my $log = helixvm_ok('logs', $vm, $component)->{out};
+    like($log, $component eq 'qemu' ? qr/qemu-system/ : qr/helixvm-$component: /, "log of $component");
+    unlike($log, qr/ \| /, '... without a prefix');
+}
+unlike(slurp(state_path($vm, 'monitor.log')), qr/^\S* ?helixvm-(vsock|encoder): /m,
+    "the monitor's log has the parts' no more");
+# What a guest may write to its console.
+sub append_to_console {
+    my ($text) = @_;
+    open my $file, '>>', state_path($vm, 'console.log') or die "console.log: $!\n";
+    # The guest may have begun a line.
+    print $file "\n$text";
+    close $file or die "console.log: $!\n";
+}
+append_to_console("\033[31mred\033]0;title\007 bell\007 end\n");
+my $console = helixvm_ok('logs', $vm, 'console')->{out};
+like($console, qr/^red bell\x{ef}\x{bf}\x{bd} end$/m, 'what a terminal would act upon is gone');
+like(helixvm_ok('logs', $vm, 'console', '--raw')->{out}, qr/\033\[31mred/, '... but for --raw');
+unlike(helixvm_ok('logs', $vm, 'guest')->{out}, qr/\033/, "the guest's journal is harmless");
+is(scalar(my @lines = split /\n/, helixvm_ok('logs', $vm, 'monitor', '-n', 2)->{out}), 2, '-n 2 gives two lines');
+my $all = helixvm_ok('logs', $vm, '-n', 5)->{out};
+like($all, qr/^$_ +\| /m, "without a component $_ is among them") for qw(monitor vsock qemu console guest);
+is(helixvm('logs', $vm, 'nonsense')->{status}, 2, 'no such component: a usage error');
+is(helixvm('logs', $vm, '-n', 'x')->{status}, 2, 'no such number of lines, too');
+
+my $follow = start_helixvm('logs', $vm, '--follow', '-n', 1);
+my $followed = sub { my ($pattern) = @_; return wait_until(40, sub { slurp($follow->{out}->filename) =~ $pattern }) };
+ok($followed->(qr/^guest +\| /m), 'logs -f follows the guest');
+helixvm_ok('exec', $vm, '--', 'sh', '-c', 'logger -t reach said-later');
+append_to_console("console-later\n");
+ok($followed->(qr/^guest +\| .*said-later/m), "... its journal");
+ok($followed->(qr/^console \| console-later/m), '... and its console');
+
+# --- a VM that dies under a terminal, and is started anew ----------------------------------------
+$seen = '';
+$pid = start_on_terminal($pty, "$build/helixvm", 'ssh', $vm, '--', 'echo ready; cat');
+ok(expect($pty, qr/ready/, 30), 'ssh in a VM');
+kill 'KILL', qemu_pid($vm);
+is(wait_for_pid($pid, 20), 255, 'that dies: status 255');
+ok(expect($pty, qr/helixvm: .*\Q$vm\E/), '... said');
+is(terminal_modes($pty), $cooked, '... and the terminal is as it was');
+ok(wait_until(30, sub { status_of($vm)->{state} eq 'stopped' }), 'the VM is down');
+is(helixvm('logs', $vm, 'guest')->{status}, 5, 'the journal of a VM that is down: 5');
+helixvm_ok('up', '--quiet', $vm);
+ok($followed->(qr/^monitor \| .*"failed".*^monitor \| .*"event":"ready"/ms), 'logs -f goes on with the new run');
+ok(-s state_path($vm, "$_.log.1"), "the log of $_ before is kept") for qw(monitor vsock);
+ok($followed->(qr/^guest +\| .*said-later.*^guest +\| .*kernel: Linux version/ms), '... and the new journal');
+kill 'INT', $follow->{pid};
+is(finish($follow, 20)->{status}, 0, 'Ctrl-C ends it well');
 
 done_testing;
