@@ -51,9 +51,10 @@ struct HxMonitor {
 
     /* Why the VM has to end. */
     gboolean stop_requested;
-    GCancellable *stop; /* cancelled then: for what blocks in threads */
-    guint stop_timeout; /* s; 0: at once */
-    gboolean forced;    /* the guest did not power off by itself */
+    GCancellable *stop;    /* cancelled then: for what blocks in threads */
+    GCancellable *ssh_try; /* of the try under way, in vain where the VM ends; NULL: none */
+    guint stop_timeout;    /* s; 0: at once */
+    gboolean forced;       /* the guest did not power off by itself */
     GError *failure;
     gboolean ready;
     double ready_seconds;

@@ -43,6 +43,7 @@ void hx_monitor_set_domain_ended(HxMonitor *monitor, gboolean crashed, gboolean 
                                  const char *reason)
 {
     monitor->domain_ended = TRUE;
+    g_cancellable_cancel(monitor->ssh_try);
     monitor->domain_crashed = crashed;
     monitor->qemu_died = qemu_died;
     g_free(monitor->domain_end_reason);

@@ -32,6 +32,8 @@
 
 #define SSH_PORT 22
 #define SSH_TRIES 10
+#define SSH_TRY_SECONDS 30
+#define SSH_PAUSE_MS 500
 
 /* --- waiting ------------------------------------------------------------------------------------
  */
@@ -134,10 +136,12 @@ void hx_monitor_request_stop(HxMonitor *monitor, guint timeout)
     monitor->stop_requested = TRUE;
     monitor->stop_timeout = timeout;
     g_cancellable_cancel(monitor->stop);
+    g_cancellable_cancel(monitor->ssh_try);
 }
 
 void hx_monitor_fail(HxMonitor *monitor, GError *error)
 {
+    g_cancellable_cancel(monitor->ssh_try);
     if (!monitor->failure)
         monitor->failure = error;
     else
@@ -346,47 +350,91 @@ typedef struct {
     GError *error;
 } SshCall;
 
+/* Read exactly @size bytes from @fd until @deadline, however slowly they come.  Returns 0 or a
+ * negative errno. */
+static int read_until(int fd, char *buffer, size_t size, gint64 deadline, GCancellable *cancel)
+{
+    GPollFD fds[2] = {{.fd = fd, .events = G_IO_IN}};
+    guint n_fds = g_cancellable_make_pollfd(cancel, &fds[1]) ? 2 : 1;
+    int r = 0;
+    while (size > 0 && r == 0) {
+        gint64 left = (deadline - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
+        if (left <= 0 || g_cancellable_is_cancelled(cancel)) {
+            r = left <= 0 ? -ETIMEDOUT : -ECANCELED;
+            break;
+        }
+        g_poll(fds, n_fds, left);
+        ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            r = n == 0 ? -ENODATA : -errno;
+        buffer += MAX(n, 0);
+        size -= MAX(n, 0);
+    }
+    if (n_fds == 2)
+        g_cancellable_release_fd(cancel);
+    return r;
+}
+
 static void read_ssh_banner(void *data)
 {
     SshCall *call = data;
-    hx_autofd int fd =
-        hx_vm_connect(call->monitor->vm, SSH_PORT, call->monitor->cancel, &call->error);
+    GCancellable *cancel = call->monitor->ssh_try;
+    hx_autofd int fd = hx_vm_connect(call->monitor->vm, SSH_PORT, cancel, &call->error);
     if (fd < 0)
         return;
-    struct timeval timeout = {.tv_sec = 30};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    int r = hx_read_all(fd, call->banner, sizeof call->banner);
+    gint64 deadline = g_get_monotonic_time() + SSH_TRY_SECONDS * G_TIME_SPAN_SECOND;
+    int r = read_until(fd, call->banner, sizeof call->banner, deadline, cancel);
     if (r < 0)
         hx_set_error_errno(&call->error, HX_ERROR_GUEST, -r, "the guest's SSH server says nothing");
+    else if (memcmp(call->banner, "SSH-", sizeof call->banner) != 0)
+        g_set_error_literal(&call->error, HX_ERROR, HX_ERROR_GUEST,
+                            "what answers on the guest's SSH port is no SSH server");
 }
 
-static gboolean never(HxMonitor *monitor)
+static gboolean is_gone(HxMonitor *monitor)
 {
+    return monitor->domain_ended;
+}
+
+/* One try.  FALSE with @ret_cause where it was in vain. */
+static gboolean try_ssh(HxMonitor *monitor, GError **ret_cause)
+{
+    SshCall call = {.monitor = monitor};
+    monitor->ssh_try = g_cancellable_new();
+    hx_monitor_call(read_ssh_banner, &call);
+    g_clear_object(&monitor->ssh_try);
+    if (!call.error)
+        return TRUE;
+    g_propagate_error(ret_cause, call.error);
     return FALSE;
 }
 
 static gboolean await_ssh(HxMonitor *monitor, GError **error)
 {
+    g_autoptr(GError) cause = NULL;
     hx_monitor_begin_phase(monitor, "ssh");
-    for (int i = 0; i < SSH_TRIES; i++) {
-        SshCall call = {.monitor = monitor};
-        hx_monitor_call(read_ssh_banner, &call);
-        if (!call.error && memcmp(call.banner, "SSH-", 4) == 0) {
-            hx_monitor_end_phase(monitor, "answers on vsock port %d", SSH_PORT);
-            return TRUE;
+    for (int i = 0; hx_monitor_goes_on(monitor, error); i++) {
+        g_autoptr(GError) pause = NULL;
+        /* Not before the first try, nor after the last. */
+        if (i > 0 && i < SSH_TRIES && !hx_monitor_wait(monitor, is_gone, SSH_PAUSE_MS, &pause) &&
+            !g_error_matches(pause, HX_ERROR, HX_ERROR_TIMEOUT)) {
+            g_propagate_error(error, g_steal_pointer(&pause));
+            return FALSE;
         }
-        gboolean is_last = i == SSH_TRIES - 1;
-        if (is_last && call.error)
-            g_propagate_error(error, g_steal_pointer(&call.error));
-        else if (is_last)
-            g_set_error_literal(error, HX_ERROR, HX_ERROR_GUEST,
-                                "what answers on the guest's SSH port is no SSH server");
-        g_clear_error(&call.error);
-        g_autoptr(GError) cause = NULL;
-        if (!is_last && !hx_monitor_wait(monitor, never, 500, &cause) &&
-            !g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT)) {
+        if (monitor->domain_ended) {
+            g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                        "%s before its SSH server answered: see %s", monitor->domain_end_reason,
+                        hx_vm_state_path(monitor->vm, "console.log"));
+            return FALSE;
+        }
+        if (i == SSH_TRIES) {
             g_propagate_error(error, g_steal_pointer(&cause));
             return FALSE;
+        }
+        g_clear_error(&cause);
+        if (try_ssh(monitor, &cause)) {
+            hx_monitor_end_phase(monitor, "answers on vsock port %d", SSH_PORT);
+            return TRUE;
         }
     }
     return FALSE;
@@ -419,11 +467,6 @@ static gboolean start(HxMonitor *monitor, GError **error)
         if (!hx_monitor_goes_on(monitor, error) || !steps[i](monitor, error))
             return FALSE;
     return TRUE;
-}
-
-static gboolean is_gone(HxMonitor *monitor)
-{
-    return monitor->domain_ended;
 }
 
 /* Until there is a reason for the end: TRUE where it is a good one. */
