@@ -159,8 +159,10 @@ void hx_check_accelerators(HxHost *host, HxHostFinding *finding)
                              g_str_equal(*name, "tcg") ? ", emulated and many times slower" : "");
         return;
     }
-    hx_host_broken(finding, remedy_for_kvm(host), "%s",
-                   failures->len ? failures->str : "machine.accelerators names none for this host");
+    hx_host_broken(
+        finding,
+        remedy_for_kvm(host) ?: g_strdup("helixvm up --set 'machine.accelerators=kvm;tcg'"), "%s",
+        failures->len ? failures->str : "machine.accelerators names none for this host");
 }
 
 /* --- what is used by request --------------------------------------------------------------------
