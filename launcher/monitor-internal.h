@@ -63,8 +63,15 @@ struct HxMonitor {
     HxPart guard, xvfb, vsock, encoder;
     int guard_fd; /* closed by the monitor's end, whatever ends it */
     int xvfb_ready_fd;
-    int x_authority_fd; /* the cookie, until QEMU's user has been let in */
-    guint log_timer;    /* keeps the logs within their bounds */
+    int x_authority_fd;   /* the cookie, until QEMU's user has been let in */
+    gint64 guard_started; /* monotonic, µs */
+    guint guard_timer;    /* to start it again */
+    /* An encoder that was started again, until it is ready. */
+    int encoder_ready_fd;
+    guint encoder_watch;
+    guint encoder_timer;    /* it is late then; or is to be started then */
+    guint encoder_failures; /* since one was ready */
+    guint log_timer;        /* keeps the logs within their bounds */
     HxDisplayKind display;
     char *x_display;
     char *render_node;

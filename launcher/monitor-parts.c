@@ -35,9 +35,11 @@
 #define START_TIMEOUT_MS 10000
 #define STOP_TIMEOUT_MS 3000
 #define ENCODER_RESTART_MS 200
+#define RESTART_DOUBLINGS 6
 /* An encoder that ends this often will not get better by another start. */
 #define ENCODER_RESTARTS_MAX 1000
 #define GUARD_RESTARTS_MAX 1000
+#define GUARD_RESTART_MS 1000
 
 static char *describe_end(int status)
 {
@@ -175,12 +177,24 @@ static char *start_part(HxPart *part, HxMonitor *monitor, const char *name, GPtr
 /* --- the guard ----------------------------------------------------------------------------------
  */
 
+static gboolean restart_guard(void *data)
+{
+    HxMonitor *monitor = data;
+    g_autoptr(GError) error = NULL;
+    monitor->guard_timer = 0;
+    if (!hx_monitor_start_guard(monitor, &error))
+        hx_monitor_note(monitor, "%s", error->message);
+    return G_SOURCE_REMOVE;
+}
+
 static void guard_ended(HxMonitor *monitor, const char *reason)
 {
-    g_autoptr(GError) error = NULL;
     hx_monitor_note(monitor, "the monitor's guard %s", reason);
-    if (monitor->guard.restarts++ < GUARD_RESTARTS_MAX && !hx_monitor_start_guard(monitor, &error))
-        hx_monitor_note(monitor, "%s", error->message);
+    if (monitor->guard.restarts++ >= GUARD_RESTARTS_MAX || monitor->guard_timer)
+        return;
+    /* At once, unless it was just started. */
+    gboolean is_new = g_get_monotonic_time() - monitor->guard_started < G_TIME_SPAN_SECOND;
+    monitor->guard_timer = g_timeout_add(is_new ? GUARD_RESTART_MS : 0, restart_guard, monitor);
 }
 
 gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error)
@@ -197,6 +211,7 @@ gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error)
     g_ptr_array_add(argv, "monitor");
     g_ptr_array_add(argv, "--guard-fd=3");
     g_ptr_array_add(argv, (void *)hx_vm_name(monitor->vm));
+    monitor->guard_started = g_get_monotonic_time();
     monitor->guard.ended = guard_ended;
     monitor->guard.outlives_monitor = TRUE;
     return spawn_part(&monitor->guard, monitor, "guard", argv, &read_end, 1, error);
@@ -347,35 +362,93 @@ gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error)
 /* --- helixvm-encoder ----------------------------------------------------------------------------
  */
 
-static gboolean spawn_encoder(HxMonitor *monitor, GError **error);
+static int begin_encoder(HxMonitor *monitor, GError **error);
+static gboolean restart_encoder(void *data);
 
+/* Wait neither for an encoder to be ready nor to start one. */
+static void forget_encoder_start(HxMonitor *monitor)
+{
+    g_clear_handle_id(&monitor->encoder_timer, g_source_remove);
+    g_clear_handle_id(&monitor->encoder_watch, g_source_remove);
+    hx_close(&monitor->encoder_ready_fd);
+}
+
+/* Start it again in a while: the longer, the more often it was in vain. */
+static void schedule_encoder(HxMonitor *monitor)
+{
+    if (!monitor->encoder_timer)
+        monitor->encoder_timer =
+            g_timeout_add(ENCODER_RESTART_MS << MIN(monitor->encoder_failures++, RESTART_DOUBLINGS),
+                          restart_encoder, monitor);
+}
+
+/* The one that was started again is ready, or has ended: then encoder_ended is called, too. */
+static gboolean on_encoder_line(int fd, GIOCondition condition, void *data)
+{
+    HxMonitor *monitor = data;
+    char buffer[64];
+    ssize_t n = read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR)
+        return G_SOURCE_CONTINUE;
+    if (n > 0) {
+        monitor->encoder_failures = 0;
+        g_clear_handle_id(&monitor->encoder_timer, g_source_remove);
+    }
+    monitor->encoder_watch = 0;
+    hx_close(&monitor->encoder_ready_fd);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_encoder_late(void *data)
+{
+    HxMonitor *monitor = data;
+    monitor->encoder_timer = 0;
+    hx_monitor_note(monitor, "helixvm-encoder did not get ready in %d s: killing it",
+                    START_TIMEOUT_MS / 1000);
+    if (monitor->encoder.pid)
+        kill(monitor->encoder.pid, SIGKILL);
+    return G_SOURCE_REMOVE;
+}
+
+/* By events: whoever waits for the VM's end must not wait for an encoder's start. */
 static gboolean restart_encoder(void *data)
 {
     HxMonitor *monitor = data;
     g_autoptr(GError) error = NULL;
+    monitor->encoder_timer = 0;
     if (monitor->encoder.stopping || monitor->encoder.pid)
         return G_SOURCE_REMOVE;
-    if (!spawn_encoder(monitor, &error))
-        hx_monitor_note(monitor, "%s", error->message);
+    monitor->encoder_ready_fd = begin_encoder(monitor, &error);
+    if (monitor->encoder_ready_fd >= 0) {
+        monitor->encoder_watch =
+            g_unix_fd_add(monitor->encoder_ready_fd, G_IO_IN | G_IO_HUP, on_encoder_line, monitor);
+        monitor->encoder_timer = g_timeout_add(START_TIMEOUT_MS, on_encoder_late, monitor);
+        return G_SOURCE_REMOVE;
+    }
+    hx_monitor_note(monitor, "%s", error->message);
+    if (monitor->encoder.restarts++ < ENCODER_RESTARTS_MAX)
+        schedule_encoder(monitor);
     return G_SOURCE_REMOVE;
 }
 
 static void encoder_ended(HxMonitor *monitor, const char *reason)
 {
+    forget_encoder_start(monitor);
     if (monitor->encoder.restarts >= ENCODER_RESTARTS_MAX) {
         hx_monitor_note(monitor, "helixvm-encoder %s, again: it is not restarted any more", reason);
         return;
     }
     monitor->encoder.restarts++;
     hx_monitor_note(monitor, "helixvm-encoder %s: restarting it", reason);
-    g_timeout_add(ENCODER_RESTART_MS, restart_encoder, monitor);
+    schedule_encoder(monitor);
 }
 
-static gboolean spawn_encoder(HxMonitor *monitor, GError **error)
+/* As begin_part. */
+static int begin_encoder(HxMonitor *monitor, GError **error)
 {
     g_autofree char *program = hx_part_path("helixvm-encoder", error);
     if (!program)
-        return FALSE;
+        return -1;
     const HxProfile *profile = monitor->profile;
     g_autofree char *preset =
         g_strdup_printf("--preset=%s", hx_profile_string(profile, "encoder.preset"));
@@ -402,9 +475,8 @@ static gboolean spawn_encoder(HxMonitor *monitor, GError **error)
     const int fds[] = {monitor->encoder_listen_fd, monitor->encoder_stats_fd};
     monitor->encoder.log = ENCODER_LOG;
     monitor->encoder.ended = encoder_ended;
-    g_autofree char *line = start_part(&monitor->encoder, monitor, "helixvm-encoder", argv, fds,
-                                       G_N_ELEMENTS(fds), error);
-    return line != NULL;
+    return begin_part(&monitor->encoder, monitor, "helixvm-encoder", argv, fds, G_N_ELEMENTS(fds),
+                      error);
 }
 
 gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
@@ -422,7 +494,9 @@ gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
         hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot listen for the encoder's clients");
         return FALSE;
     }
-    if (!spawn_encoder(monitor, error))
+    hx_autofd int ready_fd = begin_encoder(monitor, error);
+    g_autofree char *line = ready_fd >= 0 ? await_line(&monitor->encoder, ready_fd, error) : NULL;
+    if (!line)
         return FALSE;
     hx_monitor_end_phase(monitor, "helixvm-encoder, x264 %s, vsock port %d",
                          hx_profile_string(monitor->profile, "encoder.preset"), HX_ENCODER_PORT);
@@ -452,11 +526,13 @@ static void stop_part(HxPart *part)
 
 void hx_monitor_stop_parts(HxMonitor *monitor)
 {
+    forget_encoder_start(monitor);
     stop_part(&monitor->encoder);
     stop_part(&monitor->vsock);
     stop_part(&monitor->xvfb);
     hx_x_display_remove(monitor->vm);
     stop_part(&monitor->guard);
+    g_clear_handle_id(&monitor->guard_timer, g_source_remove);
     hx_close(&monitor->guard_fd);
     hx_close(&monitor->xvfb_ready_fd);
     hx_close(&monitor->x_authority_fd);

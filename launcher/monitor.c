@@ -549,6 +549,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, gui
         .notify_fd = -1,
         .guard_fd = -1,
         .xvfb_ready_fd = -1,
+        .encoder_ready_fd = -1,
         .x_authority_fd = -1,
         .cid_fd = -1,
         .event_callback = -1,
