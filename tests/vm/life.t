@@ -144,6 +144,10 @@ my $timing = helixvm_ok('up', $vm, '--timing')->{out};
 like($timing, qr/^ *[\d.]+ +[\d.]+ +host +\S/m, 'up --timing: what the host did');
 like($timing, qr/^ *[\d.]+ +[\d.]+ +guest +kernel and/m, 'and the guest');
 is(helixvm('restart', $vm, '--set', 'machine.cpus=none')->{status}, 3, 'restart: a wrong setting');
+is(helixvm('restart', $vm, '--set', 'share.folders=a:/nonesuch')->{status}, 3,
+    'restart: a folder that is not there');
+is(helixvm('restart', $vm, '--set', 'disk.extra=a:9000')->{status}, 6,
+    'restart: a disk for which there is no room');
 is(status_of($vm)->{state}, 'running', 'is said before anything ends');
 my $before = status_of($vm)->{processes}{monitor};
 my $restart = helixvm_ok({seconds => 300}, 'restart', $vm, '--force', '--set', 'machine.cpus=1');
