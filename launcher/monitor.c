@@ -190,17 +190,8 @@ static gboolean check_host(HxMonitor *monitor, GError **error)
     return hx_room_check(monitor->vm, monitor->profile, error);
 }
 
-static gboolean prepare_disks(HxMonitor *monitor, GError **error)
+static gboolean prepare_extra_disks(HxMonitor *monitor, GError **error)
 {
-    static const char *const words[] = {
-        [HX_DISK_KEPT] = "the overlay",
-        [HX_DISK_CREATED] = "a new overlay",
-        [HX_DISK_GROWN] = "the overlay, grown,",
-    };
-    hx_monitor_begin_phase(monitor, "disk");
-    HxDiskChange change = HX_DISK_KEPT;
-    if (!prepare_overlay(monitor, &change, error))
-        return FALSE;
     g_autoptr(GPtrArray) extra = hx_profile_extra_disks(monitor->profile);
     for (guint i = 0; i < extra->len; i++) {
         const HxExtraDisk *disk = extra->pdata[i];
@@ -210,9 +201,40 @@ static gboolean prepare_disks(HxMonitor *monitor, GError **error)
                             monitor->qemu_user, &ignored, monitor->cancel, error))
             return FALSE;
     }
+    return TRUE;
+}
+
+typedef struct {
+    HxMonitor *monitor;
+    HxDiskChange change;
+    GError *error;
+} DisksCall;
+
+static void make_disks(void *data)
+{
+    DisksCall *call = data;
+    if (prepare_overlay(call->monitor, &call->change, &call->error))
+        prepare_extra_disks(call->monitor, &call->error);
+}
+
+static gboolean prepare_disks(HxMonitor *monitor, GError **error)
+{
+    static const char *const words[] = {
+        [HX_DISK_KEPT] = "the overlay",
+        [HX_DISK_CREATED] = "a new overlay",
+        [HX_DISK_GROWN] = "the overlay, grown,",
+    };
+    hx_monitor_begin_phase(monitor, "disk");
+    DisksCall call = {.monitor = monitor, .change = HX_DISK_KEPT};
+    hx_monitor_call(make_disks, &call);
+    if (call.error) {
+        g_propagate_error(error, call.error);
+        return FALSE;
+    }
+    g_autoptr(GPtrArray) extra = hx_profile_extra_disks(monitor->profile);
     g_autofree char *beside =
         extra->len ? g_strdup_printf(", and %u of its own", extra->len) : g_strdup("");
-    hx_monitor_end_phase(monitor, "%s on image %s%s", words[change],
+    hx_monitor_end_phase(monitor, "%s on image %s%s", words[call.change],
                          hx_profile_string(monitor->profile, "disk.image"), beside);
     return TRUE;
 }

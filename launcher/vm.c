@@ -23,6 +23,7 @@ struct HxVm {
     char *state;
     char *runtime;
     char *lock;
+    GMutex mutex;      /* of what follows: threads ask for paths, too */
     GHashTable *paths; /* the set of all paths handed out */
 };
 
@@ -62,6 +63,7 @@ HxVm *hx_vm_open(const char *name, GError **error)
     vm->state = g_build_filename(vms, name, NULL);
     vm->runtime = g_build_filename(runtime, name, NULL);
     vm->lock = g_build_filename(state, "locks", name, NULL);
+    g_mutex_init(&vm->mutex);
     vm->paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return vm;
 }
@@ -71,6 +73,7 @@ void hx_vm_free(HxVm *vm)
     if (!vm)
         return;
     g_hash_table_unref(vm->paths);
+    g_mutex_clear(&vm->mutex);
     g_free(vm->lock);
     g_free(vm->runtime);
     g_free(vm->state);
@@ -87,6 +90,7 @@ static const char *kept_path(HxVm *vm, const char *directory, const char *file)
 {
     g_autofree char *path = g_build_filename(directory, file, NULL);
     void *kept = NULL;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vm->mutex);
     if (g_hash_table_lookup_extended(vm->paths, path, &kept, NULL))
         return kept;
     kept = path;

@@ -18,9 +18,9 @@ const char *hx_vm_name(const HxVm *vm);
  * too.  NULL with HX_ERROR_HOST. */
 GPtrArray *hx_vm_names(GError **error);
 
-/* Paths live as long as @vm; without @file (NULL) the directory's own.  What is named in the state
- * directory outlives the running VM: "disk.qcow2", "guest.json", "console.log"; in the runtime
- * directory it ends with it: sockets. */
+/* Any thread.  Paths live as long as @vm; without @file (NULL) the directory's own.  What is named
+ * in the state directory outlives the running VM: "disk.qcow2", "guest.json", "console.log"; in the
+ * runtime directory it ends with it: sockets. */
 const char *hx_vm_state_path(HxVm *vm, const char *file);
 const char *hx_vm_runtime_path(HxVm *vm, const char *file);
 /* The file that is the VM's lock: among the state, which nobody but the user empties, and outside
