@@ -25,7 +25,7 @@ endif
 
 base_SRC := $(wildcard launcher/base/*.c)
 base_PKG := gio-2.0 gio-unix-2.0
-launcher_SRC := $(wildcard launcher/*.c)
+launcher_SRC := $(filter-out launcher/base/% launcher/vsock/%,$(wildcard launcher/*/*.c))
 launcher_PKG := libvirt libxml-2.0 json-glib-1.0 virglrenderer libcurl libarchive
 provision_SRC := $(wildcard guest-provision/*.c)
 provision_PKG := libssh json-glib-1.0
@@ -166,7 +166,7 @@ check-includes:
 check-asan:
 	ASAN_OPTIONS=verify_asan_link_order=0 $(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' check-unit
 
-# The list of a profile's keys in the manual page, from launcher/profile-keys.c.
+# The list of a profile's keys in the manual page, from launcher/profile/keys.c.
 .PHONY: man
 man: $(BUILD)/helixvm
 	perl -0pi -e 'BEGIN { $$keys = join "", `$(BUILD)/helixvm profile keys --mdoc`; $$? and die }' \
@@ -200,7 +200,7 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-
 	-type f ! -name '*.c' ! -name '*.h' 2>/dev/null) \
 	$(wildcard cli/completion/*) \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
-	guest-provision/session/packages) launcher/image-catalogue.conf
+	guest-provision/session/packages) launcher/image/catalogue.conf
 
 # --- benchmarks ----------------------------------------------------------------------------------
 

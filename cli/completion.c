@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "cli/verb.h"
-#include "launcher/image-catalogue.h"
-#include "launcher/image.h"
-#include "launcher/profile-find.h"
-#include "launcher/profile.h"
-#include "launcher/snapshot.h"
-#include "launcher/vm.h"
+#include "launcher/image/catalogue.h"
+#include "launcher/image/image.h"
+#include "launcher/profile/find.h"
+#include "launcher/profile/profile.h"
+#include "launcher/vm/snapshot.h"
+#include "launcher/vm/vm.h"
 
 typedef struct {
     const char *begun; /* what the candidates have to begin with */

@@ -7,7 +7,7 @@
 #include "cli/verb.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
-#include "launcher/vm-reach.h"
+#include "launcher/monitor/reach.h"
 
 #define GRACE_SECONDS 10
 

@@ -2,7 +2,7 @@
 #include "cli/guest.h"
 
 #include "cli/verb.h"
-#include "launcher/vm-reach.h"
+#include "launcher/monitor/reach.h"
 
 static int connect_vm(guint32 port, void *data, GCancellable *cancel, GError **error)
 {

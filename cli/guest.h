@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The guest of a VM, as verbs reach it: launcher/vm.h's connection and guest-provision's SSH. */
+/* The guest of a VM, as verbs reach it: launcher/vm/vm.h's connection and guest-provision's SSH. */
 #pragma once
 
 #include "guest-provision/provision.h"
-#include "launcher/vm.h"
+#include "launcher/vm/vm.h"
 
 /* How guest-provision reaches the guest of @vm, which must outlive what is returned.  Interrupted
  * by the signals that end a verb. */

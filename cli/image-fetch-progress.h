@@ -3,7 +3,7 @@
  * now and then. */
 #pragma once
 
-#include "launcher/image-fetch.h"
+#include "launcher/image/fetch.h"
 
 typedef struct {
     gboolean quiet;

@@ -4,7 +4,7 @@
 
 #include <json-glib/json-glib.h>
 
-#include "launcher/image.h"
+#include "launcher/image/image.h"
 
 /* The JSON object of @image, for json_node_unref. */
 JsonNode *hx_image_print_node(const HxImage *image);

@@ -2,7 +2,7 @@
 /* A guest's journal, read over SSH by a thread. */
 #pragma once
 
-#include "launcher/vm.h"
+#include "launcher/vm/vm.h"
 
 typedef struct HxLogJournal HxLogJournal;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Follows a monitor's events (launcher/monitor.h) and shows them as progress. */
+/* Follows a monitor's events (launcher/monitor/monitor.h) and shows them as progress. */
 #pragma once
 
 #include "cli/progress.h"
-#include "launcher/control.h"
+#include "launcher/monitor/control.h"
 
 typedef enum {
     HX_EVENTS_UNTIL_READY,

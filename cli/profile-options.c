@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "launcher/profile-find.h"
+#include "launcher/profile/find.h"
 
 void hx_profile_options_clear(HxProfileOptions *options)
 {

@@ -2,8 +2,8 @@
 /* The options by which a verb takes a profile, and the profile they make. */
 #pragma once
 
-#include "launcher/profile.h"
-#include "launcher/vm.h"
+#include "launcher/profile/profile.h"
+#include "launcher/vm/vm.h"
 
 typedef struct {
     char *profile;   /* --profile PROFILE|FILE */

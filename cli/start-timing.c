@@ -8,7 +8,7 @@
 #include "guest-provision/ssh.h"
 #include "launcher/base/error.h"
 #include "launcher/base/printable.h"
-#include "launcher/control.h"
+#include "launcher/monitor/control.h"
 
 #define SSH_PORT 22
 #define GUEST_TIMEOUT_S 60

@@ -5,7 +5,7 @@
 
 #include <json-glib/json-glib.h>
 
-#include "launcher/vm.h"
+#include "launcher/vm/vm.h"
 
 /* Add the phases in which @vm, which is up, came up to @phases: objects with from and took, in
  * seconds from the monitor's start on, where ("host", "guest" or "unit", whose from is null) and

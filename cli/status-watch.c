@@ -15,7 +15,7 @@
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
 #include "launcher/base/printable.h"
-#include "launcher/control.h"
+#include "launcher/monitor/control.h"
 
 #define RUNNING_INTERVAL_MS 2000
 #define DOWN_INTERVAL_MS 500

@@ -2,7 +2,7 @@
 /* helixvm status --watch: a VM's status whenever it changes. */
 #pragma once
 
-#include "launcher/vm.h"
+#include "launcher/vm/vm.h"
 
 /* Show the status of @vm on stdout until @cancel is cancelled, which is a success: on a terminal in
  * place, elsewhere a line for each change, with @as_json an object on a line.  It goes on while the

@@ -7,8 +7,8 @@
 #include "cli/verb.h"
 #include "guest-provision/identity.h"
 #include "launcher/base/error.h"
-#include "launcher/libvirt-connection.h"
-#include "launcher/vm-domain.h"
+#include "launcher/domain/libvirt-connection.h"
+#include "launcher/domain/vm-domain.h"
 
 /* libvirt's translation to a QEMU command line. */
 static gboolean print_argv(const char *xml, GError **error)

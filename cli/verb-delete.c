@@ -8,9 +8,9 @@
 #include "cli/vm-stop.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
-#include "launcher/vm-lock.h"
-#include "launcher/vm-reach.h"
-#include "launcher/vm-remove.h"
+#include "launcher/monitor/reach.h"
+#include "launcher/vm/lock.h"
+#include "launcher/vm/remove.h"
 
 /* "a" or "a, b"; for g_free. */
 static char *names_of(const GPtrArray *vms)

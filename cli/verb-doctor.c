@@ -9,7 +9,7 @@
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
-#include "launcher/doctor.h"
+#include "launcher/doctor/doctor.h"
 
 static const char *const states[] = {
     [HX_HOST_FINE] = "fine",

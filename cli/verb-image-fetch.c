@@ -11,9 +11,9 @@
 #include "cli/screen.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
-#include "launcher/checksum.h"
-#include "launcher/image-catalogue.h"
-#include "launcher/image-fetch.h"
+#include "launcher/download/checksum.h"
+#include "launcher/image/catalogue.h"
+#include "launcher/image/fetch.h"
 
 #define DEFAULT_MAX_SIZE 64 /* GiB */
 #define DEFAULT_TIMEOUT 60

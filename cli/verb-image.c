@@ -9,10 +9,10 @@
 #include "cli/screen.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
-#include "launcher/image-build.h"
-#include "launcher/image-catalogue.h"
-#include "launcher/image-fetch.h"
-#include "launcher/image-store.h"
+#include "launcher/image/build.h"
+#include "launcher/image/catalogue.h"
+#include "launcher/image/fetch.h"
+#include "launcher/image/store.h"
 
 /* --- build ----------------------------------------------------------------------------------- */
 

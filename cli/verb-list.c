@@ -7,7 +7,7 @@
 #include "cli/verb.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
-#include "launcher/vm-reach.h"
+#include "launcher/monitor/reach.h"
 
 /* The status of @vm; where its monitor does not answer that is said, and the others are listed.
  * NULL where it is no VM, or was removed meanwhile. */

@@ -10,9 +10,9 @@
 #include "cli/log-text.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
-#include "launcher/qemu-log.h"
-#include "launcher/vm-domain.h"
-#include "launcher/vm-reach.h"
+#include "launcher/domain/qemu-log.h"
+#include "launcher/domain/vm-domain.h"
+#include "launcher/monitor/reach.h"
 
 #define FOLLOW_LINES 10
 #define GUEST "guest"

@@ -7,8 +7,8 @@
 #include "guest-provision/identity.h"
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
-#include "launcher/monitor.h"
-#include "launcher/vm-lock.h"
+#include "launcher/monitor/monitor.h"
+#include "launcher/vm/lock.h"
 
 static gboolean guard(int argc, char **argv, int fd, GError **error)
 {

@@ -9,8 +9,8 @@
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
-#include "launcher/profile-find.h"
-#include "launcher/profile-text.h"
+#include "launcher/profile/find.h"
+#include "launcher/profile/text.h"
 
 /* --- list ------------------------------------------------------------------------------------ */
 

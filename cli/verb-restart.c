@@ -4,9 +4,9 @@
 #include "cli/vm-result.h"
 #include "cli/vm-start.h"
 #include "cli/vm-stop.h"
-#include "launcher/room.h"
-#include "launcher/vm-domain.h"
-#include "launcher/vm-reach.h"
+#include "launcher/domain/vm-domain.h"
+#include "launcher/monitor/reach.h"
+#include "launcher/vm/room.h"
 
 /* What is wrong is said while the VM still runs.  Memory and ports are its own yet: whether the
  * host has them shows when it is down. */

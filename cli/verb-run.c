@@ -14,7 +14,7 @@
 #include "cli/vm-start.h"
 #include "cli/vm-stop.h"
 #include "launcher/base/error.h"
-#include "launcher/vm-reach.h"
+#include "launcher/monitor/reach.h"
 
 /* What a service manager is asked to add to its own patience, beside the guest's timeout. */
 #define STOP_MARGIN_S 15

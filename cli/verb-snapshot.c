@@ -10,9 +10,9 @@
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
-#include "launcher/snapshot.h"
-#include "launcher/vm-lock.h"
-#include "launcher/vm-reach.h"
+#include "launcher/monitor/reach.h"
+#include "launcher/vm/lock.h"
+#include "launcher/vm/snapshot.h"
 
 /* The lock of @vm, which has to be known and down; -1 with @error. */
 static int own(HxVm *vm, GError **error)

@@ -5,7 +5,7 @@
 #include "cli/guest.h"
 #include "cli/verb.h"
 #include "guest-provision/ssh-config.h"
-#include "launcher/vm-reach.h"
+#include "launcher/monitor/reach.h"
 
 /* The command that connects ssh(1): this program, with what it was told of its directories. */
 static char **proxy_command(HxVm *vm, GError **error)

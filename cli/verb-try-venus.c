@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cli/verb.h"
-#include "launcher/venus-trial.h"
+#include "launcher/doctor/venus-trial.h"
 
 gboolean hx_verb_try_venus(int argc, char **argv, GError **error)
 {

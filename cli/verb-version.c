@@ -6,9 +6,9 @@
 #include <virgl-version.h>
 
 #include "cli/verb.h"
-#include "launcher/architecture.h"
+#include "launcher/base/architecture.h"
 #include "launcher/base/json.h"
-#include "launcher/trial.h"
+#include "launcher/doctor/trial.h"
 
 #define QEMU_SECONDS 10
 

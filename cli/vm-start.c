@@ -13,14 +13,14 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
-#include "launcher/image.h"
-#include "launcher/log-file.h"
-#include "launcher/room.h"
-#include "launcher/snapshot.h"
-#include "launcher/vm-domain.h"
-#include "launcher/vm-lock.h"
-#include "launcher/vm-reach.h"
-#include "launcher/vm-remove.h"
+#include "launcher/domain/vm-domain.h"
+#include "launcher/image/image.h"
+#include "launcher/monitor/reach.h"
+#include "launcher/vm/lock.h"
+#include "launcher/vm/log-file.h"
+#include "launcher/vm/remove.h"
+#include "launcher/vm/room.h"
+#include "launcher/vm/snapshot.h"
 
 #define BOOT_TIMEOUT_MAX 86400
 #define STATUS_TIMEOUT_MS 5000

@@ -4,7 +4,7 @@
 
 #include "cli/profile-options.h"
 #include "cli/progress.h"
-#include "launcher/control.h"
+#include "launcher/monitor/control.h"
 
 #define HX_BOOT_TIMEOUT 300 /* s, where the user names none */
 

@@ -7,11 +7,11 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
 #include "launcher/base/unix-socket.h"
-#include "launcher/control.h"
-#include "launcher/disk-use.h"
-#include "launcher/profile.h"
-#include "launcher/vm-reach.h"
-#include "launcher/vm-run.h"
+#include "launcher/monitor/control.h"
+#include "launcher/monitor/reach.h"
+#include "launcher/profile/profile.h"
+#include "launcher/vm/disk-use.h"
+#include "launcher/vm/run.h"
 
 #define ENCODER_REPLY_MAX (1024 * 1024)
 #define MONITOR_TIMEOUT_MS 5000

@@ -4,7 +4,7 @@
 
 #include <json-glib/json-glib.h>
 
-#include "launcher/vm.h"
+#include "launcher/vm/vm.h"
 
 /* The status of @vm as the JSON object that helixvm(1), STATUS, describes, for json_object_unref.
  * A VM that is down has a state and why it ended.  HX_ERROR_NOT_FOUND where there is no such VM,

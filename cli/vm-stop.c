@@ -4,9 +4,9 @@
 #include "cli/verb.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
-#include "launcher/vm-lock.h"
-#include "launcher/vm-reach.h"
-#include "launcher/vm-run.h"
+#include "launcher/monitor/reach.h"
+#include "launcher/vm/lock.h"
+#include "launcher/vm/run.h"
 
 #define TIMEOUT_MAX 3600
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cli/monitor-events.h"
-#include "launcher/vm.h"
+#include "launcher/vm/vm.h"
 
 #define HX_STOP_TIMEOUT 60 /* s, where the user names none */
 

@@ -8,12 +8,22 @@ use warnings;
 # longest folder that fits counts.
 my %DIRECTIONS = (
     'cli' => [
-        qw(launcher launcher/base guest-provision encoder/protocol.h
-            guest-provision/session/stream-protocol.h)
+        qw(launcher/base launcher/disk launcher/doctor launcher/domain launcher/download
+            launcher/host launcher/image launcher/monitor launcher/profile launcher/vm
+            guest-provision encoder/protocol.h guest-provision/session/stream-protocol.h)
     ],
-    'launcher' => ['launcher/base'],
+    # from the ground up
     'launcher/base' => [],
     'launcher/vsock' => ['launcher/base'],
+    'launcher/disk' => ['launcher/base'],
+    'launcher/download' => ['launcher/base'],
+    'launcher/profile' => ['launcher/base'],
+    'launcher/image' => [map { "launcher/$_" } qw(base disk download)],
+    'launcher/vm' => [map { "launcher/$_" } qw(base disk image profile)],
+    'launcher/host' => [map { "launcher/$_" } qw(base vm)],
+    'launcher/domain' => [map { "launcher/$_" } qw(base host image profile vm)],
+    'launcher/monitor' => [map { "launcher/$_" } qw(base disk domain host image profile vm)],
+    'launcher/doctor' => [map { "launcher/$_" } qw(base domain host image profile vm)],
     'guest-provision' => ['launcher/base'],
     # for the guest
     'guest-provision/image' => [],

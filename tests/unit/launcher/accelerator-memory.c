@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is remembered of an accelerator, for how long, and under which conditions. */
-#include "launcher/accelerator-memory.h"
+#include "launcher/host/accelerator-memory.h"
 
 #include <glib/gstdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "launcher/apparmor-rules.h"
+#include "launcher/doctor/apparmor-rules.h"
 
 static const char libvirt_qemu[] = "  #include <abstractions/base>\n"
                                    "  capability chown,\n"

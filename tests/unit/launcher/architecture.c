@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which accelerators a host may have. */
-#include "launcher/architecture.h"
+#include "launcher/base/architecture.h"
 
 /* One that cannot be here is not the last resort: that is the last one that can. */
 static void test_here(void)

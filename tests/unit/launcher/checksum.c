@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Publishers' lists of checksums, as they are and as they should not be. */
-#include "launcher/checksum.h"
+#include "launcher/download/checksum.h"
 
 #include <string.h>
 

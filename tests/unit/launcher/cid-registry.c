@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* CIDs that processes take at the same moment. */
-#include "launcher/cid-registry.h"
+#include "launcher/host/cid-registry.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>

@@ -10,10 +10,10 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
-#include "launcher/extra-disk.h"
-#include "launcher/forward.h"
-#include "launcher/room.h"
-#include "launcher/share.h"
+#include "launcher/profile/extra-disk.h"
+#include "launcher/profile/forward.h"
+#include "launcher/profile/share.h"
+#include "launcher/vm/room.h"
 
 #define GIB (G_GUINT64_CONSTANT(1) << 30)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "launcher/directories.h"
+#include "launcher/base/directories.h"
 
 #include <glib/gstdio.h>
 #include <sys/stat.h>

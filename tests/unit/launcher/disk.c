@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The overlay disk, made by the real qemu-img. */
-#include "launcher/disk.h"
+#include "launcher/disk/disk.h"
 
 #include <glib/gstdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Each built-in profile as a domain: against its golden file, and against libvirt's schema.
  * HELIXVM_UPDATE_GOLDEN=1 writes the golden files anew, to be read before they are committed. */
-#include "launcher/domain.h"
+#include "launcher/domain/domain.h"
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>

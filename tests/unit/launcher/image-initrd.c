@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "launcher/image-initrd.h"
+#include "launcher/image/initrd.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
 
 #include "launcher/base/error.h"
-#include "launcher/image-store.h"
+#include "launcher/image/store.h"
 
 typedef struct {
     char *name;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "launcher/image-store.h"
+#include "launcher/image/store.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -179,13 +179,13 @@ static void test_users(Fixture *f, const void *unused)
     g_assert_cmpuint(g_strv_length(users), ==, 1);
     g_assert_cmpstr(users[0], ==, "desk");
     g_assert_false(hx_image_remove("used", NULL, &error));
-    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+    g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
     g_assert_nonnull(strstr(error->message, "VM desk"));
     g_clear_error(&error);
     /* Also where it is damaged: the disk is what VMs lie on. */
     write_file(used, "image.json", "{");
     g_assert_false(hx_image_remove("used", NULL, &error));
-    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+    g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
     g_assert_nonnull(strstr(error->message, "VM desk"));
     g_clear_error(&error);
     gboolean in_use = FALSE;
@@ -227,7 +227,7 @@ static void test_publish(Fixture *f, const void *unused)
     run_qemu_img(overlay, base);
     g_autofree char *newest = make_image(".one.newest");
     g_assert_false(hx_image_publish("one", newest, &in_use, &error));
-    g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
+    g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
     g_assert_true(in_use);
     g_assert_true(g_file_test(newest, G_FILE_TEST_EXISTS));
 }

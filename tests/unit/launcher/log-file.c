@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is kept of a log: the run before, and no more than its bound. */
-#include "launcher/log-file.h"
+#include "launcher/vm/log-file.h"
 
 #include <glib/gstdio.h>
 #include <string.h>

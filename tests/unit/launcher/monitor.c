@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A monitor that does not get as far as to live. */
-#include "launcher/monitor.h"
+#include "launcher/monitor/monitor.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -9,7 +9,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
-#include "launcher/vm-lock.h"
+#include "launcher/vm/lock.h"
 
 static void test_broken_profile(void)
 {

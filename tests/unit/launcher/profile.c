@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Profiles: merging, and what a wrong one is told. */
-#include "launcher/profile.h"
+#include "launcher/profile/profile.h"
 
 #include <glib/gstdio.h>
 
 #include "launcher/base/error.h"
-#include "launcher/profile-text.h"
+#include "launcher/profile/text.h"
 
 static char *write_profile(const char *text)
 {

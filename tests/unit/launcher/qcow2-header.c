@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Headers that the real qemu-img writes, and ones that it would not. */
-#include "launcher/qcow2-header.h"
+#include "launcher/disk/qcow2-header.h"
 
 #include <fcntl.h>
 #include <glib/gstdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is picked from QEMU's log when it has failed. */
-#include "launcher/qemu-log.h"
+#include "launcher/domain/qemu-log.h"
 
 #define START                                                                                      \
     "2026-01-01 00:00:00.000+0000: starting up libvirt version: 11.3.0, qemu version: 10.0.13\n"   \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The seed, read as cloud-init does: by its volume's name, its files and what is in them. */
-#include "launcher/seed.h"
+#include "launcher/vm/seed.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which domain is ours to end, with libvirt's own test driver. */
-#include "launcher/stale-domain.h"
+#include "launcher/domain/stale-domain.h"
 
 #include <string.h>
 
@@ -29,7 +29,7 @@ static void set_up(Fixture *fixture, const void *uuid)
     g_assert_true(hx_vm_create_directories(fixture->vm, &error));
     g_assert_true(
         g_file_set_contents(hx_vm_state_path(fixture->vm, "uuid"), OURS "\n", -1, &error));
-    fixture->connection = hx_libvirt_open(&error);
+    fixture->connection = hx_libvirt_open(NULL, &error);
     g_assert_no_error(error);
     g_autofree char *xml = g_strdup_printf("<domain type='test'><name>helixvm-left</name>"
                                            "<uuid>%s</uuid><memory>1024</memory>"

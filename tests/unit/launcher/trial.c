@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "launcher/trial.h"
+#include "launcher/doctor/trial.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "launcher/url.h"
+#include "launcher/download/url.h"
 
 #include "launcher/base/error.h"
-#include "launcher/image-fetch.h"
+#include "launcher/image/fetch.h"
 
 static void test_check(void)
 {

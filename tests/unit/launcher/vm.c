@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A VM's name, its lock, and the way to its guest past a device that answers right or wrong. */
-#include "launcher/vm.h"
+#include "launcher/vm/vm.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/unix-socket.h"
-#include "launcher/vm-lock.h"
-#include "launcher/vm-run.h"
+#include "launcher/vm/lock.h"
+#include "launcher/vm/run.h"
 
 static char *directory;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The X cookie's file, of which the caller keeps hold. */
-#include "launcher/x-authority.h"
+#include "launcher/host/x-authority.h"
 
 #include <glib/gstdio.h>
 #include <sys/stat.h>

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "launcher/monitor/reach.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "launcher/base/edit-distance.h"
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/domain/libvirt-connection.h"
+#include "launcher/domain/stale-domain.h"
+#include "launcher/host/x-display.h"
+#include "launcher/vm/last-run.h"
+#include "launcher/vm/lock.h"
+#include "launcher/vm/run.h"
+
+#define RETRY_MS 100
+#define TIMEOUT_S 20
+
+/* A domain whose monitor was killed is ended by libvirt, unless libvirtd was killed, too. */
+static gboolean end_domain(HxVm *vm, GCancellable *cancel, GError **error)
+{
+    g_autoptr(virConnect) connection = hx_libvirt_open(cancel, error);
+    if (!connection)
+        return FALSE;
+    gboolean ended;
+    return hx_stale_domain_end(vm, connection, &ended, error);
+}
+
+/* The lock is ours: a monitor that ended well has left nothing. */
+static gboolean mend(HxVm *vm, GCancellable *cancel, GError **error)
+{
+    HxRunState run = hx_run_state(vm);
+    if (run == HX_RUN_NONE &&
+        !g_file_test(hx_vm_runtime_path(vm, "control.sock"), G_FILE_TEST_EXISTS))
+        return TRUE;
+    /* No domain outlives its host. */
+    if (run != HX_RUN_HOST_DOWN && !end_domain(vm, cancel, error))
+        return FALSE;
+    hx_x_display_remove(vm);
+    hx_last_run_keep(vm, TRUE, hx_run_failure(run == HX_RUN_HOST_DOWN ? run : HX_RUN_KILLED));
+    hx_run_end(vm);
+    hx_vm_clear_runtime(vm);
+    return TRUE;
+}
+
+/* Wait a moment, or until @cancel is cancelled. */
+static void pause_for(guint milliseconds, GCancellable *cancel)
+{
+    GPollFD cancelled;
+    gboolean pollable = g_cancellable_make_pollfd(cancel, &cancelled);
+    g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, milliseconds);
+    if (pollable)
+        g_cancellable_release_fd(cancel);
+}
+
+int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error)
+{
+    gint64 deadline = g_get_monotonic_time() + TIMEOUT_S * G_TIME_SPAN_SECOND;
+    *ret_lock = -1;
+    for (;;) {
+        g_autoptr(GError) cause = NULL;
+        int fd = hx_vm_connect_monitor(vm, &cause);
+        if (fd >= 0)
+            return fd;
+        if (!g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_RUNNING)) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return -1;
+        }
+        g_clear_error(&cause);
+        if (hx_run_is_cut_off(vm)) {
+            g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
+                        "VM \"%s\" runs, but its sockets in %s were removed: end it with `helixvm "
+                        "down %s`",
+                        hx_vm_name(vm), hx_vm_runtime_path(vm, NULL), hx_vm_name(vm));
+            return -1;
+        }
+        int lock = hx_vm_lock(vm, &cause);
+        if (lock >= 0 && mend(vm, cancel, error)) {
+            *ret_lock = lock;
+            return -1;
+        }
+        if (lock >= 0) {
+            hx_vm_unlock(vm, lock);
+            return -1;
+        }
+        if (!g_error_matches(cause, HX_ERROR, HX_ERROR_FAILED)) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return -1;
+        }
+        if (g_cancellable_is_cancelled(cancel)) {
+            g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+            return -1;
+        }
+        if (g_get_monotonic_time() > deadline) {
+            g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "%s", cause->message);
+            return -1;
+        }
+        /* There is no event to wait for: a starting monitor is yet to make its socket. */
+        pause_for(RETRY_MS, cancel);
+    }
+}
+
+/* Wait until the process of @pidfd has ended.  FALSE with @error after @seconds, or where @cancel
+ * comes first. */
+static gboolean await_process(int pidfd, int seconds, GCancellable *cancel, GError **error)
+{
+    gint64 end = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
+    for (;;) {
+        struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+        if (poll(&ended, 1, 0) > 0)
+            return TRUE;
+        if (g_cancellable_is_cancelled(cancel)) {
+            g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+            return FALSE;
+        }
+        if (g_get_monotonic_time() >= end) {
+            g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "it did not end within %d s", seconds);
+            return FALSE;
+        }
+        pause_for(RETRY_MS, cancel);
+    }
+}
+
+gboolean hx_vm_end_cut_off(HxVm *vm, int timeout, gboolean *ret_forced, GCancellable *cancel,
+                           GError **error)
+{
+    *ret_forced = FALSE;
+    hx_autofd int monitor = hx_run_open_monitor(vm);
+    if (monitor < 0)
+        return TRUE;
+    /* It has the guest power off, and hears of its end from libvirt. */
+    g_autoptr(GError) cause = NULL;
+    pidfd_send_signal(monitor, SIGTERM, NULL, 0);
+    if (await_process(monitor, timeout, cancel, &cause))
+        return TRUE;
+    if (g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    *ret_forced = TRUE;
+    if (!end_domain(vm, cancel, error))
+        return FALSE;
+    if (await_process(monitor, TIMEOUT_S, cancel, error))
+        return TRUE;
+    g_prefix_error(error, "the monitor of VM \"%s\" is told to end: ", hx_vm_name(vm));
+    return FALSE;
+}
+
+/* The VM that @name may have been meant for; NULL where none is near. */
+static char *nearest(const char *name)
+{
+    g_autofree char *found = NULL;
+    size_t least = strlen(name) / 2 + 1; /* half of its letters wrong is another word */
+    g_autoptr(GPtrArray) names = hx_vm_names(NULL);
+    for (guint i = 0; names && i < names->len; i++) {
+        const char *other = names->pdata[i];
+        size_t distance = hx_edit_distance(name, other);
+        if (distance == 0 || distance >= least)
+            continue;
+        least = distance;
+        g_free(found);
+        found = g_strdup(other);
+    }
+    return g_steal_pointer(&found);
+}
+
+gboolean hx_vm_check_known(HxVm *vm, GError **error)
+{
+    if (g_file_test(hx_vm_state_path(vm, "profile.conf"), G_FILE_TEST_EXISTS))
+        return TRUE;
+    g_autofree char *near = nearest(hx_vm_name(vm));
+    if (near)
+        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
+                    "there is no VM \"%s\": the nearest is \"%s\"; `helixvm list` shows all",
+                    hx_vm_name(vm), near);
+    else
+        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
+                    "there is no VM \"%s\": make it with `helixvm up %s`", hx_vm_name(vm),
+                    hx_vm_name(vm));
+    return FALSE;
+}
