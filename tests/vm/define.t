@@ -34,7 +34,7 @@ for my $profile (map { basename($_, '.conf') } glob 'qemu-profiles/*.conf') {
     my @profile = ('--profile', $profile, image_for($profile));
     for my $settings ([], ['gpu.enabled=false'], ['gpu.venus=false'], ['network.mode=none'],
         ['vsock.device=kernel'], ['gpu.display=egl-headless'], ['machine.cpus=1'],
-        ['disk.extra=data:2', 'share.folders=a:/tmp;b:/usr:ro', 'network.forward=tcp:8080:80']) {
+        ['disk.extra=data:2', 'share.folders=a:/srv;b:/usr:ro', 'network.forward=tcp:8080:80']) {
         my $what = "profile $profile @$settings";
         my $result = helixvm_ok('define', $vm, @profile, map { ('--set', $_) } @$settings);
         open my $file, '>', "$dir/domain.xml" or die "domain.xml: $!\n";
