@@ -76,7 +76,7 @@ unlike(helixvm_ok('define', $vm, '--set', 'gpu.enabled=false', '--format', 'argv
     qr/virtio-vga-gl/, 'without gpu.enabled there is none');
 
 $argv = helixvm_ok('define', $vm, map({ ('--set', $_) } 'disk.extra=data:2;logs:1',
-    'network.forward=tcp:8080:80;udp:5300:53', 'share.folders=work:/tmp;docs:/usr:ro'),
+    'network.forward=tcp:8080:80;udp:5300:53', 'share.folders=work:/srv;docs:/usr:ro'),
     '--format', 'argv')->{out};
 like($argv, qr/"serial"\s*:\s*"data".*"serial"\s*:\s*"logs"/s, 'disks have their names as serial numbers');
 like($argv, qr/vhost-user-fs-pci.*"tag"\s*:\s*"work".*"tag"\s*:\s*"docs"/s, 'folders their tags');
