@@ -30,10 +30,11 @@ static char *command_line(const HxLogJournal *journal, guint lines)
     return g_strdup_printf("journalctl --no-pager -o short-iso -n %u%s", lines, follow);
 }
 
-static gboolean read_once(HxLogJournal *journal, guint lines, GError **error)
+static gboolean read_once(HxLogJournal *journal, guint lines, gboolean *ret_reached, GError **error)
 {
     HxGuest guest = hx_verb_guest(journal->vm);
     g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);
+    *ret_reached = ssh != NULL;
     if (!ssh)
         return FALSE;
     g_autofree char *command = command_line(journal, lines);
@@ -66,18 +67,17 @@ static void *read_journal(void *data)
     guint lines = journal->lines;
     for (;;) {
         g_autoptr(GError) error = NULL;
-        gboolean good = read_once(journal, lines, &error);
+        gboolean reached = FALSE;
+        gboolean good = read_once(journal, lines, &reached, &error);
         gboolean interrupted = g_cancellable_is_cancelled(hx_verb_cancellable());
         if (!journal->follow || interrupted) {
             if (!good && !interrupted)
                 journal->error = g_steal_pointer(&error);
             break;
         }
-        /* Where the VM has gone, its next boot is all new; a connection that broke goes on. */
-        if (g_error_matches(error, HX_ERROR, HX_ERROR_NOT_RUNNING))
-            lines = G_MAXUINT;
-        else if (lines != G_MAXUINT)
-            lines = 0;
+        /* A connection that broke goes on; a guest that cannot be reached is down or boots, and
+         * its next boot is all new. */
+        lines = reached ? 0 : G_MAXUINT;
         pause_until_retry();
     }
     hx_close(&journal->write_fd);

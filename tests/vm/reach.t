@@ -83,6 +83,7 @@ sub terminal_modes {
 
 sub start_on_terminal {
     my ($pty, @command) = @_;
+    my $type = $command[0] =~ /^TERM=(.*)/ ? (shift(@command), $1)[1] : 'dumb';
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
         $pty->make_slave_controlling_terminal;
@@ -90,7 +91,7 @@ sub start_on_terminal {
         open STDIN, '<&', $slave;
         open STDOUT, '>&', $slave;
         open STDERR, '>&', $slave;
-        $ENV{TERM} = 'dumb';
+        $ENV{TERM} = $type;
         exec @command or POSIX::_exit(127);
     }
     return $pid;
@@ -138,9 +139,11 @@ $pty->slave->set_winsize(44, 90);
 kill 'WINCH', $pid;
 print $pty "stty size\r";
 ok(expect($pty, qr/44 90\r.*# /s), 'its size follows');
-print $pty "sh -c 'echo begun; sleep 1000'\r";
-ok(expect($pty, qr/\nbegun/), 'a command that runs on');
+# What cat says after the terminal's echo shows that the shell has given it the terminal.
+print $pty "cat\rbegun\r";
+ok(expect($pty, qr/\nbegun\r\n(?:.*\n)*begun\r/), 'a command that runs on');
 print $pty "\x03";
+ok(expect($pty, qr/\^C.*# /s), 'Ctrl-C reaches it');
 print $pty "echo status=\$?\r";
 ok(expect($pty, qr/\nstatus=130\r.*# /s), 'Ctrl-C ends it, and not the shell');
 print $pty "~?";
@@ -251,7 +254,7 @@ for my $way (["$dir/large", "$vm:large"], ["$vm:/var/tmp/large", "$dir/large-bac
     # On a terminal the progress is updated in place: it tells that the copy has begun.
     my $copy_pty = IO::Pty->new;
     $seen = '';
-    my $copy = start_on_terminal($copy_pty, "$build/helixvm", 'cp', @$way);
+    my $copy = start_on_terminal($copy_pty, 'TERM=xterm', "$build/helixvm", 'cp', @$way);
     ok(expect($copy_pty, qr/[KM]iB .*\d%/, 60), "cp @$way shows its progress");
     kill 'INT', $copy;
     is(wait_for_pid($copy, 20), 130, '... is interrupted');

@@ -25,8 +25,8 @@ sub refused {
 
 refused(3, qr/memroy.*nearest.*machine\.memory/, 'up', $vm, '--set', 'machine.memroy=1');
 refused(4, qr/no image "nosuch".*image build/, 'up', $vm, '--set', 'disk.image=nosuch');
-refused(5, qr/is down.*helixvm up/, 'provision', $vm);
-refused(5, qr/is down.*helixvm up/, 'stream', $vm);
+refused(4, qr/no VM.*helixvm up/, 'provision', $vm);
+refused(4, qr/no VM.*helixvm up/, 'stream', $vm);
 refused(4, qr/no VM/, 'status', $vm);
 is_deeply([leftovers($vm)], [], 'refusals leave nothing');
 
@@ -228,6 +228,8 @@ check_pattern('after the encoder was killed');
 like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down powers the guest off');
 is(status_of($vm)->{state}, 'stopped', 'status: stopped');
 like(helixvm_ok('down', $vm)->{out}, qr/already down/, 'a second down says that it is down');
+refused(5, qr/is down.*helixvm up/, 'provision', $vm);
+refused(5, qr/is down.*helixvm up/, 'stream', $vm);
 is_deeply([leftovers($vm)], [], 'down leaves nothing');
 helixvm_ok('delete', '--yes', $vm);
 refused(4, qr/no VM/, 'status', $vm);
