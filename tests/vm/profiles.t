@@ -104,8 +104,9 @@ for my $profile (map { basename($_, '.conf') } glob 'qemu-profiles/*.conf') {
     open my $file, '>', "$dir/domain.xml" or die "domain.xml: $!\n";
     print $file $xml;
     close $file;
-    # virsh starts no daemon where no init system does; `up` does it for itself.
-    system('virtlogd', '-d', '--timeout', '60') if $> == 0 and !-S '/run/libvirt/virtlogd-sock';
+    # virsh starts no daemon where no init system does; helixvm starts libvirtd for itself.
+    helixvm_ok('define', $vm, '--set', 'disk.image=default', '--format', 'argv');
+    system('virtlogd', '-d', '--timeout', '20') if $> == 0 and !-S '/run/libvirt/virtlogd-sock';
     my $vsock = start_vsock();
     my ($failed, $said) = virsh('create', '--paused', "$dir/domain.xml");
     is($failed, 0, "$what: QEMU accepts it") or diag($said);
