@@ -19,6 +19,9 @@
 
 /* Long enough to span two commands typed in a row, short enough not to linger. */
 #define DAEMON_IDLE_SECONDS "10"
+/* libvirtd's own bound on its end is 30 s. */
+#define ENDING_SECONDS 35
+#define ENDING_PAUSE_MS 100
 
 /* A fresh libvirtd tries its emulators before it answers: seconds, on a busy host many. */
 #define OPEN_SECONDS 60
@@ -60,11 +63,22 @@ void hx_libvirt_start_log_daemon(void)
         hx_process_run(virtlogd, NULL, NULL, NULL);
 }
 
+/* A libvirtd that ends has closed its socket, but keeps its pid file locked until it has ended. */
+static gboolean another_ends(void)
+{
+    hx_autofd int fd = open("/run/libvirtd.pid", O_RDONLY | O_CLOEXEC);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 static gboolean start_daemon(GError **error)
 {
     static const char *const libvirtd[] = {"libvirtd", "-d", "--timeout", DAEMON_IDLE_SECONDS,
                                            NULL};
     g_autoptr(GError) cause = NULL;
+    gint64 deadline = g_get_monotonic_time() + ENDING_SECONDS * G_TIME_SPAN_SECOND;
+    while (another_ends() && g_get_monotonic_time() < deadline)
+        g_usleep(ENDING_PAUSE_MS * G_TIME_SPAN_MILLISECOND);
     /* It returns when it serves. */
     if (hx_process_run(libvirtd, NULL, NULL, &cause))
         return TRUE;
