@@ -9,6 +9,7 @@
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/pause.h"
 
 /* No event tells that a VM that is down comes up: so often is it tried. */
 #define RETRY_MS 1000
@@ -52,15 +53,6 @@ static gboolean read_once(HxLogJournal *journal, guint lines, gboolean *ret_reac
     return FALSE;
 }
 
-static void pause_until_retry(void)
-{
-    GPollFD cancelled;
-    gboolean pollable = g_cancellable_make_pollfd(hx_verb_cancellable(), &cancelled);
-    g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, RETRY_MS);
-    if (pollable)
-        g_cancellable_release_fd(hx_verb_cancellable());
-}
-
 static void *read_journal(void *data)
 {
     HxLogJournal *journal = data;
@@ -78,7 +70,7 @@ static void *read_journal(void *data)
         /* A connection that broke goes on; a guest that cannot be reached is down or boots, and
          * its next boot is all new. */
         lines = reached ? 0 : G_MAXUINT;
-        pause_until_retry();
+        hx_pause(RETRY_MS, hx_verb_cancellable());
     }
     hx_close(&journal->write_fd);
     return NULL;

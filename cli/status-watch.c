@@ -14,6 +14,7 @@
 #include "cli/status-text.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
+#include "launcher/base/pause.h"
 #include "launcher/base/printable.h"
 #include "launcher/monitor/control.h"
 
@@ -133,15 +134,6 @@ static HxControl *connect_events(HxVm *vm)
                                                                     : NULL;
 }
 
-static void pause_for(guint milliseconds, GCancellable *cancel)
-{
-    GPollFD cancelled;
-    if (!g_cancellable_make_pollfd(cancel, &cancelled))
-        return;
-    g_poll(&cancelled, 1, milliseconds);
-    g_cancellable_release_fd(cancel);
-}
-
 /* Wait for an event, then take all that are there; notes are shown where @tell.  FALSE where there
  * will be no more. */
 static gboolean await_events(HxWatch *watch, HxControl *events, guint milliseconds, gboolean tell)
@@ -191,7 +183,7 @@ static gboolean watch_vm(HxWatch *watch, GError **error)
         if (!status || !show(watch, status, error))
             return FALSE;
         if (!events)
-            pause_for(DOWN_INTERVAL_MS, watch->cancel);
+            hx_pause(DOWN_INTERVAL_MS, watch->cancel);
         /* A new connection begins with what has happened before. */
         has_ended =
             events && !await_events(watch, events, is_new ? 0 : RUNNING_INTERVAL_MS, !is_new);

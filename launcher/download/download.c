@@ -10,6 +10,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
+#include "launcher/base/pause.h"
 #include "launcher/download/transfer.h"
 #include "launcher/download/unpack.h"
 
@@ -360,16 +361,12 @@ static gboolean pause_before_retry(HxDownload *download, const GError *cause, GE
     g_autofree char *note =
         g_strdup_printf("%s; trying again in %.1f s", cause->message, pause / 1e3);
     tell(download, note);
-    GPollFD cancelled;
-    gboolean pollable = g_cancellable_make_pollfd(options->cancellable, &cancelled);
     gint64 end = g_get_monotonic_time() + pause * 1000, now;
     while ((now = g_get_monotonic_time()) < end &&
            !g_cancellable_is_cancelled(options->cancellable)) {
-        g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, MIN((end - now) / 1000 + 1, 1000));
+        hx_pause(MIN((end - now) / 1000 + 1, 1000), options->cancellable);
         tell(download, NULL);
     }
-    if (pollable)
-        g_cancellable_release_fd(options->cancellable);
     return !g_cancellable_set_error_if_cancelled(options->cancellable, error);
 }
 

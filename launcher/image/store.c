@@ -11,6 +11,7 @@
 #include "launcher/base/directories.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/pause.h"
 #include "launcher/base/process.h"
 
 #define LOCK_POLL_MS 200
@@ -46,8 +47,6 @@ gboolean hx_image_check_unused(const char *name, const char *to_do, GError **err
 static gboolean wait_for_lock(int fd, const char *path, void (*waiting)(void *data), void *data,
                               GCancellable *cancellable, GError **error)
 {
-    GPollFD cancelled;
-    gboolean pollable = g_cancellable_make_pollfd(cancellable, &cancelled);
     gboolean told = FALSE;
     int r = 0;
     while (!g_cancellable_set_error_if_cancelled(cancellable, error)) {
@@ -57,10 +56,8 @@ static gboolean wait_for_lock(int fd, const char *path, void (*waiting)(void *da
         if (!told && waiting)
             waiting(data);
         told = TRUE;
-        g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, LOCK_POLL_MS);
+        hx_pause(LOCK_POLL_MS, cancellable);
     }
-    if (pollable)
-        g_cancellable_release_fd(cancellable);
     if (g_cancellable_is_cancelled(cancellable))
         return FALSE;
     if (r < 0)

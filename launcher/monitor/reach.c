@@ -10,6 +10,7 @@
 #include "launcher/base/edit-distance.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/pause.h"
 #include "launcher/domain/libvirt-connection.h"
 #include "launcher/domain/stale-domain.h"
 #include "launcher/host/x-display.h"
@@ -45,16 +46,6 @@ static gboolean mend(HxVm *vm, GCancellable *cancel, GError **error)
     hx_run_end(vm);
     hx_vm_clear_runtime(vm);
     return TRUE;
-}
-
-/* Wait a moment, or until @cancel is cancelled. */
-static void pause_for(guint milliseconds, GCancellable *cancel)
-{
-    GPollFD cancelled;
-    gboolean pollable = g_cancellable_make_pollfd(cancel, &cancelled);
-    g_poll(pollable ? &cancelled : NULL, pollable ? 1 : 0, milliseconds);
-    if (pollable)
-        g_cancellable_release_fd(cancel);
 }
 
 int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error)
@@ -100,7 +91,7 @@ int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error)
             return -1;
         }
         /* There is no event to wait for: a starting monitor is yet to make its socket. */
-        pause_for(RETRY_MS, cancel);
+        hx_pause(RETRY_MS, cancel);
     }
 }
 
@@ -121,7 +112,7 @@ static gboolean await_process(int pidfd, int seconds, GCancellable *cancel, GErr
             g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "it did not end within %d s", seconds);
             return FALSE;
         }
-        pause_for(RETRY_MS, cancel);
+        hx_pause(RETRY_MS, cancel);
     }
 }
 
