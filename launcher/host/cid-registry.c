@@ -2,14 +2,13 @@
 #include "launcher/host/cid-registry.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "launcher/base/directories.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/file-lock.h"
 
 /* No VM can have this name. */
 #define FOLDER ".cids"
@@ -36,21 +35,6 @@ static gboolean make_folder(GError **error)
     return FALSE;
 }
 
-/* The locked file at @path; -EWOULDBLOCK where somebody else has it, another negative errno. */
-static int lock_file(const char *path)
-{
-    for (;;) {
-        hx_autofd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        struct stat locked, there;
-        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &locked) < 0)
-            return -errno;
-        /* Its last owner may have removed it between the two calls: then it stands for nothing. */
-        if (stat(path, &there) == 0 && locked.st_ino == there.st_ino &&
-            locked.st_dev == there.st_dev)
-            return hx_steal_fd(&fd);
-    }
-}
-
 int hx_cid_take(guint32 *ret_cid, GError **error)
 {
     if (!make_folder(error))
@@ -59,7 +43,7 @@ int hx_cid_take(guint32 *ret_cid, GError **error)
         g_autofree char *path = path_of(cid, error);
         if (!path)
             return -1;
-        int fd = lock_file(path);
+        int fd = hx_lock_file(path);
         if (fd >= 0) {
             *ret_cid = cid;
             return fd;

@@ -11,6 +11,7 @@
 #include "launcher/base/directories.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/file-lock.h"
 #include "launcher/base/pause.h"
 #include "launcher/base/process.h"
 
@@ -65,14 +66,6 @@ static gboolean wait_for_lock(int fd, const char *path, void (*waiting)(void *da
     return r == 0;
 }
 
-/* Whether @fd is still what is at @path. */
-static gboolean is_there(int fd, const char *path)
-{
-    struct stat locked, there;
-    return fstat(fd, &locked) == 0 && stat(path, &there) == 0 && locked.st_ino == there.st_ino &&
-           locked.st_dev == there.st_dev;
-}
-
 int hx_image_lock_directory(const char *path, void (*waiting)(void *data), void *data,
                             GCancellable *cancellable, GError **error)
 {
@@ -91,7 +84,7 @@ int hx_image_lock_directory(const char *path, void (*waiting)(void *data), void 
         if (!wait_for_lock(fd, path, waiting, data, cancellable, error))
             return -1;
         /* Its holder may have removed what was opened. */
-        if (is_there(fd, path))
+        if (hx_is_file_at(fd, path))
             return hx_steal_fd(&fd);
     }
 }
@@ -127,7 +120,7 @@ static int lock_current(const char *path, int operation, GError **error)
         hx_autofd int fd = lock_directory(path, operation, error);
         if (fd < 0)
             return -1;
-        if (is_there(fd, path))
+        if (hx_is_file_at(fd, path))
             return hx_steal_fd(&fd);
     }
 }

@@ -2,14 +2,12 @@
 #include "launcher/vm/lock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/file-lock.h"
 
 /* The lock alone, without the directories of what it locks. */
 static int take(HxVm *vm, GError **error)
@@ -17,25 +15,14 @@ static int take(HxVm *vm, GError **error)
     const char *path = hx_vm_lock_path(vm);
     if (!hx_vm_create_lock_directory(vm, error))
         return -1;
-    /* An ending owner removes the file, so that what was just opened may be gone from its path:
-     * then it is tried anew. */
-    for (;;) {
-        hx_autofd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-            g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
-                        "VM \"%s\" is in use: another helixvm starts, runs or removes it",
-                        hx_vm_name(vm));
-            return -1;
-        }
-        struct stat locked, there;
-        if (fd < 0 || fstat(fd, &locked) < 0) {
-            hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot take the lock %s", path);
-            return -1;
-        }
-        if (stat(path, &there) == 0 && locked.st_ino == there.st_ino &&
-            locked.st_dev == there.st_dev)
-            return hx_steal_fd(&fd);
-    }
+    int fd = hx_lock_file(path);
+    if (fd == -EWOULDBLOCK)
+        g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
+                    "VM \"%s\" is in use: another helixvm starts, runs or removes it",
+                    hx_vm_name(vm));
+    else if (fd < 0)
+        hx_set_error_errno(error, HX_ERROR_HOST, -fd, "cannot take the lock %s", path);
+    return fd < 0 ? -1 : fd;
 }
 
 int hx_vm_lock(HxVm *vm, GError **error)
