@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "launcher/profile/list.h"
+
 /* A virtio disk's serial number has 20 bytes (VIRTIO_BLK_ID_BYTES). */
 #define NAME_MAX_LENGTH 20
 #define GIB_MAX (1 << 16)
@@ -47,11 +49,9 @@ static HxExtraDisk *parse_disk(const char *text)
 GPtrArray *hx_extra_disks_parse(const char *value, char **ret_objection)
 {
     g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func((GDestroyNotify)hx_extra_disk_free);
-    g_auto(GStrv) items = g_strsplit(value, ";", -1);
+    g_auto(GStrv) items = hx_list_split(value);
     for (char **item = items; *item; item++) {
-        if (**item == '\0' && !item[1])
-            break; /* GKeyFile lists may end with their separator */
-        g_autofree char *text = g_strstrip(g_strdup(*item));
+        const char *text = g_strstrip(*item);
         HxExtraDisk *disk = parse_disk(text);
         if (!disk) {
             *ret_objection = g_strdup_printf(

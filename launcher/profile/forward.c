@@ -10,6 +10,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/profile/list.h"
 
 /* What a socket that waits for the first packet has in the tables' column "st": the kernel's
  * include/net/tcp_states.h. */
@@ -58,11 +59,9 @@ static gboolean has_port(const GPtrArray *forwards, const HxForward *wanted)
 GPtrArray *hx_forwards_parse(const char *value, char **ret_objection)
 {
     g_autoptr(GPtrArray) forwards = g_ptr_array_new_with_free_func(g_free);
-    g_auto(GStrv) items = g_strsplit(value, ";", -1);
+    g_auto(GStrv) items = hx_list_split(value);
     for (char **item = items; *item; item++) {
-        if (**item == '\0' && !item[1])
-            break; /* GKeyFile lists may end with their separator */
-        g_autofree char *text = g_strstrip(g_strdup(*item));
+        const char *text = g_strstrip(*item);
         HxForward forward;
         if (!parse_forward(text, &forward)) {
             *ret_objection = g_strdup_printf("a list of tcp:HOST-PORT:GUEST-PORT or "

@@ -5,6 +5,7 @@
 #include "launcher/base/printable.h"
 #include "launcher/profile/extra-disk.h"
 #include "launcher/profile/forward.h"
+#include "launcher/profile/list.h"
 #include "launcher/profile/share.h"
 
 static const char *const architectures[] = {"auto", "x86_64", "aarch64", NULL};
@@ -121,14 +122,11 @@ char *hx_profile_key_nearest(const char *section, const char *key)
 
 static gboolean is_list_of(const char *value, const char *const *values)
 {
-    g_auto(GStrv) words = g_strsplit(value, ";", -1);
-    guint n = g_strv_length(words);
-    if (n > 0 && *words[n - 1] == '\0')
-        n--; /* GKeyFile lists may end with their separator */
-    for (guint i = 0; i < n; i++)
-        if (!g_strv_contains(values, words[i]))
+    g_auto(GStrv) words = hx_list_split(value);
+    for (char **word = words; *word; word++)
+        if (!g_strv_contains(values, *word))
             return FALSE;
-    return n > 0;
+    return *words != NULL;
 }
 
 static gboolean is_printable(const char *value)

@@ -6,6 +6,7 @@
 #include "launcher/base/error.h"
 #include "launcher/profile/extra-disk.h"
 #include "launcher/profile/forward.h"
+#include "launcher/profile/list.h"
 #include "launcher/profile/share.h"
 #include "launcher/profile/text.h"
 
@@ -153,11 +154,7 @@ gboolean hx_profile_boolean(const HxProfile *profile, const char *name)
 
 char **hx_profile_list(const HxProfile *profile, const char *name)
 {
-    char **words = g_strsplit(hx_profile_string(profile, name), ";", -1);
-    guint n = g_strv_length(words);
-    if (n > 0 && *words[n - 1] == '\0')
-        g_clear_pointer(&words[n - 1], g_free);
-    return words;
+    return hx_list_split(hx_profile_string(profile, name));
 }
 
 /* No value gets into a profile that its parser would object to. */

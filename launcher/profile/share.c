@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "launcher/base/error.h"
+#include "launcher/profile/list.h"
 
 /* A tag has 36 bytes: the virtio specification, 5.11.4. */
 #define TAG_MAX_LENGTH 36
@@ -55,11 +56,9 @@ static gboolean has_tag(const GPtrArray *shares, const char *tag)
 GPtrArray *hx_shares_parse(const char *value, char **ret_objection)
 {
     g_autoptr(GPtrArray) shares = g_ptr_array_new_with_free_func((GDestroyNotify)hx_share_free);
-    g_auto(GStrv) items = g_strsplit(value, ";", -1);
+    g_auto(GStrv) items = hx_list_split(value);
     for (char **item = items; *item; item++) {
-        if (**item == '\0' && !item[1])
-            break; /* GKeyFile lists may end with their separator */
-        g_autofree char *text = g_strstrip(g_strdup(*item));
+        const char *text = g_strstrip(*item);
         HxShare *share = parse_share(text);
         if (!share) {
             *ret_objection = g_strdup_printf(
