@@ -7,6 +7,7 @@
 #include "cli/verb.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
+#include "launcher/base/json.h"
 #include "launcher/monitor/reach.h"
 
 #define GRACE_SECONDS 10
@@ -87,13 +88,12 @@ static const char *signal_name(void)
 static void explain(HxVm *vm, GError **error)
 {
     g_autoptr(JsonObject) status = hx_vm_status_brief(vm, NULL, NULL);
-    if (!status ||
-        g_strcmp0(json_object_get_string_member_with_default(status, "state", ""), "paused") != 0)
+    if (g_strcmp0(hx_json_string(status, "state"), "paused") != 0)
         return;
-    const char *domain = json_object_get_string_member_with_default(status, "domain", "DOMAIN");
     g_clear_error(error);
     g_set_error(error, HX_ERROR, HX_ERROR_NOT_RUNNING,
-                "VM \"%s\" is paused: `virsh resume %s` lets it go on", hx_vm_name(vm), domain);
+                "VM \"%s\" is paused: `virsh resume %s` lets it go on", hx_vm_name(vm),
+                hx_json_string(status, "domain") ?: "DOMAIN");
 }
 
 gboolean hx_guest_command_run(HxVm *vm, HxSshJoin *join, GError **error)

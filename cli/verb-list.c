@@ -7,6 +7,7 @@
 #include "cli/verb.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
+#include "launcher/base/json.h"
 #include "launcher/monitor/reach.h"
 
 /* The status of @vm; where its monitor does not answer that is said, and the others are listed.
@@ -28,16 +29,9 @@ static JsonObject *status_of(HxVm *vm, gboolean whole)
 /* --- output -------------------------------------------------------------------------------------
  */
 
-static JsonObject *object_of(JsonObject *object, const char *member)
-{
-    JsonNode *node = json_object_get_member(object, member);
-    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-}
-
 static const char *text_of(JsonObject *object, const char *member)
 {
-    const char *text =
-        object ? json_object_get_string_member_with_default(object, member, NULL) : NULL;
+    const char *text = hx_json_string(object, member);
     return text ? text : "-";
 }
 
@@ -46,18 +40,18 @@ static char *size_of(JsonObject *object, const char *member, gint64 unit)
 {
     if (!object)
         return g_strdup("-");
-    gint64 bytes = json_object_get_int_member_with_default(object, member, 0) * unit;
+    gint64 bytes = hx_json_integer(object, member) * unit;
     return bytes >= (1LL << 30) ? g_strdup_printf("%.1f GiB", bytes / (double)(1LL << 30))
                                 : g_strdup_printf("%.0f MiB", bytes / (double)(1LL << 20));
 }
 
 static void print_row(JsonObject *status, int width)
 {
-    JsonObject *machine = object_of(status, "machine");
-    JsonObject *disk = object_of(status, "disk");
+    JsonObject *machine = hx_json_object(status, "machine");
+    JsonObject *disk = hx_json_object(status, "disk");
     g_autofree char *memory = size_of(machine, "memory_mib", 1 << 20);
     g_autofree char *used = size_of(disk, "used_bytes", 1);
-    gint64 cpus = machine ? json_object_get_int_member_with_default(machine, "cpus", 0) : 0;
+    gint64 cpus = hx_json_integer(machine, "cpus");
     g_autofree char *cpu_text = cpus ? g_strdup_printf("%" G_GINT64_FORMAT, cpus) : g_strdup("-");
     g_autofree char *uptime =
         json_object_has_member(status, "uptime_s")

@@ -123,12 +123,7 @@ static void ask_session(Stream *stream)
     int fd = hx_vm_connect(stream->vm, stream->port, NULL, NULL);
     g_autofree char *text =
         fd >= 0 ? hx_stream_get(fd, "/statistics", STATISTICS_SECONDS, NULL, NULL) : NULL;
-    g_autoptr(JsonParser) parser = json_parser_new();
-    if (!text || !json_parser_load_from_data(parser, text, -1, NULL))
-        return;
-    JsonNode *root = json_parser_get_root(parser);
-    if (root && JSON_NODE_HOLDS_OBJECT(root))
-        stream->told = json_object_ref(json_node_get_object(root));
+    stream->told = text ? hx_json_parse_object(text, -1) : NULL;
 }
 
 /* --- the result ---------------------------------------------------------------------------------
@@ -137,19 +132,15 @@ static void ask_session(Stream *stream)
 /* A string that the session told, NULL where it is none; it goes to terminals. */
 static char *told_string(const Stream *stream, const char *name)
 {
-    JsonNode *node = stream->told ? json_object_get_member(stream->told, name) : NULL;
-    if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
-        return NULL;
-    return hx_printable(json_node_get_string(node));
+    const char *told = hx_json_string(stream->told, name);
+    return told ? hx_printable(told) : NULL;
 }
 
 /* A number of the session's latencies in ms; negative where it told none. */
 static double told_latency(const Stream *stream, const char *name)
 {
-    JsonNode *node = stream->told ? json_object_get_member(stream->told, "latency_ms") : NULL;
-    if (!node || !JSON_NODE_HOLDS_OBJECT(node))
-        return -1;
-    JsonNode *value = json_object_get_member(json_node_get_object(node), name);
+    JsonObject *latency = hx_json_object(stream->told, "latency_ms");
+    JsonNode *value = latency ? json_object_get_member(latency, name) : NULL;
     return value && JSON_NODE_HOLDS_VALUE(value) ? json_node_get_double(value) : -1;
 }
 

@@ -4,6 +4,7 @@
 #include "cli/verb.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
+#include "launcher/base/json.h"
 #include "launcher/monitor/reach.h"
 #include "launcher/vm/lock.h"
 #include "launcher/vm/run.h"
@@ -44,11 +45,8 @@ static gboolean stop_cut_off(HxVm *vm, int timeout, HxProgress *progress, HxVmEn
     if (!hx_vm_end_cut_off(vm, timeout, &ret_end->forced, hx_verb_cancellable(), error))
         return FALSE;
     g_autoptr(JsonObject) status = hx_vm_status_brief(vm, hx_verb_cancellable(), NULL);
-    JsonObject *last = status && json_object_has_member(status, "last_run")
-                           ? json_object_get_object_member(status, "last_run")
-                           : NULL;
-    ret_end->text =
-        g_strdup(last ? json_object_get_string_member_with_default(last, "reason", "") : "");
+    JsonObject *last = hx_json_object(status, "last_run");
+    ret_end->text = g_strdup(hx_json_string(last, "reason") ?: "");
     return TRUE;
 }
 

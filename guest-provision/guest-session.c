@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "guest-provision/guest-session.h"
 
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #include "guest-provision/facts.h"
 #include "guest-provision/script.h"
 #include "guest-provision/ssh-private.h"
 #include "launcher/base/error.h"
+#include "launcher/base/json.h"
 
 #define NAME_MAX_LENGTH 40
 #define START_SECONDS 180
@@ -34,16 +34,8 @@ static char *log_lines(const HxFacts *facts)
 /* The port in the session's state file; 0 where it is none. */
 static guint32 port_of(const char *state)
 {
-    g_autoptr(JsonParser) parser = json_parser_new();
-    if (!state || !json_parser_load_from_data(parser, state, -1, NULL))
-        return 0;
-    JsonNode *root = json_parser_get_root(parser);
-    if (!root || !JSON_NODE_HOLDS_OBJECT(root))
-        return 0;
-    JsonNode *port = json_object_get_member(json_node_get_object(root), "port");
-    if (!port || !JSON_NODE_HOLDS_VALUE(port) || json_node_get_value_type(port) != G_TYPE_INT64)
-        return 0;
-    gint64 number = json_node_get_int(port);
+    g_autoptr(JsonObject) object = state ? hx_json_parse_object(state, -1) : NULL;
+    gint64 number = hx_json_integer(object, "port");
     return number > 0 && number < G_MAXUINT32 ? number : 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* JSON objects: from text, and their members from a JsonBuilder. */
+/* JSON objects: from text, their members, and members from a JsonBuilder. */
 #pragma once
 
 #include <json-glib/json-glib.h>
@@ -14,6 +14,33 @@ static inline JsonObject *hx_json_parse_object(const char *text, gssize length)
     JsonNode *root = json_parser_get_root(parser);
     return root && JSON_NODE_HOLDS_OBJECT(root) ? json_object_ref(json_node_get_object(root))
                                                 : NULL;
+}
+
+/* The member of @object, which owns it; NULL where @object is NULL, has none, or one of another
+ * type. */
+static inline const char *hx_json_string(JsonObject *object, const char *member)
+{
+    JsonNode *node = object ? json_object_get_member(object, member) : NULL;
+    return node && JSON_NODE_HOLDS_VALUE(node) ? json_node_get_string(node) : NULL;
+}
+
+static inline JsonObject *hx_json_object(JsonObject *object, const char *member)
+{
+    JsonNode *node = object ? json_object_get_member(object, member) : NULL;
+    return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+}
+
+static inline JsonArray *hx_json_array(JsonObject *object, const char *member)
+{
+    JsonNode *node = object ? json_object_get_member(object, member) : NULL;
+    return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+}
+
+/* The same; 0 where there is no whole number. */
+static inline gint64 hx_json_integer(JsonObject *object, const char *member)
+{
+    JsonNode *node = object ? json_object_get_member(object, member) : NULL;
+    return node && json_node_get_value_type(node) == G_TYPE_INT64 ? json_node_get_int(node) : 0;
 }
 
 /* null where @value is NULL. */

@@ -29,7 +29,7 @@ static JsonObject *image_info(const char *path, GCancellable *cancel, GError **e
 
 static gint64 virtual_size(JsonObject *info)
 {
-    return json_object_get_int_member_with_default(info, "virtual-size", 0);
+    return hx_json_integer(info, "virtual-size");
 }
 
 /* The bytes that a disk on @base has to have where @size_gib GiB are asked for; -1 with @error. */

@@ -46,11 +46,6 @@ struct HxDownload {
 
 /* --- the part -------------------------------------------------------------------------------- */
 
-static char *dup_member(JsonObject *object, const char *name)
-{
-    return g_strdup(json_object_get_string_member_with_default(object, name, NULL));
-}
-
 /* Whether part.json is of this download; then it says of which version. */
 static gboolean read_metadata(HxDownload *download)
 {
@@ -60,12 +55,11 @@ static gboolean read_metadata(HxDownload *download)
         length > METADATA_MAX)
         return FALSE;
     g_autoptr(JsonObject) object = hx_json_parse_object(text, length);
-    g_autofree char *url = object ? dup_member(object, "url") : NULL;
-    gint64 total = object ? json_object_get_int_member_with_default(object, "total", 0) : 0;
-    if (g_strcmp0(url, download->options.url) != 0 || total < 0)
+    gint64 total = hx_json_integer(object, "total");
+    if (g_strcmp0(hx_json_string(object, "url"), download->options.url) != 0 || total < 0)
         return FALSE;
-    download->etag = dup_member(object, "etag");
-    download->last_modified = dup_member(object, "last_modified");
+    download->etag = g_strdup(hx_json_string(object, "etag"));
+    download->last_modified = g_strdup(hx_json_string(object, "last_modified"));
     download->total = total;
     return TRUE;
 }

@@ -154,10 +154,8 @@ static gboolean read_metadata(HxImage *image, GError **error)
         object = hx_json_parse_object(text, length);
     if (!object)
         return damaged(image, "its image.json cannot be read", error);
-    JsonNode *boot = json_object_get_member(object, "boot");
-    JsonNode *size = json_object_get_member(object, "virtual_size");
-    if (!read_texts(image, object) || !size || json_node_get_value_type(size) != G_TYPE_INT64 ||
-        json_node_get_int(size) <= 0)
+    image->virtual_size = hx_json_integer(object, "virtual_size");
+    if (!read_texts(image, object) || image->virtual_size <= 0)
         return damaged(image, "its image.json is incomplete", error);
     if (!check_architecture(image))
         return damaged(image, "it is for an architecture that helixvm does not know", error);
@@ -165,9 +163,7 @@ static gboolean read_metadata(HxImage *image, GError **error)
         image->root = g_strdup("/dev/vda");
     if (!image->system)
         image->system = g_strdup_printf("Debian %s", image->debian_version ?: "");
-    image->virtual_size = json_node_get_int(size);
-    image->has_boot_loader = boot && json_node_get_value_type(boot) == G_TYPE_STRING &&
-                             g_str_equal(json_node_get_string(boot), "firmware");
+    image->has_boot_loader = g_strcmp0(hx_json_string(object, "boot"), "firmware") == 0;
     return TRUE;
 }
 

@@ -86,10 +86,10 @@ static HxRunState read_run(HxVm *vm, HxRunMonitor *ret_monitor)
     if (!run)
         return HX_RUN_KILLED;
     g_autofree char *boot = boot_id();
-    if (g_strcmp0(json_object_get_string_member_with_default(run, "boot_id", ""), boot) != 0)
+    if (g_strcmp0(hx_json_string(run, "boot_id"), boot) != 0)
         return HX_RUN_HOST_DOWN;
-    pid_t pid = json_object_get_int_member_with_default(run, "pid", 0);
-    guint64 start = json_object_get_int_member_with_default(run, "start_time", 0);
+    pid_t pid = hx_json_integer(run, "pid");
+    guint64 start = hx_json_integer(run, "start_time");
     if (pid <= 0 || start == 0 || start_time_of(pid) != start)
         return HX_RUN_KILLED;
     *ret_monitor = (HxRunMonitor){pid, start};

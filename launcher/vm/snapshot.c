@@ -128,12 +128,9 @@ static gboolean has_tag(HxVm *vm, const char *name, const char *disk)
     if (!check_disk(vm, disk, NULL) || !hx_process_run(argv, &text, NULL, NULL))
         return FALSE;
     g_autoptr(JsonObject) info = hx_json_parse_object(text, -1);
-    JsonNode *node = info ? json_object_get_member(info, "snapshots") : NULL;
-    JsonArray *tags = node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+    JsonArray *tags = hx_json_array(info, "snapshots");
     for (guint i = 0; tags && i < json_array_get_length(tags); i++)
-        if (g_str_equal(json_object_get_string_member_with_default(
-                            json_array_get_object_element(tags, i), "name", ""),
-                        tag))
+        if (g_strcmp0(hx_json_string(json_array_get_object_element(tags, i), "name"), tag) == 0)
             return TRUE;
     return FALSE;
 }
@@ -293,16 +290,14 @@ static HxSnapshot *read_snapshot(HxVm *vm, const char *name)
     if (!g_file_get_contents(path, &text, NULL, NULL))
         return NULL;
     g_autoptr(JsonObject) object = hx_json_parse_object(text, -1);
-    JsonNode *node = object ? json_object_get_member(object, "disks") : NULL;
-    if (!node || !JSON_NODE_HOLDS_ARRAY(node))
+    JsonArray *disks = hx_json_array(object, "disks");
+    if (!disks)
         return NULL;
     HxSnapshot *snapshot = g_new0(HxSnapshot, 1);
     snapshot->name = g_strdup(name);
-    snapshot->description =
-        g_strdup(json_object_get_string_member_with_default(object, "description", ""));
-    snapshot->time = g_strdup(json_object_get_string_member_with_default(object, "time", ""));
-    snapshot->disk_bytes = json_object_get_int_member_with_default(object, "disk_bytes", 0);
-    JsonArray *disks = json_node_get_array(node);
+    snapshot->description = g_strdup(hx_json_string(object, "description") ?: "");
+    snapshot->time = g_strdup(hx_json_string(object, "time") ?: "");
+    snapshot->disk_bytes = hx_json_integer(object, "disk_bytes");
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
     for (guint i = 0; i < json_array_get_length(disks); i++)
         g_strv_builder_add(builder, json_array_get_string_element(disks, i));
