@@ -11,8 +11,8 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
 #include "launcher/base/pause.h"
+#include "launcher/download/output.h"
 #include "launcher/download/transfer.h"
-#include "launcher/download/unpack.h"
 
 #define REPLAY_SIZE (256 * 1024)
 #define FIRST_PAUSE_MS 500
@@ -306,7 +306,7 @@ static gboolean check_space(HxDownload *download, GError **error)
 {
     guint64 rest = download->total > download->position ? download->total - download->position : 0;
     download->check_space_at = download->position + CHECK_SPACE_EVERY;
-    return download->part < 0 || hx_image_check_space(download->part, rest, error);
+    return download->part < 0 || hx_output_check_space(download->part, rest, error);
 }
 
 static gboolean begin(HxDownload *download, gboolean *ret_may_retry, GError **error)
@@ -405,7 +405,7 @@ static gssize take_bytes(HxDownload *download, gsize size, const void **bytes, G
     if (download->position >= download->check_space_at && !check_space(download, error))
         return -1;
     if (download->part >= 0 &&
-        !hx_image_write(download->part, *bytes, size, download->position, error))
+        !hx_output_write(download->part, *bytes, size, download->position, error))
         return -1;
     download->position += size;
     download->failures = 0;

@@ -5,18 +5,16 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
+#include "launcher/download/output.h"
 
 #define HOLE_SIZE 65536
 #define CHECK_SPACE_EVERY (G_GUINT64_CONSTANT(64) << 20)
-/* What a download leaves of the file system: this, or a twentieth of a small one. */
-#define RESERVE (G_GUINT64_CONSTANT(256) << 20)
 
 /* RFC 8878, RFC 1952, and xz's file format. */
-gboolean hx_image_is_packed(const guint8 *start, gsize length)
+gboolean hx_is_packed(const guint8 *start, gsize length)
 {
     static const struct {
         const char *bytes;
@@ -32,42 +30,6 @@ gboolean hx_image_is_packed(const guint8 *start, gsize length)
     return FALSE;
 }
 
-gboolean hx_image_check_space(int fd, guint64 needed, GError **error)
-{
-    struct statvfs system;
-    if (fstatvfs(fd, &system) < 0)
-        return TRUE;
-    guint64 all = (guint64)system.f_blocks * system.f_frsize;
-    guint64 space = (guint64)system.f_bavail * system.f_frsize;
-    guint64 reserve = MIN(RESERVE, all / 20);
-    if (space >= reserve && space - reserve >= needed)
-        return TRUE;
-    g_autofree char *needs = g_format_size_full(needed + reserve, G_FORMAT_SIZE_IEC_UNITS);
-    g_autofree char *has = g_format_size_full(space, G_FORMAT_SIZE_IEC_UNITS);
-    g_set_error(error, HX_ERROR, HX_ERROR_HOST,
-                "the image takes %s more of disk space, with a reserve, and there is %s: make room "
-                "where the images are",
-                needs, has);
-    return FALSE;
-}
-
-gboolean hx_image_write(int fd, const void *bytes, gsize size, guint64 offset, GError **error)
-{
-    while (size > 0) {
-        ssize_t written = pwrite(fd, bytes, size, offset);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0) {
-            hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot write the image");
-            return FALSE;
-        }
-        bytes = (const char *)bytes + written;
-        offset += written;
-        size -= written;
-    }
-    return TRUE;
-}
-
 static gboolean is_zero(const guint8 *bytes, gsize size)
 {
     return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
@@ -78,7 +40,7 @@ static gboolean write_sparsely(int fd, const guint8 *bytes, gsize size, guint64 
 {
     while (size > 0) {
         gsize piece = MIN(size, HOLE_SIZE - offset % HOLE_SIZE);
-        if (!is_zero(bytes, piece) && !hx_image_write(fd, bytes, piece, offset, error))
+        if (!is_zero(bytes, piece) && !hx_output_write(fd, bytes, piece, offset, error))
             return FALSE;
         bytes += piece;
         offset += piece;
@@ -123,7 +85,7 @@ static gboolean copy_out(struct archive *archive, int fd, guint64 max, guint64 *
             return FALSE;
         }
         if (*ret_size >= check_at) {
-            if (!hx_image_check_space(fd, 0, error))
+            if (!hx_output_check_space(fd, 0, error))
                 return FALSE;
             check_at = *ret_size + CHECK_SPACE_EVERY;
         }
@@ -132,7 +94,7 @@ static gboolean copy_out(struct archive *archive, int fd, guint64 max, guint64 *
     }
 }
 
-gboolean hx_image_unpack(HxChunkFunc *next, void *data, int fd, guint64 max, GError **error)
+gboolean hx_unpack(HxChunkFunc *next, void *data, int fd, guint64 max, GError **error)
 {
     Source source = {.next = next, .data = data};
     struct archive *archive = archive_read_new();

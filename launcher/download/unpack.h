@@ -8,17 +8,11 @@
  * with @error. */
 typedef gssize HxChunkFunc(void *data, const void **ret_chunk, GError **error);
 
-/* Whether a file that begins with these bytes is one that hx_image_unpack() unpacks. */
-gboolean hx_image_is_packed(const guint8 *start, gsize length);
+/* Whether a file that begins with these bytes is one that hx_unpack() unpacks. */
+gboolean hx_is_packed(const guint8 *start, gsize length);
 
 /* Unpack what @next gives, to its end, into the empty file @fd, in which runs of zeros become
  * holes. Refuses to write more than @max bytes, or to fill the file system (HX_ERROR_FAILED,
  * HX_ERROR_HOST); HX_ERROR_FAILED where the packed data is damaged; @next's own errors are passed
  * on. */
-gboolean hx_image_unpack(HxChunkFunc *next, void *data, int fd, guint64 max, GError **error);
-
-/* Write all of it, at @offset.  HX_ERROR_HOST. */
-gboolean hx_image_write(int fd, const void *bytes, gsize size, guint64 offset, GError **error);
-
-/* HX_ERROR_HOST where the file system of @fd has not @needed bytes and a reserve left. */
-gboolean hx_image_check_space(int fd, guint64 needed, GError **error);
+gboolean hx_unpack(HxChunkFunc *next, void *data, int fd, guint64 max, GError **error);

@@ -12,7 +12,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
 #include "launcher/disk/qcow2-header.h"
-#include "launcher/download/unpack.h"
+#include "launcher/download/output.h"
 
 #define START_SIZE 1024
 #define SECTOR 512
@@ -69,7 +69,7 @@ static gboolean check_qcow2(const char *path, const HxQcow2Header *header,
 static gboolean convert_raw(int fd, const char *path, GCancellable *cancellable, GError **error)
 {
     struct stat raw;
-    if (fstat(fd, &raw) == 0 && !hx_image_check_space(fd, (guint64)raw.st_blocks * 512, error))
+    if (fstat(fd, &raw) == 0 && !hx_output_check_space(fd, (guint64)raw.st_blocks * 512, error))
         return FALSE;
     g_autofree char *converted = g_strconcat(path, ".converted", NULL);
     const char *const argv[] = {"qemu-img", "convert", "-q", "-f",      "raw",

@@ -17,6 +17,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "launcher/base/delete-tree.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/image/build-internal.h"
@@ -166,10 +167,10 @@ static gboolean tidy(const HxImageBuild *build, const char *root, GError **error
              (const char *[]){"modules", "esp", "debian-version", "kernel-version", NULL};
          *name; name++) {
         g_autofree char *path = g_build_filename(build->building, *name, NULL);
-        if (!hx_image_delete_tree(path, error))
+        if (!hx_delete_tree(path, error))
             return FALSE;
     }
-    return hx_image_delete_tree(root, error);
+    return hx_delete_tree(root, error);
 }
 
 /* The finished directory takes its place, and that of the image before it, unless a VM was made on
@@ -182,7 +183,7 @@ static gboolean publish(HxImageBuild *build, GError **error)
         return TRUE;
     if (in_use && !build->force) {
         build->outcome = HX_IMAGE_KEPT;
-        return hx_image_delete_tree(build->building, error);
+        return hx_delete_tree(build->building, error);
     }
     g_propagate_error(error, g_steal_pointer(&cause));
     return FALSE;
@@ -231,7 +232,7 @@ static gboolean delete_leftovers(const char *images, GError **error)
             !(g_str_has_suffix(name, ".building") || g_str_has_suffix(name, ".removed")))
             continue;
         g_autofree char *path = g_build_filename(images, name, NULL);
-        if (!hx_image_delete_tree(path, error))
+        if (!hx_delete_tree(path, error))
             return FALSE;
     }
     return TRUE;
@@ -329,7 +330,7 @@ gboolean hx_image_build(const char *name, const HxImageRecipe *recipe, gboolean 
     gboolean built = make_image(&build, error);
     gboolean cancelled = g_cancellable_is_cancelled(cancellable);
     if (!built) {
-        hx_image_delete_tree(build.building, NULL);
+        hx_delete_tree(build.building, NULL);
         if (!cancelled)
             g_prefix_error(error, "cannot build image \"%s\", see %s: ", name, build.log_path);
     }

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "launcher/base/delete-tree.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
@@ -240,8 +241,7 @@ static gboolean unpack(Fetch *fetch, GError **error)
         hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot make %s", fetch->disk);
         return FALSE;
     }
-    return hx_image_unpack(next_chunk, fetch, disk, fetch->what->max_size, error) &&
-           drain(fetch, error);
+    return hx_unpack(next_chunk, fetch, disk, fetch->what->max_size, error) && drain(fetch, error);
 }
 
 /* Of a local file: whether it is packed, known before it is read. */
@@ -251,7 +251,7 @@ static gboolean is_packed_file(const char *url)
     guint8 start[MAGIC_SIZE];
     hx_autofd int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     gssize n = fd < 0 ? -1 : read(fd, start, sizeof start);
-    return n > 0 && hx_image_is_packed(start, n);
+    return n > 0 && hx_is_packed(start, n);
 }
 
 /* The disk from the URL, unpacked, and known to be what was published. */
@@ -275,7 +275,7 @@ static gboolean get_disk(Fetch *fetch, GError **error)
     fetch->download = hx_download_new(&options, error);
     if (!fetch->download || !look_at_start(fetch, error))
         return FALSE;
-    if (hx_image_is_packed(fetch->start->data, fetch->start->len))
+    if (hx_is_packed(fetch->start->data, fetch->start->len))
         return unpack(fetch, error) && compare_checksum(fetch, error);
     return drain(fetch, error) && compare_checksum(fetch, error) &&
            hx_download_take_part(fetch->download, fetch->disk, error);
@@ -284,7 +284,7 @@ static gboolean get_disk(Fetch *fetch, GError **error)
 /* An empty directory for the image, whatever a killed fetch left in it. */
 static gboolean make_directory(Fetch *fetch, GError **error)
 {
-    if (!hx_image_delete_tree(fetch->image, error))
+    if (!hx_delete_tree(fetch->image, error))
         return FALSE;
     if (g_mkdir(fetch->image, 0755) == 0 && g_chmod(fetch->image, 0755) == 0)
         return TRUE;
@@ -411,7 +411,7 @@ static void clean_up(Fetch *fetch, gboolean fetched)
     guint64 size;
     gboolean kept = !fetched && fetch->download && hx_download_is_kept(fetch->download, &size);
     g_clear_pointer(&fetch->download, hx_download_free);
-    hx_image_delete_tree(kept ? fetch->image : fetch->directory, NULL);
+    hx_delete_tree(kept ? fetch->image : fetch->directory, NULL);
 }
 
 static void explain(const Fetch *fetch, GError **error)
@@ -482,5 +482,5 @@ gboolean hx_image_fetch_discard(const char *name, GError **error)
     g_autofree char *directory = fetch_directory(name, error);
     hx_autofd int fd =
         directory ? open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && hx_image_delete_tree(directory, error);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && hx_delete_tree(directory, error);
 }

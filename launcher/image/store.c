@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "launcher/base/delete-tree.h"
 #include "launcher/base/directories.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/file-lock.h"
 #include "launcher/base/pause.h"
-#include "launcher/base/process.h"
 
 #define LOCK_POLL_MS 200
 
@@ -162,7 +162,7 @@ static gboolean try_publish(const char *name, const char *path, const char *made
         hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot put the image into %s", path);
         return FALSE;
     }
-    return hx_image_delete_tree(made, error);
+    return hx_delete_tree(made, error);
 }
 
 gboolean hx_image_publish(const char *name, const char *made, gboolean *ret_in_use, GError **error)
@@ -180,12 +180,6 @@ gboolean hx_image_publish(const char *name, const char *made, gboolean *ret_in_u
             return FALSE;
         }
     }
-}
-
-gboolean hx_image_delete_tree(const char *path, GError **error)
-{
-    const char *const argv[] = {"rm", "-rf", "--one-file-system", "--", path, NULL};
-    return hx_process_run(argv, NULL, NULL, error);
 }
 
 gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **error)
@@ -209,11 +203,11 @@ gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **e
      * interrupted removal leaves. */
     g_autofree char *directory = g_path_get_dirname(path);
     g_autofree char *removed = g_strdup_printf("%s/.%s.removed", directory, name);
-    if (!hx_image_delete_tree(removed, error))
+    if (!hx_delete_tree(removed, error))
         return FALSE;
     if (rename(path, removed) < 0) {
         hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot remove %s", path);
         return FALSE;
     }
-    return hx_image_delete_tree(removed, error);
+    return hx_delete_tree(removed, error);
 }

@@ -39,7 +39,3 @@ gboolean hx_image_publish(const char *name, const char *made, gboolean *ret_in_u
 
 /* Refuse where VMs use the image that is at @name now, damaged or not: HX_ERROR_FAILED. */
 gboolean hx_image_check_unused(const char *name, const char *to_do, GError **error);
-
-/* Delete a directory and what is in it, without following links out of it.
- * TRUE where there is none. */
-gboolean hx_image_delete_tree(const char *path, GError **error);

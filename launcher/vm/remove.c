@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 
+#include "launcher/base/delete-tree.h"
 #include "launcher/base/error.h"
-#include "launcher/image/store.h"
 
 /* No VM's name begins like this. */
 #define REMOVED_PREFIX ".removed-"
@@ -22,7 +22,7 @@ gboolean hx_vm_remove(HxVm *vm, GError **error)
     }
     /* Somebody else's sweep may be at it, too. */
     g_autoptr(GError) cause = NULL;
-    if (!hx_image_delete_tree(aside, &cause) && g_file_test(aside, G_FILE_TEST_EXISTS)) {
+    if (!hx_delete_tree(aside, &cause) && g_file_test(aside, G_FILE_TEST_EXISTS)) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
@@ -38,6 +38,6 @@ void hx_vm_sweep_removed(HxVm *vm)
         if (!g_str_has_prefix(name, REMOVED_PREFIX))
             continue;
         g_autofree char *path = g_build_filename(vms, name, NULL);
-        hx_image_delete_tree(path, NULL);
+        hx_delete_tree(path, NULL);
     }
 }

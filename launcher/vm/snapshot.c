@@ -13,11 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "launcher/base/delete-tree.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
 #include "launcher/base/process.h"
 #include "launcher/disk/qcow2-file.h"
-#include "launcher/image/store.h"
+#include "launcher/image/image.h"
 #include "launcher/vm/disk-use.h"
 
 #define NAME_MAX_LENGTH 40
@@ -238,7 +239,7 @@ static gboolean apply(HxVm *vm, const char *name, GError **error)
 static gboolean drop(HxVm *vm, const char *name, GError **error)
 {
     g_autofree char *directory = path_of(vm, name, NULL);
-    return remove_tags(vm, name, error) && hx_image_delete_tree(directory, error);
+    return remove_tags(vm, name, error) && hx_delete_tree(directory, error);
 }
 
 static gboolean finish(HxVm *vm, const char *operation, const char *name, GError **error)

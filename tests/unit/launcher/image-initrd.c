@@ -4,8 +4,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "launcher/base/delete-tree.h"
 #include "launcher/base/error.h"
-#include "launcher/image/store.h"
 
 typedef struct {
     char *name;
@@ -80,7 +80,7 @@ static void test_archive(void)
     g_assert_false(hx_initrd_write(archive, init, modules, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
     g_assert_nonnull(strstr(error->message, init));
-    g_assert_true(hx_image_delete_tree(top, NULL));
+    g_assert_true(hx_delete_tree(top, NULL));
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "launcher/base/delete-tree.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
@@ -33,7 +34,7 @@ static void set_up(Fixture *f, const void *unused)
 
 static void tear_down(Fixture *f, const void *unused)
 {
-    g_assert_true(hx_image_delete_tree(f->state, NULL));
+    g_assert_true(hx_delete_tree(f->state, NULL));
     g_free(f->state);
 }
 
