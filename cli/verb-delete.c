@@ -7,6 +7,7 @@
 #include "cli/verb.h"
 #include "cli/vm-stop.h"
 #include "launcher/base/error.h"
+#include "launcher/base/fd.h"
 #include "launcher/base/json.h"
 #include "launcher/monitor/reach.h"
 #include "launcher/vm/lock.h"
@@ -68,28 +69,19 @@ static gboolean check_exists(HxVm *vm, GError **error)
 /* The lock of @vm, which is down, or is forced off where @force; -1 with @error. */
 static int own(HxVm *vm, gboolean force, GError **error)
 {
+    if (!force)
+        return hx_vm_own(vm, ", and delete removes such a one with --force alone",
+                         hx_verb_cancellable(), error);
     int lock = -1;
     int monitor = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
     if (monitor < 0)
         return lock;
-    close(monitor);
-    if (!force) {
-        g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
-                    "VM \"%s\" is up: power it off first with `helixvm down %s`, or say --force",
-                    hx_vm_name(vm), hx_vm_name(vm));
-        return -1;
-    }
+    hx_close(&monitor);
     g_autoptr(HxProgress) progress = hx_progress_new(FALSE);
     g_auto(HxVmEnd) end = {0};
     if (!hx_vm_stop(vm, 0, progress, &end, error))
         return -1;
-    monitor = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
-    if (monitor < 0)
-        return lock;
-    close(monitor);
-    g_set_error(error, HX_ERROR, HX_ERROR_FAILED, "VM \"%s\" has been started again meanwhile",
-                hx_vm_name(vm));
-    return -1;
+    return hx_vm_own(vm, " again, started meanwhile", hx_verb_cancellable(), error);
 }
 
 static gboolean remove_vm(HxVm *vm, gboolean force, GError **error)

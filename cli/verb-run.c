@@ -123,21 +123,6 @@ static gboolean live(HxRun *run, HxVmEnd *ret_end, GError **error)
     return FALSE;
 }
 
-/* The VM's lock, so that it is ours to start; -1 where it is up. */
-static int take_lock(HxVm *vm, GError **error)
-{
-    int lock = -1;
-    int fd = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
-    if (fd < 0)
-        return lock;
-    close(fd);
-    g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
-                "VM \"%s\" is up already, and run wants to start it itself: power it off with "
-                "`helixvm down %s`",
-                hx_vm_name(vm), hx_vm_name(vm));
-    return -1;
-}
-
 gboolean hx_verb_run(int argc, char **argv, GError **error)
 {
     g_auto(HxProfileOptions) options = {0};
@@ -157,7 +142,9 @@ gboolean hx_verb_run(int argc, char **argv, GError **error)
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     g_autoptr(HxService) service = hx_service_new();
-    int lock = vm ? take_lock(vm, error) : -1;
+    int lock = vm ? hx_vm_own(vm, " already, and run wants to start it itself",
+                              hx_verb_cancellable(), error)
+                  : -1;
     g_autoptr(HxControl) events =
         lock >= 0 ? hx_vm_start_monitor(vm, lock, TRUE, &options, boot_timeout, error) : NULL;
     if (!events)

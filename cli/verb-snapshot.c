@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/json-print.h"
 #include "cli/progress.h"
@@ -17,18 +16,9 @@
 /* The lock of @vm, which has to be known and down; -1 with @error. */
 static int own(HxVm *vm, GError **error)
 {
-    int lock = -1;
-    if (!hx_vm_check_known(vm, error))
-        return -1;
-    int fd = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
-    if (fd < 0)
-        return lock;
-    close(fd);
-    g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
-                "VM \"%s\" is up, and its guest writes to its disks: power it off first with "
-                "`helixvm down %s`",
-                hx_vm_name(vm), hx_vm_name(vm));
-    return -1;
+    return hx_vm_check_known(vm, error)
+               ? hx_vm_own(vm, ", and its guest writes to its disks", hx_verb_cancellable(), error)
+               : -1;
 }
 
 /* --- output -------------------------------------------------------------------------------------

@@ -95,6 +95,17 @@ int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error)
     }
 }
 
+int hx_vm_own(HxVm *vm, const char *why, GCancellable *cancel, GError **error)
+{
+    int lock = -1;
+    hx_autofd int monitor = hx_vm_reach(vm, &lock, cancel, error);
+    if (monitor >= 0)
+        g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
+                    "VM \"%s\" is up%s: power it off with `helixvm down %s`", hx_vm_name(vm), why,
+                    hx_vm_name(vm));
+    return lock;
+}
+
 /* Wait until the process of @pidfd has ended.  FALSE with @error after @seconds, or where @cancel
  * comes first. */
 static gboolean await_process(int pidfd, int seconds, GCancellable *cancel, GError **error)

@@ -13,6 +13,10 @@
  * Blocks. */
 int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error);
 
+/* The lock of @vm, for hx_vm_unlock, as hx_vm_reach takes it.  -1 where its monitor runs, too:
+ * HX_ERROR_FAILED with "VM ... is up", @why it may not be, and how to power it off. */
+int hx_vm_own(HxVm *vm, const char *why, GCancellable *cancel, GError **error);
+
 /* End @vm, which hx_run_is_cut_off: by a signal to its monitor, which has the guest power off, and
  * by force after @timeout seconds (*ret_forced).  HX_ERROR_TIMEOUT where its monitor lives on 20 s
  * after that, HX_ERROR_CANCELLED, HX_ERROR_HOST.  Blocks. */
