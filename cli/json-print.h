@@ -2,13 +2,13 @@
 /* A verb's result as JSON on stdout. */
 #pragma once
 
-#include <json-glib/json-glib.h>
 #include <stdio.h>
+
+#include "launcher/base/json.h"
 
 /* Print what @builder has built, in lines that people can read. */
 static inline void hx_json_print(JsonBuilder *builder)
 {
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
+    g_autofree char *text = hx_json_text(builder, TRUE);
     puts(text);
 }

@@ -4,6 +4,7 @@
 
 #include "cli/copy-path.h"
 #include "cli/guest.h"
+#include "cli/json-print.h"
 #include "cli/transfer-progress.h"
 #include "cli/verb.h"
 #include "guest-provision/ssh-copy.h"
@@ -32,9 +33,7 @@ static void print_json(const HxCopyTotals *totals, double seconds)
     json_builder_set_member_name(builder, "seconds");
     json_builder_add_double_value(builder, seconds);
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
+    hx_json_print(builder);
 }
 
 static void print_line(const HxCopyTotals *totals, double seconds)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/json-print.h"
 #include "cli/profile-options.h"
 #include "cli/screen.h"
 #include "cli/verb.h"
@@ -56,9 +57,7 @@ static void print_json(const GArray *reports)
         json_builder_end_object(builder);
     }
     json_builder_end_array(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
+    hx_json_print(builder);
 }
 
 /* What `up` would start; where that cannot be known, the standard: why is one of the checks. */

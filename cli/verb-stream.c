@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/guest.h"
+#include "cli/json-print.h"
 #include "cli/stream-client.h"
 #include "cli/stream-statistics.h"
 #include "cli/verb.h"
@@ -181,9 +182,7 @@ static void print_json(const Stream *stream, gint64 now)
     json_builder_end_object(builder);
     add_number(builder, "round_trip_ms", hx_stream_statistics_round_trip_ms(statistics));
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
+    hx_json_print(builder);
 }
 
 /* "12.3 ms", or "unknown". */

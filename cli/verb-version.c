@@ -5,6 +5,7 @@
 #include <string.h>
 #include <virgl-version.h>
 
+#include "cli/json-print.h"
 #include "cli/verb.h"
 #include "launcher/base/architecture.h"
 #include "launcher/base/json.h"
@@ -66,8 +67,6 @@ gboolean hx_verb_version(int argc, char **argv, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         hx_json_add_string(builder, rows[i].name, rows[i].version);
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
+    hx_json_print(builder);
     return TRUE;
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "cli/json-print.h"
 #include "launcher/base/json.h"
 #include "launcher/base/printable.h"
 
@@ -19,9 +20,7 @@ static JsonBuilder *begin(const HxVm *vm, const char *state, gboolean changed)
 static void print(JsonBuilder *builder)
 {
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
-    puts(text);
+    hx_json_print(builder);
 }
 
 void hx_vm_print_start(const HxVm *vm, const HxVmStart *start, JsonArray *phases, gboolean as_json)

@@ -12,6 +12,7 @@
 #include "encoder/service/connection.h"
 #include "encoder/service/module-client.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/json.h"
 #include "launcher/base/log.h"
 
 /* Connections without a frame yet, and those about to end, beside one for each session. */
@@ -171,8 +172,7 @@ char *hx_service_describe(HxService *service)
         hx_connection_describe(service->connections->pdata[i], builder);
     json_builder_end_array(builder);
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    return json_to_string(root, TRUE);
+    return hx_json_text(builder, TRUE);
 }
 
 void hx_service_free(HxService *service)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* JSON objects: from text, their members, and members from a JsonBuilder. */
+/* JSON objects: from text, their members; and from a JsonBuilder to text. */
 #pragma once
 
 #include <json-glib/json-glib.h>
@@ -41,6 +41,13 @@ static inline gint64 hx_json_integer(JsonObject *object, const char *member)
 {
     JsonNode *node = object ? json_object_get_member(object, member) : NULL;
     return node && json_node_get_value_type(node) == G_TYPE_INT64 ? json_node_get_int(node) : 0;
+}
+
+/* What @builder has built, as text for g_free: in lines for people, or in one. */
+static inline char *hx_json_text(JsonBuilder *builder, gboolean in_lines)
+{
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    return json_to_string(root, in_lines);
 }
 
 /* null where @value is NULL. */

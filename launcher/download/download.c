@@ -75,8 +75,7 @@ static gboolean write_metadata(HxDownload *download, GError **error)
     hx_json_add_string(builder, "last_modified", download->last_modified);
     hx_json_add_integer(builder, "total", download->total);
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
+    g_autofree char *text = hx_json_text(builder, TRUE);
     g_autoptr(GError) cause = NULL;
     if (g_file_set_contents(download->metadata_path, text, -1, &cause))
         return TRUE;

@@ -20,6 +20,7 @@
 #include "launcher/base/delete-tree.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/now.h"
 #include "launcher/image/build-internal.h"
 
 #define SPACE_NEEDED (G_GUINT64_CONSTANT(5) << 30)
@@ -131,8 +132,7 @@ static gboolean write_metadata(const HxImageBuild *build, GError **error)
     g_autofree char *kernel = debian ? read_line(build, "kernel-version", error) : NULL;
     if (!kernel)
         return FALSE;
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *built_at = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+    g_autofree char *built_at = hx_now_text();
     g_autoptr(JsonObject) object = json_object_new();
     json_object_set_string_member(object, "built_at", built_at);
     json_object_set_string_member(object, "debian_version", debian);

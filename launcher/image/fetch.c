@@ -24,6 +24,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
+#include "launcher/base/now.h"
 #include "launcher/download/checksum.h"
 #include "launcher/download/unpack.h"
 #include "launcher/download/url.h"
@@ -316,8 +317,7 @@ static gboolean get_some_version(Fetch *fetch, GError **error)
 static gboolean write_metadata(const Fetch *fetch, GError **error)
 {
     const HxImageFetch *what = fetch->what;
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *fetched_at = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+    g_autofree char *fetched_at = hx_now_text();
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
     hx_json_add_string(builder, "architecture", what->architecture);
@@ -328,8 +328,7 @@ static gboolean write_metadata(const Fetch *fetch, GError **error)
     hx_json_add_string(builder, "checksum", fetch->checksum);
     hx_json_add_integer(builder, "virtual_size", fetch->virtual_size);
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *text = json_to_string(root, TRUE);
+    g_autofree char *text = hx_json_text(builder, TRUE);
     g_autofree char *path = g_build_filename(fetch->image, "image.json", NULL);
     g_autoptr(GError) cause = NULL;
     if (g_file_set_contents(path, text, -1, &cause))

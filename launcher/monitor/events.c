@@ -180,8 +180,7 @@ static void subscribe(HxMonitor *monitor, int fd, gboolean gets_events)
 static char *end_event(JsonBuilder *builder)
 {
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    return json_to_string(root, FALSE);
+    return hx_json_text(builder, FALSE);
 }
 
 static void add_time(JsonBuilder *builder, const char *name, gint64 since)

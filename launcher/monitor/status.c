@@ -90,6 +90,5 @@ char *hx_monitor_status(HxMonitor *monitor)
     add_part(builder, "helixvm-encoder", &monitor->encoder);
     json_builder_end_object(builder);
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    return json_to_string(root, FALSE);
+    return hx_json_text(builder, FALSE);
 }

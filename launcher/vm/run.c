@@ -12,6 +12,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
+#include "launcher/base/now.h"
 
 #define START_TIME_FIELD 22 /* of /proc/PID/stat: proc_pid_stat(5) */
 #define STATE_FIELD 3
@@ -54,8 +55,7 @@ static guint64 start_time_of(pid_t pid)
 gboolean hx_run_begin(HxVm *vm, GError **error)
 {
     g_autofree char *boot = boot_id();
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *since = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+    g_autofree char *since = hx_now_text();
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
     hx_json_add_integer(builder, "pid", getpid());
@@ -63,8 +63,7 @@ gboolean hx_run_begin(HxVm *vm, GError **error)
     hx_json_add_string(builder, "boot_id", boot);
     hx_json_add_string(builder, "since", since);
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *json = json_to_string(root, TRUE);
+    g_autofree char *json = hx_json_text(builder, TRUE);
     /* On the disk now: it is there for the power loss. */
     return g_file_set_contents_full(hx_vm_state_path(vm, "run.json"), json, -1,
                                     G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,

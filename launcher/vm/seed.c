@@ -12,6 +12,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/json.h"
 #include "launcher/profile/share.h"
 
 /* By which cloud-init knows the file system. */
@@ -43,8 +44,7 @@ static void add_list_of_one(JsonBuilder *builder, const char *name, const char *
 
 static char *text_of(JsonBuilder *builder)
 {
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    return json_to_string(root, TRUE);
+    return hx_json_text(builder, TRUE);
 }
 
 char *hx_seed_meta_data(const HxSeed *seed)

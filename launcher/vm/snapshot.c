@@ -16,6 +16,7 @@
 #include "launcher/base/delete-tree.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
+#include "launcher/base/now.h"
 #include "launcher/base/process.h"
 #include "launcher/disk/qcow2-file.h"
 #include "launcher/image/image.h"
@@ -359,8 +360,7 @@ static gboolean check_description(const char *description, GError **error)
 static gboolean commit(HxVm *vm, const char *name, const char *description, char **disks,
                        GError **error)
 {
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+    g_autofree char *time = hx_now_text();
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
     hx_json_add_string(builder, "description", description);
@@ -372,8 +372,7 @@ static gboolean commit(HxVm *vm, const char *name, const char *description, char
         json_builder_add_string_value(builder, *disk);
     json_builder_end_array(builder);
     json_builder_end_object(builder);
-    g_autoptr(JsonNode) root = json_builder_get_root(builder);
-    g_autofree char *json = json_to_string(root, TRUE);
+    g_autofree char *json = hx_json_text(builder, TRUE);
     g_autofree char *path = path_of(vm, name, "snapshot.json");
     return g_file_set_contents_full(
         path, json, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600, error);
