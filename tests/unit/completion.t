@@ -3,8 +3,11 @@
 # Completion: what helixvm offers, and what bash, zsh and fish make of it where somebody types.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
 use Cwd 'abs_path';
 use File::Temp;
+use Files;
 use IO::Pty;
 use Test::More;
 use Time::HiRes 'time';
@@ -18,13 +21,13 @@ $ENV{XDG_CONFIG_HOME} = "$dir/config";
 $ENV{PATH} = "$build:$ENV{PATH}";
 for my $vm (qw(work web)) {
     system('mkdir', '-p', "$dir/state/vms/$vm") == 0 or die "mkdir\n";
-    open my $file, '>', "$dir/state/vms/$vm/profile.conf" or die "profile.conf: $!\n";
+    put("$dir/state/vms/$vm/profile.conf", '');
 }
 for my $snapshot ('default/snapshots/clean', 'work/snapshots/marked') {
     my $home = "$dir/state/vms/$snapshot";
     system('mkdir', '-p', $home) == 0 or die "mkdir\n";
-    open my $file, '>', "$home/snapshot.json" or die "snapshot.json: $!\n";
-    print $file '{"time":"2026-01-01T00:00:00Z","description":"","disk_bytes":1,"disks":["disk.qcow2"]}';
+    put("$home/snapshot.json",
+        '{"time":"2026-01-01T00:00:00Z","description":"","disk_bytes":1,"disks":["disk.qcow2"]}');
 }
 mkdir "$dir/state/vms/nothing" or die "mkdir: $!\n";
 system('chmod', '-R', 'go-w', "$dir/state");
@@ -105,11 +108,7 @@ cmp_ok($least, '<', $bound, 'it takes less than 50 ms');
 
 like(join('', `$helixvm completion csh 2>&1`), qr/csh.*bash, zsh and fish/, 'no other shell');
 is($? >> 8, 2, 'is a usage error');
-for my $shell (qw(bash zsh fish)) {
-    open my $file, '>', "$dir/script.$shell" or die "script: $!\n";
-    print $file join '', `$helixvm completion $shell`;
-    close $file;
-}
+put("$dir/script.$_", `$helixvm completion $_`) for qw(bash zsh fish);
 
 # An interactive shell on a terminal: what is on the screen after what is typed, as soon as it
 # matches.

@@ -3,8 +3,11 @@
 # devenv on a host whose own packages are too old: the host that runs this, under another name.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
 use Cwd;
 use File::Temp;
+use Files;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -13,14 +16,7 @@ plan skip_all => 'only root can enter the environment' if $>;
 my $dir = File::Temp->newdir('helixvm-devenv-XXXXXX', TMPDIR => 1);
 my $devenv = getcwd . '/devenv';
 
-sub spew {
-    my ($path, $text) = @_;
-    open my $file, '>', $path or die "$path: $!\n";
-    print $file $text;
-    close $file or die "$path: $!\n";
-}
-
-spew("$dir/os-release", "ID=debian\nVERSION_ID=12\n");
+put("$dir/os-release", "ID=debian\nVERSION_ID=12\n");
 
 # A shell command in which devenv sees an old host; $cache is where environments are.
 sub on_old_host {
@@ -59,7 +55,7 @@ SKIP: {
     cmp_ok($took[0], '<', 1, 'in under a second');
     is((run("$devenv sh -c 'exit 7'"))[0], 7, 'the exit status is the command\'s');
     is((run("$devenv sh -c 'kill -9 \$\$'"))[0], 137, 'also where a signal ended it');
-    spew("$dir/a file", 'of the caller');
+    put("$dir/a file", 'of the caller');
     is((run("cd $dir && $devenv sh -c 'pwd; cat \"a file\"; echo new >other'"))[1],
         "$dir\nof the caller", 'the directory and the files are the caller\'s');
     ok(-e "$dir/other", 'and what it writes is there');
@@ -89,11 +85,7 @@ like($why, qr/cannot enter .*: mount/, 'and what failed');
 system('rm', '-rf', '--one-file-system', $cache);
 
 sub builders {
-    return grep {
-        open my $file, '<', $_;
-        local $/;
-        ($file ? <$file> // '' : '') =~ m{\Q$cache\E/.*\.building};
-    } glob '/proc/[0-9]*/cmdline';
+    return grep { contents($_) =~ m{\Q$cache\E/.*\.building} } glob '/proc/[0-9]*/cmdline';
 }
 
 # A build that ends in the middle is not taken for an environment, nothing of it stays mounted, and
@@ -122,8 +114,7 @@ for my $round (['INT', 'group'], ['KILL', 'group'], ['TERM', 'alone'], ['KILL', 
     is(system('flock', '--timeout', 20, "$cache/devenv.lock", 'true'), 0, "$what: the lock is free");
     is(scalar(builders()), 0, "$what: and nobody builds");
     ok(!(grep { -d } glob "$cache/devenv-trixie-????????????"), "$what: it is no environment");
-    open my $log, '<', "$dir/log" or die "log: $!\n";
-    ok(!(grep { /entered/ } <$log>), "$what: and was not entered");
+    unlike(slurp("$dir/log"), qr/entered/, "$what: and was not entered");
     system('rm', '-rf', '--one-file-system', $cache);
     ok(!-e $cache, "$what: what is there can be removed");
 }

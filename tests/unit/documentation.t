@@ -3,16 +3,12 @@
 # The manual page says what the program knows: verbs, profile keys, exit status.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Files;
 use Test::More;
 
 my $build = $ENV{BUILD} // 'build';
-
-sub slurp {
-    my ($path) = @_;
-    open my $file, '<', $path or die "$path: $!\n";
-    local $/;
-    return scalar <$file>;
-}
 
 my $page = slurp('helixvm.1');
 my $readme = slurp('README.md');

@@ -3,10 +3,13 @@
 # helixvm image fetch, against a server that does what servers and networks do.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
 use Cwd qw(abs_path);
 use Digest::SHA qw(sha256_hex sha512_hex);
 use Fcntl qw(:flock);
 use File::Temp;
+use Files;
 use IO::Socket::INET;
 use JSON::PP;
 use POSIX ();
@@ -34,21 +37,6 @@ delete @ENV{grep { /_proxy$/i } keys %ENV};
 mkdir "$tmp/config";
 $ENV{XDG_CONFIG_HOME} = "$tmp/config";
 $ENV{TERM} = 'dumb';
-
-sub write_file {
-    my ($path, @content) = @_;
-    open my $file, '>', $path or die "$path: $!";
-    print $file @content;
-    close $file or die "$path: $!";
-    return $path;
-}
-
-sub contents {
-    my ($path) = @_;
-    open my $file, '<', $path or return '';
-    local $/;
-    return <$file> // '';
-}
 
 sub quietly { system('sh', '-c', '"$@" >/dev/null 2>&1', 'sh', @_) == 0 or die "@_ failed" }
 
@@ -108,7 +96,7 @@ sub fails {
 srand 20301;
 my $raw = pack 'N*', map { int rand 2**32 } 1 .. 768 * 1024;    # 3 MiB
 substr($raw, 510, 2) = "\x55\xaa";
-write_file("$tmp/raw", $raw, "\0" x (1 << 20));
+put("$tmp/raw", $raw, "\0" x (1 << 20));
 quietly('qemu-img', qw(convert -f raw -O qcow2), "$tmp/raw", "$tmp/disk.qcow2");
 my $disk = contents("$tmp/disk.qcow2");
 my $sum = sha256_hex($disk);
@@ -240,7 +228,7 @@ for my $packed (qw(xz zstd gzip)) {
     is_deeply([left()], ['one'], '... and nothing is left');
     fails("a damaged $packed", 1, qr/cannot fetch .*: (the file cannot be unpacked|it is not the file)/,
         ["$tmp/damaged.$packed", '--as', 'two'], 'one')
-        if write_file("$tmp/damaged.$packed", substr $bytes, 0, length($bytes) / 2);
+        if put("$tmp/damaged.$packed", substr $bytes, 0, length($bytes) / 2);
 }
 fresh();
 succeeds('a raw disk', checked('raw', sha256_hex(contents("$tmp/raw"))), '--as', 'one');
@@ -308,7 +296,7 @@ fails('a redirect to a file of ours', 10, qr{redirects to file:///etc/passwd}, [
 fresh();
 fails('a connection that broke for good', 10, qr/what has come \(1\.\d\W+MiB\) is kept: the same command/,
     [checked('comes-back.qcow2'), '--retries', 0], '.comes-back.fetch');
-write_file("$tmp/network", '');
+put("$tmp/network", '');
 succeeds('... the next fetch', checked('comes-back.qcow2'));
 is(($server->requests('/comes-back.qcow2'))[-1], "bytes=$third-, \"1\"", '... goes on from there');
 ok(contents("$state/images/comes-back/disk.qcow2") eq $disk, '... and has all of it');
@@ -327,7 +315,7 @@ for my $signal (qw(INT KILL)) {
     like(join('', <$out>), qr/is kept: the same command/, '... says what stays') if $signal eq 'INT';
     is_deeply([left()], ['.slow.fetch'], '... leaves what has come');
     is((image('list', '--json'))[1], "[]\n", '... which is no image');
-    write_file("$state/images/.slow.fetch/part.tmp", 'x') if $signal eq 'KILL';
+    put("$state/images/.slow.fetch/part.tmp", 'x') if $signal eq 'KILL';
     my $before = () = $server->requests('/slow.qcow2');
     succeeds('... the next fetch', checked('slow.qcow2'), '--as', 'slow');
     is_deeply([($server->requests('/slow.qcow2'))[$before .. $before]], ["bytes=$third-, \"1\""],
@@ -458,7 +446,7 @@ fails('https that redirects to http', 10, qr/less safe and not followed/, [https
 sub catalogue {
     my (@lines) = @_;
     mkdir "$tmp/config/helixvm";
-    write_file("$tmp/config/helixvm/images.conf", join "\n", @lines, '');
+    put("$tmp/config/helixvm/images.conf", join "\n", @lines, '');
 }
 fresh();
 catalogue('[sums/x86_64]', 'title=Summed', 'url=' . https('/good.qcow2'), 'checksums=' . https('/SHA512SUMS'),
@@ -486,11 +474,11 @@ succeeds('... which can be asked for', 'fixed', '--arch', 'aarch64');
 is_deeply([left()], [qw(bsd fixed-aarch64 sums)], '... and is named so');
 
 # A publisher that goes on publishing.
-write_file("$tmp/moving.qcow2", $disk);
-write_file("$tmp/moving", "$sum  moving.qcow2\n");
+put("$tmp/moving.qcow2", $disk);
+put("$tmp/moving", "$sum  moving.qcow2\n");
 succeeds('what a publisher moves', 'moving');
 quietly('qemu-img', qw(convert -O qcow2 -o cluster_size=32k), "$tmp/disk.qcow2", "$tmp/moving.qcow2");
-write_file("$tmp/moving", sha256_hex(contents("$tmp/moving.qcow2")) . "  moving.qcow2\n");
+put("$tmp/moving", sha256_hex(contents("$tmp/moving.qcow2")) . "  moving.qcow2\n");
 mkdir "$state/vms";
 mkdir "$state/vms/desk";
 quietly('qemu-img', qw(create -f qcow2 -F qcow2 -b), "$state/images/moving/disk.qcow2", "$state/vms/desk/disk.qcow2");

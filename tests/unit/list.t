@@ -3,7 +3,10 @@
 # list: the VMs of a state directory, none of which runs.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
 use File::Temp;
+use Files;
 use JSON::PP;
 use Test::More;
 
@@ -18,17 +21,11 @@ is_deeply(decode_json(join '', `$helixvm list --json`), [], 'no VM as JSON');
 
 # Two VMs, one of which has run, a leftover that is none, and a name that cannot be one.
 mkdir $_ or die "$_: $!\n" for "$dir/state/vms", map { "$dir/state/vms/$_" } qw(b a empty Bad.Name);
-for my $path ("$dir/state/vms/b/profile.conf", "$dir/state/vms/a/profile.conf",
-    "$dir/state/vms/Bad.Name/profile.conf") {
-    open my $file, '>', $path or die "$path: $!\n";
-    print $file "[machine]\ncpus=3\nmemory=1536\n[disk]\nimage=small\n" if $path =~ m{/a/};
-}
-open my $disk, '>', "$dir/state/vms/a/disk.qcow2" or die "disk.qcow2: $!\n";
-print $disk 'x' x (3 << 20);
-close $disk;
-open my $last, '>', "$dir/state/vms/b/last-run.json" or die "last-run.json: $!\n";
-print $last '{"time":"2026-01-01T00:00:00Z","failed":true,"reason":"QEMU failed"}';
-close $last;
+put("$dir/state/vms/$_/profile.conf", '') for qw(b Bad.Name);
+put("$dir/state/vms/a/profile.conf", "[machine]\ncpus=3\nmemory=1536\n[disk]\nimage=small\n");
+put("$dir/state/vms/a/disk.qcow2", 'x' x (3 << 20));
+put("$dir/state/vms/b/last-run.json",
+    '{"time":"2026-01-01T00:00:00Z","failed":true,"reason":"QEMU failed"}');
 
 my $text = join '', `$helixvm list`;
 like($text, qr/^NAME.*\na +stopped +- +small +3 +1\.5 GiB +3 MiB +-\nb +stopped +- +default /, 'two VMs, sorted');

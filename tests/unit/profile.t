@@ -3,8 +3,11 @@
 # The verb profile: which profiles there are, what they say and where from, and what is wrong.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
 use File::Path 'make_path';
 use File::Temp;
+use Files;
 use JSON::PP 'decode_json';
 use Test::More;
 
@@ -13,14 +16,6 @@ my $dir = File::Temp->newdir('helixvm-profile-XXXXXX', TMPDIR => 1);
 $ENV{XDG_CONFIG_HOME} = "$dir/config";
 make_path("$dir/config/helixvm/profiles");
 
-sub write_file {
-    my ($path, $text) = @_;
-    open my $file, '>', $path or die "$path: $!\n";
-    print $file $text;
-    close $file or die "$path: $!\n";
-    return $path;
-}
-
 # What it prints on standard output, and its exit status; standard error goes to $dir/err.
 sub run {
     my @args = @_;
@@ -28,11 +23,7 @@ sub run {
     return ($out, $? >> 8);
 }
 
-sub said {
-    open my $file, '<', "$dir/err" or die "$dir/err: $!\n";
-    local $/;
-    return scalar <$file>;
-}
+sub said { return slurp("$dir/err") }
 
 my ($out, $status) = run('profile', 'list', '--json');
 my %built_in = map { $_->{name} => $_ } @{decode_json($out)};
@@ -44,7 +35,7 @@ for my $path (glob 'qemu-profiles/*.conf') {
     is("$status $out", "0 $path: no mistake\n", "$path has no mistake") or diag($out, said());
 }
 
-my $own = write_file("$dir/config/helixvm/profiles/big.conf",
+my $own = put("$dir/config/helixvm/profiles/big.conf",
     "# Much of all\n[machine]\ncpus=8\n");
 ($out) = run('profile', 'list', '--json');
 my ($big) = grep { $_->{name} eq 'big' } @{decode_json($out)};
@@ -62,11 +53,11 @@ is_deeply($shown->{'gpu.hostmem'}, {value => 256, from => 'standard'}, 'one that
 like($out, qr/^machine\.cpus +8 +\Q$own\E:3$/m, 'the table says the same');
 ($out) = run('profile', 'show', $own);
 like($out, qr/^machine\.cpus +8 +\Q$own\E:3$/m, 'as does the file by its path');
-write_file("$dir/config/helixvm/profiles/default.conf", "[disk]\nsize=33\n");
+put("$dir/config/helixvm/profiles/default.conf", "[disk]\nsize=33\n");
 ($out) = run('profile', 'show');
 like($out, qr/^disk\.size +33 /m, "a default of the user's own comes over the built-in one");
 
-my $bad = write_file("$dir/bad.conf", "[machine]\ncpus=0\nmemroy=4\n[gpu]\ndisplay=vga\n");
+my $bad = put("$dir/bad.conf", "[machine]\ncpus=0\nmemroy=4\n[gpu]\ndisplay=vga\n");
 ($out, $status) = run('profile', 'check', $own, $bad);
 is($status, 3, 'a file with mistakes is status 3');
 my @lines = split /\n/, $out;

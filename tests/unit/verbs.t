@@ -3,8 +3,11 @@
 # The table of verbs: help, actions, and what is said of a word that is none of them.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
 use File::Path 'make_path';
 use File::Temp;
+use Files;
 use JSON::PP;
 use Test::More;
 
@@ -13,8 +16,7 @@ my $dir = File::Temp->newdir('helixvm-verbs-XXXXXX', TMPDIR => 1);
 $ENV{HELIXVM_STATE_DIR} = "$dir/state";
 $ENV{HELIXVM_RUNTIME_DIR} = "$dir/run";
 make_path("$dir/state/vms/work");
-open my $profile, '>', "$dir/state/vms/work/profile.conf" or die "profile: $!\n";
-close $profile;
+put("$dir/state/vms/work/profile.conf", '');
 
 # What it says on both outputs, and its exit status.
 sub said {

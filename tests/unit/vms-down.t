@@ -3,7 +3,10 @@
 # delete and status, of VMs that are down.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
 use File::Temp;
+use Files;
 use IO::Pty;
 use IO::Socket::UNIX;
 use JSON::PP;
@@ -19,9 +22,7 @@ sub make_vm {
     my ($name) = @_;
     my $home = "$dir/state/vms/$name";
     system('mkdir', '-p', "$home/secrets", "$home/snapshots/one") == 0 or die "mkdir\n";
-    for my $file (qw(profile.conf disk.qcow2 secrets/identity snapshots/one/snapshot.json)) {
-        open my $handle, '>', "$home/$file" or die "$file: $!\n";
-    }
+    put("$home/$_", '') for qw(profile.conf disk.qcow2 secrets/identity snapshots/one/snapshot.json);
 }
 
 sub said {

@@ -8,12 +8,15 @@ use Carp;
 use Exporter 'import';
 use Fcntl ();
 use File::Temp ();
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Files;
 use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(helixvm helixvm_ok start_helixvm start_command finish json slurp vm_name status_of
+our @EXPORT = qw(helixvm helixvm_ok start_helixvm start_command finish json put slurp contents vm_name status_of
     down_and_delete leftovers wait_until runtime_path state_path connect_port pixel
     make_hollow_image qemu_pid own_libvirtd end_started);
 
@@ -35,13 +38,6 @@ sub vm_name {
 
 sub runtime_path { return "$runtime/$_[0]/$_[1]" }
 sub state_path { return "$state/vms/$_[0]/$_[1]" }
-
-sub slurp {
-    my ($path) = @_;
-    open my $file, '<:raw', $path or croak "$path: $!";
-    local $/;
-    return scalar <$file>;
-}
 
 sub json { return JSON::PP::decode_json($_[0]) }
 
@@ -132,7 +128,7 @@ sub wait_until {
 # The process of the VM's QEMU, undef where there is none.
 sub qemu_pid {
     my ($vm) = @_;
-    my ($proc) = grep { (eval { slurp($_) } // '') =~ /\bguest=helixvm-\Q$vm\E[,\0]/ }
+    my ($proc) = grep { contents($_) =~ /\bguest=helixvm-\Q$vm\E[,\0]/ }
         glob '/proc/[0-9]*/cmdline';
     return defined $proc && $proc =~ m{^/proc/(\d+)/} ? $1 : undef;
 }
@@ -163,14 +159,14 @@ sub leftovers {
     for my $proc (glob '/proc/[0-9]*') {
         my ($pid) = $proc =~ /(\d+)/;
         next if $pid == $$;
-        my $command = eval { slurp("$proc/cmdline") } // '';
+        my $command = contents("$proc/cmdline");
         $command =~ tr/\0/ /;
         push @left, "process $pid: " . substr $command, 0, 200
             if $command =~ m{guest=helixvm-\Q$vm\E\b|/\Q$vm\E/|monitor\b.* \Q$vm\E };
         # virgl_render_server names no VM, but has QEMU's environment: the module's path.
         push @left, "process $pid: " . substr $command, 0, 200
             if $command =~ /^\S*virgl_render_server/
-            and (eval { slurp("$proc/environ") } // '') =~ m{/\Q$vm\E/};
+            and contents("$proc/environ") =~ m{/\Q$vm\E/};
     }
     push @left, map { "X socket $_" } grep { !$had_stale{$_} } stale_x_sockets();
     push @left, grep { -e } "$runtime/$vm", "$state/locks/$vm", state_path($vm, 'run.json');
@@ -200,11 +196,7 @@ sub make_hollow_image {
             $firmware ? (boot => 'firmware') : (),
         }),
     );
-    for my $name (keys %content) {
-        open my $file, '>', "$path/$name" or croak "$name: $!";
-        print $file $content{$name};
-        close $file or croak "$name: $!";
-    }
+    put("$path/$_", $content{$_}) for keys %content;
 }
 
 # The colour of a pixel of raw RGB24 data: [r, g, b].
@@ -217,7 +209,7 @@ $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 130 };
 
 # Where no init system starts libvirt's daemons, helixvm does, and they end when they are idle.
 sub daemons {
-    return grep { (eval { slurp($_) } // '') =~ /^(libvirtd|virtlogd)$/ } glob '/proc/[0-9]*/comm';
+    return grep { contents($_) =~ /^(libvirtd|virtlogd)$/ } glob '/proc/[0-9]*/comm';
 }
 my $had_daemons = daemons();
 

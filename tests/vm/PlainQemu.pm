@@ -7,6 +7,9 @@ use strict;
 use warnings;
 use Carp;
 use File::Temp ();
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Files;
 use IO::Select;
 use IO::Socket::UNIX;
 use POSIX ();
@@ -196,9 +199,7 @@ sub proxy {
 
 sub console {
     my ($self) = @_;
-    open my $file, '<', $self->{console} or return '';
-    local $/;
-    return <$file> // '';
+    return contents($self->{console});
 }
 
 sub stop {

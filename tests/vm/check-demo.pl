@@ -4,6 +4,9 @@
 # and result.  Prints one line for each thing that does not hold.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
+use Files;
 use JSON::PP;
 
 my ($out) = @ARGV;
@@ -16,9 +19,7 @@ sub check {
 
 sub read_json {
     my ($path) = @_;
-    open my $file, '<', $path or die "$path: $!\n";
-    local $/;
-    return decode_json(<$file>);
+    return decode_json(slurp($path));
 }
 
 my $stats = read_json("$out/stats.json");
@@ -63,6 +64,5 @@ if (@wrong) {
     $line = sprintf 'demo: OK frames=%d fps=%.1f source=%s', $stats->{frames}, $stats->{fps},
         $stats->{source};
 }
-open my $result, '>', "$out/result" or die "result: $!\n";
-print $result "$line\n";
+put("$out/result", "$line\n");
 exit(@wrong ? 1 : 0);

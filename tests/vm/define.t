@@ -37,9 +37,7 @@ for my $profile (map { basename($_, '.conf') } glob 'qemu-profiles/*.conf') {
         ['disk.extra=data:2', 'share.folders=a:/srv;b:/usr:ro', 'network.forward=tcp:8080:80']) {
         my $what = "profile $profile @$settings";
         my $result = helixvm_ok('define', $vm, @profile, map { ('--set', $_) } @$settings);
-        open my $file, '>', "$dir/domain.xml" or die "domain.xml: $!\n";
-        print $file $result->{out};
-        close $file;
+        put("$dir/domain.xml", $result->{out});
         my $said = `virt-xml-validate $dir/domain.xml domain 2>&1`;
         is($?, 0, "$what: validates") or diag($said);
     }

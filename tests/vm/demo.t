@@ -41,9 +41,7 @@ sub checked {
         or die "cp\n";
     my $content = slurp("$copy/$file");
     $change->() for $content;
-    open my $out, '>:raw', "$copy/$file" or die "$file: $!\n";
-    print $out $content;
-    close $out;
+    put("$copy/$file", $content);
     return scalar `perl tests/vm/check-demo.pl $copy 2>&1`;
 }
 like(checked('stats.json', sub { s/"resource"/"pixels"/ }), qr/FAILED: source/, 'source is checked');

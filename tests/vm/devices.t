@@ -18,13 +18,6 @@ my @quick = map { ('--set', $_) } 'gpu.enabled=false', 'machine.accelerators=tcg
 
 sub settings { return map { ('--set', $_) } @_ }
 
-sub spew {
-    my ($path, $text) = @_;
-    open my $file, '>', $path or die "$path: $!\n";
-    print $file $text;
-    close $file or die "$path: $!\n";
-}
-
 sub listener {
     my ($protocol) = @_;
     return IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => $protocol,
@@ -64,9 +57,9 @@ is_deeply([leftovers($vm)], [], 'and nothing runs');
 
 # --- in the guest ---------------------------------------------------------------------------------
 my ($tcp, $udp) = (free_port('tcp'), free_port('udp'));
-spew("$dir/work/from-host", "host\n");
-spew("$dir/docs/page", "read\n");
-spew("$dir/work/server.pl", <<'SERVER');
+put("$dir/work/from-host", "host\n");
+put("$dir/docs/page", "read\n");
+put("$dir/work/server.pl", <<'SERVER');
 use IO::Socket::INET;
 my $tcp = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) or die "tcp: $!";
 my $udp = IO::Socket::INET->new(LocalPort => 5300, Proto => 'udp') or die "udp: $!";
@@ -88,7 +81,7 @@ in_guest('sh', '-c', 'echo kept | dd of=/dev/disk/by-id/virtio-data conv=fsync s
 is(in_guest('cat', '/mnt/work/from-host', '/mnt/docs/page'), "host\nread\n",
     'the folders are mounted, and have what the host put there');
 in_guest('sh', '-c', 'echo guest >/mnt/work/from-guest');
-is(eval { slurp("$dir/work/from-guest") }, "guest\n", 'the host sees what the guest wrote');
+is(contents("$dir/work/from-guest"), "guest\n", 'the host sees what the guest wrote');
 my $written = helixvm('exec', $vm, '--', 'sh', '-c', 'mount -o remount,rw /mnt/docs; touch /mnt/docs/x');
 isnt($written->{status}, 0, 'a read-only folder cannot be written to');
 ok(!-e "$dir/docs/x", 'whatever the guest mounts it as');

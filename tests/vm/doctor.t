@@ -4,9 +4,12 @@
 # mount namespace of the test's own.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::Bin/..";
 use Cwd 'abs_path';
 use File::Copy;
 use File::Temp;
+use Files;
 use IO::Pty;
 use IO::Socket::UNIX;
 use JSON::PP;
@@ -35,9 +38,7 @@ sub doctor {
     push @commands, "mount --bind /dev/null \$(readlink -f $_)" for @{ $with{files} // [] };
     my $program = $with{program} // "$build/helixvm";
     push @commands, 'exec env ' . ($with{environment} // '') . " $program doctor --json " . ($with{options} // '');
-    open my $script, '>', "$scratch/script" or die "script: $!\n";
-    print $script join "\n", @commands, '';
-    close $script;
+    put("$scratch/script", join "\n", @commands, '');
     my $text = join '', `unshare --mount --propagation private sh $scratch/script`;
     my $status = $? >> 8;
     my $found = eval { decode_json($text) } or return { exit => "$status: $text" };

@@ -4,16 +4,18 @@
 # behind when it is interrupted or fails.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::Bin, "$FindBin::Bin/..";
 use Fcntl qw(:flock);
 use File::Basename;
 use File::Temp;
+use Files;
 use JSON::PP;
 use MIME::Base64;
+use PlainQemu;
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(time sleep);
-use lib dirname(__FILE__);
-use PlainQemu;
 
 my $helixvm = ($ENV{BUILD} // 'build') . '/helixvm';
 my $tmp     = File::Temp->newdir('helixvm-image-XXXXXX', TMPDIR => 1);
@@ -57,13 +59,6 @@ sub start_until {
     }
     like($text, $pattern, "@arguments: gets to $pattern");
     return ($pid, $out);
-}
-
-sub contents {
-    my ($path) = @_;
-    open my $file, '<', $path or return '';
-    local $/;
-    return <$file> // '';
 }
 
 # Command lines of processes that know of the directory @path, helixvm's own children among them.
@@ -166,10 +161,7 @@ mkdir "$tmp/bin";
 # Takes mmdebstrap's place in PATH.
 sub stand_in {
     my ($script) = @_;
-    open my $file, '>', "$tmp/bin/mmdebstrap" or die "mmdebstrap: $!";
-    print $file "#!/bin/sh\n$script";
-    close $file;
-    chmod 0755, "$tmp/bin/mmdebstrap";
+    chmod 0755, put("$tmp/bin/mmdebstrap", "#!/bin/sh\n$script");
     $elsewhere{PATH} = "$tmp/bin:$ENV{PATH}";
 }
 

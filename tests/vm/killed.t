@@ -26,7 +26,7 @@ sub up {
 
 sub runs {
     my ($pid) = @_;
-    return (eval { slurp("/proc/$pid/stat") } // '') =~ /\) [^ZX] /;
+    return contents("/proc/$pid/stat") =~ /\) [^ZX] /;
 }
 
 # The VM stops with a reason that matches $pattern in at most $seconds, and QEMU $qemu is no more.

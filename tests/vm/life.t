@@ -170,9 +170,7 @@ like($down->{reason}, qr/^the guest powered off/, 'with the reason');
 ok(!json(helixvm_ok('down', $vm, '--json')->{out})->{changed}, 'a second down changes nothing');
 stays_clean('down');
 my %earlier = (pid => 1, start_time => 1, boot_id => 'an earlier boot');
-open my $note, '>', state_path($vm, 'run.json') or die "run.json: $!\n";
-print $note JSON::PP::encode_json(\%earlier);
-close $note or die "run.json: $!\n";
+put(state_path($vm, 'run.json'), JSON::PP::encode_json(\%earlier));
 like(helixvm_ok('status', $vm)->{out}, qr/failed: the host went down while the VM ran/,
     'status after a power loss');
 helixvm_ok('down', $vm);

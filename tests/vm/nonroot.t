@@ -28,7 +28,7 @@ my @environment = ('PATH=/usr/bin:/bin:/usr/sbin:/sbin', 'LC_ALL=C.UTF-8', "HOME
 sub processes {
     my @found;
     for my $proc (glob '/proc/[0-9]*') {
-        my $environment = eval { slurp("$proc/environ") } // '';
+        my $environment = contents("$proc/environ");
         next if $environment !~ m{\bXDG_RUNTIME_DIR=\Q$dir\E/run\0};
         push @found, slurp("$proc/comm") =~ s/\n/ /r . $proc =~ s{.*/}{}r if -e "$proc/exe";
     }

@@ -101,9 +101,7 @@ for my $profile (map { basename($_, '.conf') } glob 'qemu-profiles/*.conf') {
     $xml =~ s/ display=":0" xauth="[^"]*"/ display=":$display"/;
     system("qemu-img create -q -f qcow2 $state/disk.qcow2 1G && chmod 0666 $state/disk.qcow2") == 0
         or die;
-    open my $file, '>', "$dir/domain.xml" or die "domain.xml: $!\n";
-    print $file $xml;
-    close $file;
+    put("$dir/domain.xml", $xml);
     # virsh starts no daemon where no init system does; helixvm starts libvirtd for itself.
     helixvm_ok('define', $vm, '--set', 'disk.image=default', '--format', 'argv');
     system('virtlogd', '-d', '--timeout', '20') if $> == 0 and !-S '/run/libvirt/virtlogd-sock';

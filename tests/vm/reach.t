@@ -18,13 +18,6 @@ my $build = $ENV{BUILD} // 'build';
 my $vm = vm_name('reach');
 my $dir = File::Temp->newdir('helixvm-reach-XXXXXX', TMPDIR => 1);
 
-sub put {
-    my ($path, $content) = @_;
-    open my $file, '>:raw', $path or die "$path: $!\n";
-    print $file $content;
-    close $file or die "$path: $!\n";
-}
-
 # A shell command of this side: (status, what it printed on both outputs).
 sub sh {
     my ($command) = @_;

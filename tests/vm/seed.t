@@ -14,9 +14,7 @@ my $main = $$;
 my $image = "t$$-seed";
 my $vm = vm_name('seed');
 my $dir = File::Temp->newdir('helixvm-seed-XXXXXX', TMPDIR => 1);
-open my $file, '>', "$dir/from-host" or die "from-host: $!\n";
-print $file "host\n";
-close $file or die "from-host: $!\n";
+put("$dir/from-host", "host\n");
 
 # The VM lies on the image, and so goes first.
 END {

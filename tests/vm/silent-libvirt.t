@@ -32,7 +32,7 @@ sub start_before_silence {
 # It says nothing while it waits: its threads tell.
 sub waits_for_libvirt {
     my ($started) = @_;
-    return scalar grep { (eval { slurp($_) } // '') =~ /^libvirt$/m } glob "/proc/$started->{pid}/task/*/comm";
+    return scalar grep { contents($_) =~ /^libvirt$/m } glob "/proc/$started->{pid}/task/*/comm";
 }
 
 # What waits longest goes first, and the rest beside it.

@@ -49,7 +49,7 @@ like("@{$status->{accelerators_left}}", qr/kvm: \S/, 'status: and why kvm was le
 # QEMU and its helpers listen on no port of the host.
 my @pids = map { $_->{pid} // () } grep { ref } values %{$status->{processes}};
 push @pids, map { m{/proc/(\d+)/} } grep {
-    (eval { slurp($_) } // '') =~ /guest=helixvm-\Q$vm\E/
+    contents($_) =~ /guest=helixvm-\Q$vm\E/
 } glob '/proc/[0-9]*/cmdline';
 cmp_ok(scalar @pids, '>=', 3, 'the processes of the VM are known');
 my $listening = `ss -Hltunp`;
@@ -98,15 +98,15 @@ sub write_pattern {
     system('ffmpeg', '-v', 'error', '-y', '-i', "$path.ppm", $path) == 0 or die "ffmpeg\n";
 }
 
-sub put {
+sub put_in_guest {
     my ($content, $path) = @_;
     my $encoded = encode_base64($content, '');
     helixvm_ok('exec', $vm, '--', 'sh', '-c', "echo $encoded | base64 -d >$path");
 }
 
 write_pattern("$dir/pattern.png");
-put(slurp("$dir/pattern.png"), '/usr/share/pattern.png');
-put(<<"CONF", '/etc/helixvm/sessions/pattern.conf');
+put_in_guest(slurp("$dir/pattern.png"), '/usr/share/pattern.png');
+put_in_guest(<<"CONF", '/etc/helixvm/sessions/pattern.conf');
 [session]
 width=@{[WIDTH]}
 height=@{[HEIGHT]}
