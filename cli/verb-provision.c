@@ -45,9 +45,7 @@ gboolean hx_verb_provision(int argc, char **argv, GError **error)
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no steps", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM]", options, &argc, &argv, 0, 1, error))
-        return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    g_autoptr(HxVm) vm = hx_verb_parse_vm(options, &argc, &argv, error);
     if (!vm)
         return FALSE;
     HxGuest guest = hx_verb_guest(vm);

@@ -108,9 +108,7 @@ gboolean hx_verb_proxy(int argc, char **argv, GError **error)
          "hand the connection over on stdout, a Unix socket, in place of passing bytes", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM]", options, &argc, &argv, 0, 1, error))
-        return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    g_autoptr(HxVm) vm = hx_verb_parse_vm(options, &argc, &argv, error);
     if (!vm)
         return FALSE;
     HxGuest guest = hx_verb_guest(vm);

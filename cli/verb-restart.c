@@ -44,11 +44,9 @@ gboolean hx_verb_restart(int argc, char **argv, GError **error)
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print the result as JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error) ||
-        !hx_vm_check_timeout(timeout, error) || !hx_vm_check_boot_timeout(boot_timeout, error))
-        return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
-    if (!vm)
+    g_autoptr(HxVm) vm = hx_verb_parse_vm(entries, &argc, &argv, error);
+    if (!vm || !hx_vm_check_timeout(timeout, error) ||
+        !hx_vm_check_boot_timeout(boot_timeout, error))
         return FALSE;
     g_autoptr(HxProgress) progress = hx_progress_new(quiet);
     HxVmStart started;

@@ -137,14 +137,13 @@ gboolean hx_verb_run(int argc, char **argv, GError **error)
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no phases and no events", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error) ||
-        !hx_vm_check_timeout(timeout, error) || !hx_vm_check_boot_timeout(boot_timeout, error))
+    g_autoptr(HxVm) vm = hx_verb_parse_vm(entries, &argc, &argv, error);
+    if (!vm || !hx_vm_check_timeout(timeout, error) ||
+        !hx_vm_check_boot_timeout(boot_timeout, error))
         return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     g_autoptr(HxService) service = hx_service_new();
-    int lock = vm ? hx_vm_own(vm, " already, and run wants to start it itself",
-                              hx_verb_cancellable(), error)
-                  : -1;
+    int lock =
+        hx_vm_own(vm, " already, and run wants to start it itself", hx_verb_cancellable(), error);
     g_autoptr(HxControl) events =
         lock >= 0 ? hx_vm_start_monitor(vm, lock, TRUE, &options, boot_timeout, error) : NULL;
     if (!events)

@@ -123,9 +123,7 @@ static gboolean list(int argc, char **argv, GError **error)
         {"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print JSON", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM]", options, &argc, &argv, 0, 1, error))
-        return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    g_autoptr(HxVm) vm = hx_verb_parse_vm(options, &argc, &argv, error);
     if (!vm || !hx_vm_check_known(vm, error))
         return FALSE;
     g_autoptr(GPtrArray) snapshots = hx_snapshot_list(vm);

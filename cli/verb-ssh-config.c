@@ -31,9 +31,7 @@ static char **proxy_command(HxVm *vm, GError **error)
 
 gboolean hx_verb_ssh_config(int argc, char **argv, GError **error)
 {
-    if (!hx_verb_parse("[VM]", NULL, &argc, &argv, 0, 1, error))
-        return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    g_autoptr(HxVm) vm = hx_verb_parse_vm(NULL, &argc, &argv, error);
     if (!vm || !hx_vm_check_known(vm, error))
         return FALSE;
     g_auto(GStrv) proxy = proxy_command(vm, error);

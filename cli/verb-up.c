@@ -21,11 +21,8 @@ gboolean hx_verb_up(int argc, char **argv, GError **error)
         {"timing", 0, 0, G_OPTION_ARG_NONE, &timing, "show where the start's time went", NULL},
         G_OPTION_ENTRY_NULL,
     };
-    if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error) ||
-        !hx_vm_check_boot_timeout(boot_timeout, error))
-        return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
-    if (!vm)
+    g_autoptr(HxVm) vm = hx_verb_parse_vm(entries, &argc, &argv, error);
+    if (!vm || !hx_vm_check_boot_timeout(boot_timeout, error))
         return FALSE;
     g_autoptr(HxProgress) progress = hx_progress_new(quiet);
     HxVmStart started;

@@ -242,3 +242,10 @@ const char *hx_verb_vm_name(int argc, char **argv, int index)
 {
     return argc > index ? argv[index] : "default";
 }
+
+HxVm *hx_verb_parse_vm(const GOptionEntry *options, int *argc, char ***argv, GError **error)
+{
+    return hx_verb_parse("[VM]", options, argc, argv, 0, 1, error)
+               ? hx_vm_open(hx_verb_vm_name(*argc, *argv, 1), error)
+               : NULL;
+}

@@ -4,6 +4,8 @@
 
 #include <gio/gio.h>
 
+#include "launcher/vm/vm.h"
+
 /* A verb's program: argv[0] is the verb.  Returns FALSE with @error, whose code is the exit status
  * (launcher/base/error.h).  It alone prints: results to stdout, progress and notes to stderr. */
 typedef gboolean HxVerbFunc(int argc, char **argv, GError **error);
@@ -84,6 +86,10 @@ const HxVerb *hx_verb_find(const HxVerb *table, const char *name);
  * words to be typed as they are in small letters, "|" between alternatives. */
 gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *argc, char ***argv,
                        int min, int max, GError **error);
+
+/* hx_verb_parse for a verb that takes a VM alone, "[VM]": that VM, for hx_vm_free; NULL with @error
+ * also where it can have no such name. */
+HxVm *hx_verb_parse_vm(const GOptionEntry *options, int *argc, char ***argv, GError **error);
 
 /* The VM's name: the argument at @index, "default" where there is none.  Not to be freed. */
 const char *hx_verb_vm_name(int argc, char **argv, int index);
