@@ -9,6 +9,7 @@ use Cwd 'abs_path';
 use File::Temp;
 use Files;
 use IO::Pty;
+use Terminal;
 use Test::More;
 use Time::HiRes 'time';
 
@@ -117,12 +118,8 @@ sub typed {
     my $pty = IO::Pty->new;
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
-        $pty->make_slave_controlling_terminal;
-        my $slave = $pty->slave;
-        $slave->set_winsize(50, 200);
-        open STDIN, '<&', $slave;
-        open STDOUT, '>&', $slave;
-        open STDERR, '>&', $slave;
+        take_terminal($pty);
+        $pty->slave->set_winsize(50, 200);
         $ENV{TERM} = 'dumb';
         chdir $dir;
         exec @$command or die "exec: $!\n";

@@ -11,6 +11,7 @@ use IO::Pty;
 use IO::Socket::UNIX;
 use JSON::PP;
 use POSIX ();
+use Terminal;
 use Test::More;
 
 my $helixvm = ($ENV{BUILD} // 'build') . '/helixvm';
@@ -39,11 +40,7 @@ sub on_terminal {
     my $terminal = IO::Pty->new;
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
-        $terminal->make_slave_controlling_terminal;
-        my $slave = $terminal->slave;
-        open STDIN, '<&', $slave;
-        open STDOUT, '>&', $slave;
-        open STDERR, '>&', $slave;
+        take_terminal($terminal);
         exec "$helixvm @words";
     }
     $terminal->close_slave;

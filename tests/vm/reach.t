@@ -7,10 +7,11 @@ use Digest::SHA;
 use File::Find;
 use File::Temp;
 use FindBin;
-use lib $FindBin::Bin;
+use lib $FindBin::Bin, "$FindBin::Bin/..";
 use HelixVM;
 use IO::Pty;
 use POSIX ();
+use Terminal;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -79,11 +80,7 @@ sub start_on_terminal {
     my $type = $command[0] =~ /^TERM=(.*)/ ? (shift(@command), $1)[1] : 'dumb';
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
-        $pty->make_slave_controlling_terminal;
-        my $slave = $pty->slave;
-        open STDIN, '<&', $slave;
-        open STDOUT, '>&', $slave;
-        open STDERR, '>&', $slave;
+        take_terminal($pty);
         $ENV{TERM} = $type;
         exec @command or POSIX::_exit(127);
     }
