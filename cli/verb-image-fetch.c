@@ -221,7 +221,7 @@ gboolean hx_verb_image_fetch(int argc, char **argv, GError **error)
         {"timeout", 0, 0, G_OPTION_ARG_INT, &options.timeout, "give a silent server so long (60)",
          "SECONDS"},
         {"retries", 0, 0, G_OPTION_ARG_INT, &options.retries,
-         "try so often again where nothing comes (5)", "N"},
+         "try so often again, anew after each MiB (5)", "N"},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &options.quiet, "show no progress", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options.json, "print the image as JSON", NULL},
         {NULL},

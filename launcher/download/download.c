@@ -22,6 +22,8 @@
 #define PROGRESS_EVERY_US (G_TIME_SPAN_SECOND / 4)
 #define CHECK_SPACE_EVERY (G_GUINT64_CONSTANT(64) << 20)
 #define METADATA_MAX (64 * 1024)
+/* So much has to come before tries are counted anew: a byte a connection would go on for ever. */
+#define PROGRESS_MIN (1024 * 1024)
 
 struct HxDownload {
     HxDownloadOptions options;
@@ -36,7 +38,8 @@ struct HxDownload {
     guint64 skip;               /* bytes of the transfer that the reader has got already */
     gboolean known;             /* a server has said what the file is */
     gboolean complete, stale, interrupted;
-    guint failures; /* since there was progress */
+    guint failures;          /* since there was progress */
+    guint64 progressed_from; /* this position */
     gint64 retry_after;
     guint8 *buffer;
     gint64 told_at; /* monotonic, microseconds */
@@ -126,7 +129,7 @@ HxDownload *hx_download_new(const HxDownloadOptions *options, GError **error)
     download->part = -1;
     if (!open_part(download, error))
         return NULL;
-    download->told_position = download->replay;
+    download->told_position = download->progressed_from = download->replay;
     return g_steal_pointer(&download);
 }
 
@@ -221,6 +224,8 @@ static gboolean is_stale(HxDownload *download, GError **error)
 static gboolean is_same_version(const HxDownload *download, const HxTransferReply *reply)
 {
     if (download->total && reply->total && download->total != reply->total)
+        return FALSE;
+    if (reply->total && reply->total < download->position)
         return FALSE;
     if (download->etag && reply->etag)
         return g_str_equal(download->etag, reply->etag);
@@ -401,13 +406,22 @@ static gssize take_bytes(HxDownload *download, gsize size, const void **bytes, G
         g_set_error(error, HX_ERROR, HX_ERROR_FAILED, "it is more than %s (--max-size)", limit);
         return -1;
     }
+    if (download->total && download->position + size > download->total) {
+        g_set_error(error, HX_ERROR, HX_ERROR_PROTOCOL,
+                    "the server sends more than the %" G_GUINT64_FORMAT " bytes that it told of",
+                    download->total);
+        return -1;
+    }
     if (download->position >= download->check_space_at && !check_space(download, error))
         return -1;
     if (download->part >= 0 &&
         !hx_output_write(download->part, *bytes, size, download->position, error))
         return -1;
     download->position += size;
-    download->failures = 0;
+    if (download->position - download->progressed_from >= PROGRESS_MIN) {
+        download->progressed_from = download->position;
+        download->failures = 0;
+    }
     tell(download, NULL);
     return size;
 }
@@ -424,7 +438,7 @@ static gssize read_server(HxDownload *download, const void **ret_bytes, gboolean
     gssize n = hx_transfer_read(download->transfer, ret_bytes, ret_may_retry, error);
     if (n > 0)
         return take_bytes(download, n, ret_bytes, error);
-    if (n == 0 && download->total && download->position < download->total) {
+    if (n == 0 && (download->skip > 0 || download->position < download->total)) {
         *ret_may_retry = TRUE;
         g_set_error(error, HX_ERROR, HX_ERROR_PROTOCOL, "the file ends early");
         return -1;

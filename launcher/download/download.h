@@ -3,7 +3,7 @@
  *
  * What arrives is also kept, in DIRECTORY/part; part.json beside it says of which URL it is, in
  * which version (ETag, Last-Modified) and of what size.  Where the connection breaks, the same is
- * asked for from there on, after pauses that grow, a number of times without any progress.  A
+ * asked for from there on, after pauses that grow, a number of times for each MiB of progress.  A
  * download that begins in a directory with such a part first reads it back, so that the reader gets
  * the whole file in any case.  If the server has another version by then, the download is stale:
  * the reader has to begin anew, since it has been given bytes of the old one. */
@@ -28,8 +28,8 @@ typedef struct {
     const char *url;
     const char *directory; /* where the part is; NULL: nothing is kept */
     guint64 max_size;      /* of the file, bytes */
-    guint timeout;         /* give a silent server so long, seconds */
-    guint retries;         /* without progress in between */
+    guint timeout;         /* give a server that sends less than 1 KiB/s so long, seconds */
+    guint retries;         /* with less than 1 MiB in between */
     gboolean checked; /* the reader compares a checksum in the end: versions need not be told */
     HxDownloadProgressFunc *progress; /* about every second; or NULL */
     void *progress_data;

@@ -11,6 +11,8 @@
 #define MAX_REDIRECTS 10
 #define CONNECT_TIMEOUT 30
 #define TICK_MS 1000
+/* Below this a server counts as silent, bytes per second. */
+#define SILENT_BELOW 1024
 /* Of an error page or a redirect's body nobody reads more. */
 #define IGNORED_MAX (1024 * 1024)
 
@@ -160,7 +162,7 @@ static void set_options(HxTransfer *transfer, const HxTransferOptions *options)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https,file");
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)MIN(CONNECT_TIMEOUT, options->timeout));
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)SILENT_BELOW);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)options->timeout);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "helixvm/" HELIXVM_VERSION);
     const char *certificates = g_getenv("SSL_CERT_FILE");

@@ -15,8 +15,8 @@ typedef struct {
     gboolean without_checksum; /* take an https URL at its word, if there is neither */
     gboolean force;            /* fetch it where it is there, and whatever is there by this name */
     guint64 max_size;          /* bytes, of the file and of what it unpacks to */
-    guint timeout;             /* give a silent server so long, seconds */
-    guint retries;             /* without progress in between */
+    guint timeout;             /* give a server that sends less than 1 KiB/s so long, seconds */
+    guint retries;             /* with less than 1 MiB in between */
 } HxImageFetch;
 
 /* What happens.  @phase is a constant, "downloading" and the like; @download is there while it

@@ -156,6 +156,30 @@ my %paths = (
     '/slow.qcow2' => sub {
         $_[0]->reply(@_[1, 2], $disk, etag => '"1"', pause_at => $_[2]{n} == 1 ? $third : undef);
     },
+    '/byte.qcow2' => sub {
+        $_[0]->reply(@_[1, 2], $disk, etag => '"1"', cut => $_[2]{n} < 6 ? 1 : undef);
+    },
+    '/drip.qcow2' => sub {
+        my ($server, $client, $request) = @_;
+        return $server->reply($client, $request, $disk, etag => '"1"') if $request->{n} > 1;
+        print $client "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: $size\r\n\r\n";
+        $client->autoflush(1);
+        for my $i (0 .. 39) { print $client substr $disk, $i * 20, 20; sleep 0.2 }
+        print $client substr $disk, 800;
+    },
+    '/more.qcow2' => sub {
+        my ($server, $client, $request) = @_;
+        return $server->reply($client, $request, $disk, etag => '"1"', cut => $third) if $request->{n} == 1;
+        printf $client "HTTP/1.1 206 Partial Content\r\nETag: \"1\"\r\nContent-Range: bytes %d-%d/%d\r\n\r\n%s",
+            $third, $size - 1, $size, substr($disk, $third) . 'x' x 1000;
+    },
+    '/unsized.qcow2' => sub {
+        my ($server, $client, $request) = @_;
+        my $sent = (undef, $third, 1000)[$request->{n}] // $size;
+        printf $client "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", $sent,
+            substr $disk, 0, $sent;
+        print $client "0\r\n\r\n" if $request->{n} > 1;
+    },
     '/once.qcow2' => sub { sleep 1; $_[0]->reply(@_[1, 2], $disk, etag => '"1"') },
     '/hop.qcow2' => sub { $_[0]->status($_[1], '302 Found', 'Location: /hop2') },
     '/hop2' => sub { $_[0]->status($_[1], '301 Moved', 'Location: ' . $_[0]->url('/good.qcow2')) },
@@ -270,6 +294,16 @@ fails('another range than asked for', 10, qr/another part of the file/, [checked
 fails('a Content-Length too great', 10, qr/\(3 tries\)/, [checked('long.qcow2'), '--retries', 2],
     '.long.fetch');
 image('remove', 'long');
+fails('a byte a connection', 10, qr/\(3 tries\)/, [checked('byte.qcow2'), '--retries', 2], '.byte.fetch');
+is(scalar($server->requests('/byte.qcow2')), 3, '... is not asked for ever');
+fresh();
+succeeds('a hundred bytes a second', checked('drip.qcow2'), '--timeout', 2);
+is(scalar($server->requests('/drip.qcow2')), 2, '... are as good as none');
+fresh();
+fails('more than was told of', 10, qr/sends more than the $size bytes/, [checked('more.qcow2')]);
+succeeds('less than has come, once', checked('unsized.qcow2'));
+is(scalar($server->requests('/unsized.qcow2')), 3, '... is not its end');
+fresh();
 fails('one too small', 1, qr/not the file that was published/, [checked('short.qcow2')]);
 succeeds('a silent server', checked('silent.qcow2'), '--timeout', 1);
 is(scalar($server->requests('/silent.qcow2')), 2, '... is asked again');
