@@ -6,6 +6,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
+#include "launcher/base/pause.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/monitor/control.h"
 #include "launcher/monitor/reach.h"
@@ -14,6 +15,7 @@
 #include "launcher/vm/run.h"
 
 #define ENCODER_REPLY_MAX (1024 * 1024)
+#define ENCODER_TIMEOUT_MS 1000
 #define MONITOR_TIMEOUT_MS 5000
 
 /* The JSON object in @path; NULL where there is none. */
@@ -23,18 +25,18 @@ static JsonObject *read_object(const char *path)
     return g_file_get_contents(path, &text, NULL, NULL) ? hx_json_parse_object(text, -1) : NULL;
 }
 
-/* helixvm-encoder's statistics; NULL where it does not answer. */
-static JsonObject *ask_encoder(HxVm *vm)
+/* helixvm-encoder's statistics; NULL where it does not answer, to its end, in time. */
+static JsonObject *ask_encoder(HxVm *vm, GCancellable *cancel)
 {
-    hx_autofd int fd = hx_unix_connect(hx_vm_runtime_path(vm, "encoder.sock"), SOCK_STREAM);
-    if (fd < 0)
-        return NULL;
-    struct timeval timeout = {.tv_sec = 1};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    gint64 deadline = g_get_monotonic_time() + ENCODER_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
+    hx_autofd int fd =
+        hx_unix_connect(hx_vm_runtime_path(vm, "encoder.sock"), SOCK_STREAM | SOCK_NONBLOCK);
     g_autoptr(GString) text = g_string_new(NULL);
     char buffer[4096];
-    ssize_t n;
-    while ((n = read(fd, buffer, sizeof buffer)) > 0 && text->len < ENCODER_REPLY_MAX)
+    ssize_t n = 0;
+    while (fd >= 0 && text->len < ENCODER_REPLY_MAX &&
+           hx_await_readable(fd, deadline, cancel) == 0 &&
+           (n = read(fd, buffer, sizeof buffer)) > 0)
         g_string_append_len(text, buffer, n);
     return hx_json_parse_object(text->str, text->len);
 }
@@ -137,7 +139,12 @@ JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
     const char *state = status ? json_object_get_string_member(status, "state") : "stopped";
     if (g_str_equal(state, "stopped") || g_str_equal(state, "unknown"))
         return status;
-    set_member(status, "encoder", ask_encoder(vm));
+    set_member(status, "encoder", ask_encoder(vm, cancel));
+    if (g_cancellable_is_cancelled(cancel)) {
+        json_object_unref(status);
+        g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+        return NULL;
+    }
     set_member(status, "provisioned", read_object(hx_vm_state_path(vm, "guest.json")));
     return status;
 }

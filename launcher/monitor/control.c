@@ -2,13 +2,13 @@
 #include "launcher/monitor/control.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/json.h"
+#include "launcher/base/pause.h"
 
 #define LINE_MAX_SIZE (64 * 1024)
 
@@ -50,25 +50,19 @@ gboolean hx_control_send(HxControl *control, const char *request, GError **error
     return r == 0;
 }
 
-static gboolean wait_for_bytes(HxControl *control, GCancellable *cancel, GError **error)
+static gboolean wait_for_bytes(HxControl *control, gint64 deadline, GCancellable *cancel,
+                               GError **error)
 {
-    GPollFD fds[2] = {{.fd = control->fd, .events = G_IO_IN}};
-    gboolean has_cancel = cancel && g_cancellable_make_pollfd(cancel, &fds[1]);
-    int n;
-    do
-        n = g_poll(fds, has_cancel ? 2 : 1, control->timeout);
-    while (n < 0 && errno == EINTR && !g_cancellable_is_cancelled(cancel));
-    if (has_cancel)
-        g_cancellable_release_fd(cancel);
-    if (g_cancellable_is_cancelled(cancel))
+    int r = hx_await_readable(control->fd, deadline, cancel);
+    if (r == -ECANCELED)
         g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
-    else if (n == 0)
+    else if (r == -ETIMEDOUT)
         g_set_error_literal(
             error, HX_ERROR, HX_ERROR_TIMEOUT,
             "the VM's monitor does not answer: is the process \"helixvm monitor\" stopped?");
-    else
-        return TRUE;
-    return FALSE;
+    else if (r < 0)
+        hx_set_error_errno(error, HX_ERROR_FAILED, -r, "cannot hear the monitor");
+    return r == 0;
 }
 
 static JsonObject *parse(const char *line, GError **error)
@@ -83,6 +77,9 @@ static JsonObject *parse(const char *line, GError **error)
 
 JsonObject *hx_control_next(HxControl *control, GCancellable *cancel, GError **error)
 {
+    gint64 deadline = control->timeout < 0
+                          ? G_MAXINT64
+                          : g_get_monotonic_time() + control->timeout * G_TIME_SPAN_MILLISECOND;
     for (;;) {
         char *newline = strchr(control->pending->str, '\n');
         if (newline) {
@@ -93,7 +90,7 @@ JsonObject *hx_control_next(HxControl *control, GCancellable *cancel, GError **e
         }
         if (control->pending->len > LINE_MAX_SIZE)
             return parse("", error);
-        if (!wait_for_bytes(control, cancel, error))
+        if (!wait_for_bytes(control, deadline, cancel, error))
             return NULL;
         char buffer[4096];
         ssize_t n = read(control->fd, buffer, sizeof buffer);

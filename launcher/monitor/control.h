@@ -16,7 +16,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxControl, hx_control_free)
 /* Send the request @request, a JSON object's text without a newline. */
 gboolean hx_control_send(HxControl *control, const char *request, GError **error);
 
-/* From now on hx_control_next waits for @milliseconds at most: then HX_ERROR_TIMEOUT. */
+/* From now on hx_control_next waits for a line, whole, for @milliseconds at most: then
+ * HX_ERROR_TIMEOUT. */
 void hx_control_set_timeout(HxControl *control, guint milliseconds);
 
 /* The next line, a JSON object, for json_object_unref.  Blocks until it is there or @cancel is

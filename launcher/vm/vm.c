@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <linux/vm_sockets.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,11 +11,11 @@
 #include "launcher/base/directories.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/pause.h"
 #include "launcher/base/unix-socket.h"
 
 #define NAME_MAX_LENGTH 40
 #define CONNECT_TIMEOUT_MS 10000
-#define POLL_SLICE_MS 100 /* how late a cancellation may be seen */
 
 struct HxVm {
     char *name;
@@ -167,24 +166,6 @@ int hx_vm_connect_monitor(HxVm *vm, GError **error)
     return fd;
 }
 
-/* Wait until @fd can be read.  Returns 0 or a negative errno (-ECANCELED, -ETIMEDOUT). */
-static int wait_readable(int fd, gint64 deadline, GCancellable *cancel)
-{
-    for (;;) {
-        if (g_cancellable_is_cancelled(cancel))
-            return -ECANCELED;
-        gint64 left = (deadline - g_get_monotonic_time()) / 1000;
-        if (left <= 0)
-            return -ETIMEDOUT;
-        struct pollfd waiting = {.fd = fd, .events = POLLIN};
-        int n = poll(&waiting, 1, MIN(left, POLL_SLICE_MS));
-        if (n > 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return -errno;
-    }
-}
-
 /* CONNECT/OK over the Unix socket of the vhost-user device (PROTOCOLS: section 4). */
 static int connect_vhost_user(const char *path, guint32 port, GCancellable *cancel)
 {
@@ -201,7 +182,7 @@ static int connect_vhost_user(const char *path, guint32 port, GCancellable *canc
     gint64 deadline = g_get_monotonic_time() + CONNECT_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
     /* Byte by byte: what follows the line belongs to the connection. */
     for (size_t n = 0; n < sizeof line - 1; n++) {
-        r = wait_readable(fd, deadline, cancel);
+        r = hx_await_readable(fd, deadline, cancel);
         if (r == 0)
             r = hx_read_all(fd, &line[n], 1);
         if (r == -ENODATA || r == -ECONNRESET)
