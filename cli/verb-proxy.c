@@ -4,11 +4,11 @@
  * The host key is pinned before the program sees the connection: it is then the same that helixvm
  * itself accepts, and the program need not accept any on its own. */
 #include <errno.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli/guest.h"
+#include "cli/relay.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
@@ -52,54 +52,6 @@ static gboolean pass_fd(int fd, GError **error)
     return FALSE;
 }
 
-typedef struct {
-    int from, to;
-    gboolean is_open;
-} Direction;
-
-/* Pass on one chunk.  FALSE with @error where the other side takes no more. */
-static gboolean pass_chunk(Direction *way, GError **error)
-{
-    char buffer[64 * 1024];
-    ssize_t n = read(way->from, buffer, sizeof buffer);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN))
-        return TRUE;
-    if (n > 0) {
-        int r = hx_write_all(way->to, buffer, n);
-        if (r < 0)
-            hx_set_error_errno(error, HX_ERROR_PROTOCOL, -r, "the connection to the guest broke");
-        return r == 0;
-    }
-    way->is_open = FALSE;
-    if (way->from == STDIN_FILENO)
-        shutdown(way->to, SHUT_WR);
-    return TRUE;
-}
-
-/* Until the guest has closed its side, or the program that asked for it has enough. */
-static gboolean pass_bytes(int fd, GError **error)
-{
-    Direction in = {STDIN_FILENO, fd, TRUE}, out = {fd, STDOUT_FILENO, TRUE};
-    GPollFD cancelled = {.fd = -1};
-    g_cancellable_make_pollfd(hx_verb_cancellable(), &cancelled);
-    gboolean good = TRUE;
-    while (good && out.is_open && !g_cancellable_is_cancelled(hx_verb_cancellable())) {
-        struct pollfd fds[] = {
-            {.fd = in.is_open ? in.from : -1, .events = POLLIN},
-            {.fd = out.from, .events = POLLIN},
-            {.fd = cancelled.fd, .events = POLLIN},
-        };
-        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0)
-            continue;
-        if (fds[1].revents)
-            good = pass_chunk(&out, error);
-        if (good && fds[0].revents)
-            good = pass_chunk(&in, error);
-    }
-    g_cancellable_release_fd(hx_verb_cancellable());
-    return good;
-}
-
 gboolean hx_verb_proxy(int argc, char **argv, GError **error)
 {
     gboolean fdpass = FALSE;
@@ -117,5 +69,6 @@ gboolean hx_verb_proxy(int argc, char **argv, GError **error)
     hx_autofd int fd = hx_vm_connect(vm, HX_GUEST_SSH_PORT, hx_verb_cancellable(), error);
     if (fd < 0)
         return FALSE;
-    return fdpass ? pass_fd(fd, error) : pass_bytes(fd, error);
+    return fdpass ? pass_fd(fd, error)
+                  : hx_relay(STDIN_FILENO, STDOUT_FILENO, fd, hx_verb_cancellable(), error);
 }

@@ -16,6 +16,7 @@
 struct HxDeadline {
     int fd;
     int changed; /* eventfd: the fields below changed */
+    int over;    /* eventfd: the socket was shut down */
     GCancellable *cancel;
     GThread *thread;
     GMutex mutex;     /* for all below */
@@ -44,6 +45,7 @@ static int look(HxDeadline *deadline)
         deadline->state = HX_DEADLINE_PASSED;
     if (deadline->state != HX_DEADLINE_HOLDS) {
         shutdown(deadline->fd, SHUT_RDWR);
+        eventfd_write(deadline->over, 1);
         return -1;
     }
     left = MIN(left, grace_left);
@@ -81,13 +83,15 @@ HxDeadline *hx_deadline_new(int fd, GCancellable *cancel, GError **error)
 {
     hx_autofd int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     hx_autofd int changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (own < 0 || changed < 0) {
+    hx_autofd int over = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (own < 0 || changed < 0 || over < 0) {
         hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot watch over a connection");
         return NULL;
     }
     HxDeadline *deadline = g_new0(HxDeadline, 1);
     deadline->fd = hx_steal_fd(&own);
     deadline->changed = hx_steal_fd(&changed);
+    deadline->over = hx_steal_fd(&over);
     deadline->cancel = cancel ? g_object_ref(cancel) : NULL;
     g_mutex_init(&deadline->mutex);
     deadline->thread = g_thread_try_new("deadline", watch, deadline, NULL);
@@ -111,6 +115,7 @@ void hx_deadline_free(HxDeadline *deadline)
         g_thread_join(deadline->thread);
     hx_close(&deadline->fd);
     hx_close(&deadline->changed);
+    hx_close(&deadline->over);
     g_clear_object(&deadline->cancel);
     g_mutex_clear(&deadline->mutex);
     g_free(deadline);
@@ -130,6 +135,11 @@ void hx_deadline_set_grace(HxDeadline *deadline, guint seconds)
     deadline->grace = seconds;
     g_mutex_unlock(&deadline->mutex);
     eventfd_write(deadline->changed, 1);
+}
+
+int hx_deadline_fd(const HxDeadline *deadline)
+{
+    return deadline->over;
 }
 
 HxDeadlineState hx_deadline_state(HxDeadline *deadline)

@@ -28,5 +28,8 @@ void hx_deadline_set(HxDeadline *deadline, guint seconds);
  * none. Any thread. */
 void hx_deadline_set_grace(HxDeadline *deadline, guint seconds);
 
+/* An eventfd(2), @deadline's own, to poll: readable once the socket was shut down. */
+int hx_deadline_fd(const HxDeadline *deadline);
+
 /* Whether the socket was shut down, and why; it stays so.  Any thread. */
 HxDeadlineState hx_deadline_state(HxDeadline *deadline);

@@ -7,6 +7,7 @@
 #include "guest-provision/ssh-pump.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/outlet.h"
 
 typedef struct {
     const HxSshJoin *join;
@@ -75,6 +76,8 @@ static gboolean on_interrupt(HxPump *pump, GError **error)
 {
     const HxSshJoin *join = ((const Joined *)pump->data)->join;
     pump->event_fd = -1;
+    if (pump->ended)
+        hx_ssh_set_grace(pump->ssh, 0);
     /* A guest that knows no signals is given up when the grace is over. */
     ssh_channel_request_send_signal(pump->channel, join->interrupt_signal());
     return TRUE;
@@ -93,10 +96,24 @@ static gboolean request(HxPump *pump, const HxSshJoin *join)
                           : ssh_channel_request_shell(pump->channel)) == SSH_OK;
 }
 
+static gboolean open_outlet(int fd, int *ret_outlet, GError **error)
+{
+    int outlet = fd >= 0 ? hx_outlet_open(fd) : -1;
+    if (fd >= 0 && outlet < 0) {
+        hx_set_error_errno(error, HX_ERROR_FAILED, -outlet, "cannot pass a command's output on");
+        return FALSE;
+    }
+    *ret_outlet = outlet;
+    return TRUE;
+}
+
 gboolean hx_ssh_join(HxSsh *ssh, const HxSshJoin *join, int *ret_exit_status, GError **error)
 {
     g_autofree Joined *joined = g_new0(Joined, 1);
     joined->join = join;
+    hx_autofd int out = -1, err = -1;
+    if (!open_outlet(join->output_fd, &out, error) || !open_outlet(join->error_fd, &err, error))
+        return FALSE;
     hx_ssh_begin(ssh, 0);
     g_autoptr(HxPump) pump = hx_pump_new(ssh, error);
     if (!pump)
@@ -105,8 +122,8 @@ gboolean hx_ssh_join(HxSsh *ssh, const HxSshJoin *join, int *ret_exit_status, GE
         return hx_ssh_failed(ssh, HX_ERROR_GUEST, "starting a command", error);
     pump->data = joined;
     pump->input_fd = join->input_fd;
-    pump->out.fd = join->output_fd;
-    pump->err.fd = join->error_fd;
+    pump->out.fd = out;
+    pump->err.fd = err;
     int interrupt_fd = -1;
     if (join->terminal) {
         pump->filter = filter_typed;

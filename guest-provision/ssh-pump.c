@@ -4,8 +4,8 @@
  * first writes all and then reads, and so would its stderr under a caller whose stdout is stuck.
  * So nothing blocks: what has come is taken as far as its outlet has room (the rest stays in the
  * channel, whose window then stops the guest), what the guest's window has room for is written,
- * then poll(2) waits for whatever can go on.  The deadline ends that wait by shutting the socket
- * down. */
+ * then poll(2) waits for whatever can go on.  The deadline ends that wait, also where the command
+ * has ended and nobody reads what it wrote. */
 #include "guest-provision/ssh-pump.h"
 
 #include <errno.h>
@@ -15,9 +15,7 @@
 #include <unistd.h>
 
 #include "launcher/base/error.h"
-
-/* A pipe that poll(2) calls writable takes so much without blocking (pipe(7), PIPE_BUF). */
-#define WRITE_SIZE 4096
+#include "launcher/base/outlet.h"
 
 static gboolean is_full(const HxOutlet *outlet)
 {
@@ -27,17 +25,14 @@ static gboolean is_full(const HxOutlet *outlet)
 /* Write what waits.  FALSE where nobody reads it any more. */
 static gboolean flush(HxOutlet *outlet, GError **error)
 {
-    size_t size = MIN(outlet->end - outlet->begin, WRITE_SIZE);
-    ssize_t n = write(outlet->fd, outlet->pending + outlet->begin, size);
-    if (n >= 0)
-        outlet->begin += n;
-    else if (errno == EPIPE)
-        return FALSE;
-    else if (errno != EINTR && errno != EAGAIN) {
-        hx_set_error_errno(error, HX_ERROR_FAILED, errno, "cannot pass a command's output on");
-        return FALSE;
-    }
-    return TRUE;
+    ssize_t n =
+        hx_outlet_write(outlet->fd, outlet->pending + outlet->begin, outlet->end - outlet->begin);
+    outlet->begin += MAX(n, 0);
+    if (n >= 0 || n == -EINTR || n == -EAGAIN)
+        return TRUE;
+    if (n != -EPIPE)
+        hx_set_error_errno(error, HX_ERROR_FAILED, -n, "cannot pass a command's output on");
+    return FALSE;
 }
 
 static gboolean keep(HxOutlet *outlet, size_t size, GError **error)
@@ -121,10 +116,10 @@ static gboolean read_input(HxPump *pump, GError **error)
     return n >= 0;
 }
 
-/* Wait until the socket, the input, an outlet or the event has something, and see to all but the
- * first.  A command that @ended leaves its output alone to wait for.  FALSE with @error, or without
- * one where nobody reads an outlet any more. */
-static gboolean wait_for_more(HxPump *pump, gboolean ended, GError **error)
+/* Wait until the socket, the input, an outlet or the event has something, or the deadline is over,
+ * and see to all but the first and the last.  A command that ended leaves its output alone to wait
+ * for.  FALSE with @error, or without one where nobody reads an outlet any more. */
+static gboolean wait_for_more(HxPump *pump, GError **error)
 {
     ssh_session session = pump->ssh->session;
     gboolean out_full = is_full(&pump->out), err_full = is_full(&pump->err);
@@ -132,13 +127,14 @@ static gboolean wait_for_more(HxPump *pump, gboolean ended, GError **error)
     short events = out_full && err_full ? 0 : POLLIN;
     if (ssh_get_poll_flags(session) & SSH_WRITE_PENDING)
         events |= POLLOUT;
-    gboolean want_input = !ended && pump->input_fd >= 0 && pump->input_size == 0;
+    gboolean want_input = !pump->ended && pump->input_fd >= 0 && pump->input_size == 0;
     struct pollfd fds[] = {
-        {.fd = ended ? -1 : ssh_get_fd(session), .events = events},
+        {.fd = pump->ended ? -1 : ssh_get_fd(session), .events = events},
         {.fd = want_input ? pump->input_fd : -1, .events = POLLIN},
         {.fd = out_full ? pump->out.fd : -1, .events = POLLOUT},
         {.fd = err_full ? pump->err.fd : -1, .events = POLLOUT},
         {.fd = pump->event_fd, .events = POLLIN},
+        {.fd = hx_deadline_fd(pump->ssh->deadline), .events = POLLIN},
     };
     if (poll(fds, G_N_ELEMENTS(fds), -1) < 0)
         return TRUE;
@@ -183,21 +179,21 @@ static gboolean has_ended(HxPump *pump, int *ret_status)
 static gboolean run(HxPump *pump, int *ret_status, GError **error)
 {
     HxSsh *ssh = pump->ssh;
-    gboolean ended = FALSE;
     for (;;) {
         if (!drain(pump, FALSE, error) || !drain(pump, TRUE, error))
             return FALSE;
-        ended = ended || has_ended(pump, ret_status);
+        pump->ended = pump->ended || has_ended(pump, ret_status);
         /* Once more after the end is known: what came with it. */
-        if (ended && (!drain(pump, FALSE, error) || !drain(pump, TRUE, error)))
+        if (pump->ended && (!drain(pump, FALSE, error) || !drain(pump, TRUE, error)))
             return FALSE;
-        if (ended && !is_full(&pump->out) && !is_full(&pump->err))
+        if (pump->ended && !is_full(&pump->out) && !is_full(&pump->err))
             return TRUE;
-        if (!ended) {
+        if (hx_deadline_state(ssh->deadline) != HX_DEADLINE_HOLDS)
+            return hx_ssh_failed(ssh, HX_ERROR_PROTOCOL, "running a command", error);
+        if (!pump->ended) {
             if (!feed(pump, error))
                 return FALSE;
-            if (!ssh_is_connected(ssh->session) ||
-                hx_deadline_state(ssh->deadline) != HX_DEADLINE_HOLDS)
+            if (!ssh_is_connected(ssh->session))
                 return hx_ssh_failed(ssh, HX_ERROR_PROTOCOL, "running a command", error);
             if (ssh_channel_is_closed(pump->channel)) {
                 g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
@@ -207,7 +203,7 @@ static gboolean run(HxPump *pump, int *ret_status, GError **error)
             }
         }
         g_autoptr(GError) cause = NULL;
-        if (wait_for_more(pump, ended, &cause))
+        if (wait_for_more(pump, &cause))
             continue;
         if (cause) {
             g_propagate_error(error, g_steal_pointer(&cause));

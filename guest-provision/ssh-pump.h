@@ -9,7 +9,7 @@
 /* Where one of the command's output streams goes. */
 typedef struct {
     GString *kept; /* into memory; NULL: to @fd */
-    int fd;        /* -1: thrown away */
+    int fd;        /* of hx_outlet_open; -1: thrown away */
     char pending[HX_PUMP_CHUNK];
     size_t begin, end; /* of what waits in @pending for @fd */
 } HxOutlet;
@@ -30,6 +30,7 @@ struct HxPump {
     gssize (*filter)(HxPump *pump, size_t size, GError **error);
 
     HxOutlet out, err;
+    gboolean ended; /* the command has, and its output alone is to be passed on */
 
     int event_fd; /* polled for input beside the others; -1: none */
     /* FALSE with @error to end; may set event_fd to -1. */

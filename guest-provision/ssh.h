@@ -61,8 +61,8 @@ typedef struct {
 typedef struct {
     const char *command; /* NULL: the login shell */
     int input_fd;        /* its stdin; -1: none */
-    int output_fd;       /* its stdout; with a terminal its stderr too */
-    int error_fd;
+    int output_fd;       /* its stdout; with a terminal its stderr too; -1: thrown away */
+    int error_fd;        /* its stderr; -1: thrown away */
     /* NULL: none.  With one, what is typed after "~" at the begin of a line is for this side, as in
      * ssh(1): "~." ends the connection, "~^Z" suspends, "~?" tells. */
     const HxSshTerminal *terminal;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -410,6 +411,52 @@ static void test_join(Fixture *f, const void *data)
     g_assert_cmpmem(got_err, err_size, bytes, size);
 }
 
+/* What is written to nobody who reads it: a pipe, one that is stderr too, and a terminal. */
+typedef enum { PIPE, SHARED_PIPE, TERMINAL } Blocked;
+
+static void open_blocked(Blocked kind, int ends[2])
+{
+    if (kind != TERMINAL) {
+        g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+        return;
+    }
+    char name[64];
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    g_assert_cmpint(grantpt(ends[0]), ==, 0);
+    g_assert_cmpint(unlockpt(ends[0]), ==, 0);
+    g_assert_cmpint(ptsname_r(ends[0], name, sizeof name), ==, 0);
+    ends[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    g_assert_cmpint(ends[1], >=, 0);
+}
+
+static void test_blocked(Fixture *f, const void *data)
+{
+    Blocked kind = GPOINTER_TO_INT(data);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GCancellable) cancel = g_cancellable_new();
+    g_autoptr(HxSsh) ssh = open_on(f, start_sshd(f), cancel, &error);
+    g_assert_no_error(error);
+    int ends[2], status;
+    open_blocked(kind, ends);
+    HxSshJoin join = {.command = kind == SHARED_PIPE ? "head -c 200000 /dev/zero | tee /dev/stderr"
+                                                     : "head -c 200000 /dev/zero",
+                      .input_fd = -1,
+                      .output_fd = ends[1],
+                      .error_fd = kind == SHARED_PIPE ? ends[1] : -1};
+    GThread *thread = g_thread_new("cancel", cancel_soon, cancel);
+    g_test_timer_start();
+    alarm(20);
+    g_assert_false(hx_ssh_join(ssh, &join, &status, &error));
+    alarm(0);
+    g_thread_join(thread);
+    g_assert_error(error, HX_ERROR, HX_ERROR_CANCELLED);
+    g_assert_cmpfloat(g_test_timer_elapsed(), <, 5);
+    /* Who else has it finds it as it was. */
+    g_assert_false(fcntl(ends[1], F_GETFL) & O_NONBLOCK);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 #define TEST(name, function, data) g_test_add(name, Fixture, data, set_up, function, tear_down)
 
 int main(int argc, char **argv)
@@ -435,5 +482,8 @@ int main(int argc, char **argv)
     TEST("/ssh/upload/sftp", test_upload, "Subsystem sftp internal-sftp\n");
     TEST("/ssh/upload/shell", test_upload, "");
     TEST("/ssh/join", test_join, NULL);
+    TEST("/ssh/blocked/pipe", test_blocked, GINT_TO_POINTER(PIPE));
+    TEST("/ssh/blocked/shared-pipe", test_blocked, GINT_TO_POINTER(SHARED_PIPE));
+    TEST("/ssh/blocked/terminal", test_blocked, GINT_TO_POINTER(TERMINAL));
     return g_test_run();
 }
