@@ -100,8 +100,18 @@ gboolean hx_build_find_parts(HxImageBuild *build, GError **error)
     return TRUE;
 }
 
-/* The names in a list of packages: one a line, with comments from "#". */
-static gboolean add_packages(GString *list, const char *path, GError **error)
+/* The kernel's package has the architecture in its name: "linux-image-amd64". */
+static char *for_architecture(const char *package, const HxArchitecture *architecture)
+{
+    if (!g_str_has_suffix(package, "-amd64"))
+        return g_strdup(package);
+    return g_strdup_printf("%.*s-%s", (int)(strlen(package) - strlen("-amd64")), package,
+                           architecture->debian);
+}
+
+/* The names in a list of ours, as @architecture has them: one a line, with comments from "#". */
+static gboolean add_packages(GString *list, const char *path, const HxArchitecture *architecture,
+                             GError **error)
 {
     g_autofree char *text = NULL;
     if (!g_file_get_contents(path, &text, NULL, error))
@@ -111,19 +121,11 @@ static gboolean add_packages(GString *list, const char *path, GError **error)
         char *comment = strchr(*line, '#');
         if (comment)
             *comment = '\0';
-        const char *name = g_strstrip(*line);
+        g_autofree char *name = for_architecture(g_strstrip(*line), architecture);
         if (*name)
             g_string_append_printf(list, "%s%s", list->len ? "," : "", name);
     }
     return TRUE;
-}
-
-/* The kernel's package has the architecture in its name: "linux-image-amd64". */
-static char *for_architecture(const char *packages, const HxArchitecture *architecture)
-{
-    g_autofree char *suffix = g_strconcat("-", architecture->debian, NULL);
-    g_auto(GStrv) pieces = g_strsplit(packages, "-amd64", -1);
-    return g_strjoinv(suffix, pieces);
 }
 
 char *hx_build_packages(const HxImageBuild *build, GError **error)
@@ -132,12 +134,12 @@ char *hx_build_packages(const HxImageBuild *build, GError **error)
     g_autoptr(GString) list = g_string_new(NULL);
     g_autofree char *own =
         g_build_filename(build->data_directory, minimal ? "packages-minimal" : "packages", NULL);
-    if (!add_packages(list, own, error) ||
-        (!minimal && !add_packages(list, build->session_packages, error)))
+    if (!add_packages(list, own, build->architecture, error) ||
+        (!minimal && !add_packages(list, build->session_packages, build->architecture, error)))
         return NULL;
     if (build->firmware)
         g_string_append(list, ",systemd-boot-efi,systemd-repart");
     for (char **name = build->wanted->packages; name && *name; name++)
         g_string_append_printf(list, ",%s", *name);
-    return for_architecture(list->str, build->architecture);
+    return g_string_free(g_steal_pointer(&list), FALSE);
 }
