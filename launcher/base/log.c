@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "launcher/base/log.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 static struct {
@@ -16,6 +17,44 @@ void hx_log_init(const char *component, gboolean timestamps)
     log_state.debug = g_strcmp0(g_getenv("HELIXVM_DEBUG"), "1") == 0;
 }
 
+/* The lines that a full disk took, and why. */
+static GMutex lost_mutex;
+static guint lost;
+static int lost_errno;
+static gboolean cut_short; /* the last one is there in part */
+
+/* One write a line, so that lines of several processes do not mix. */
+static gboolean write_whole(const GString *line)
+{
+    ssize_t n = write(STDERR_FILENO, line->str, line->len);
+    if (n == (ssize_t)line->len)
+        return TRUE;
+    lost_errno = n < 0 ? errno : ENOSPC;
+    cut_short = cut_short || n > 0;
+    return FALSE;
+}
+
+/* A line that cannot be written ends nothing; the next one that can says so. */
+static void write_line(const GString *line)
+{
+    g_mutex_lock(&lost_mutex);
+    if (lost > 0) {
+        g_autoptr(GString) both = g_string_new(cut_short ? "\n" : "");
+        g_string_append_printf(both, "%s: warning: %u line%s lost here: %s\n%s",
+                               log_state.component, lost, lost == 1 ? " is" : "s are",
+                               g_strerror(lost_errno), line->str);
+        if (write_whole(both)) {
+            lost = 0;
+            cut_short = FALSE;
+        } else {
+            lost++;
+        }
+    } else if (!write_whole(line)) {
+        lost = 1;
+    }
+    g_mutex_unlock(&lost_mutex);
+}
+
 static void log_line(const char *level, const char *format, va_list arguments)
 {
     g_autoptr(GString) line = g_string_new(NULL);
@@ -27,8 +66,7 @@ static void log_line(const char *level, const char *format, va_list arguments)
     g_string_append_printf(line, "%s: %s", log_state.component, level);
     g_string_append_vprintf(line, format, arguments);
     g_string_append_c(line, '\n');
-    /* One write a line, so that lines of several processes do not mix. */
-    ssize_t ignored G_GNUC_UNUSED = write(STDERR_FILENO, line->str, line->len);
+    write_line(line);
 }
 
 #define DEFINE_LOG(name, level)                                                                    \

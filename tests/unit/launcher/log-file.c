@@ -2,8 +2,11 @@
 /* What is kept of a log: the run before, and no more than its bound. */
 #include "launcher/vm/log-file.h"
 
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 typedef struct {
@@ -88,10 +91,49 @@ static void test_bound(Fixture *f, const void *data)
     g_assert_cmpint(text->str[text->len - size - 1], ==, '\n');
 }
 
+/* The end of a log that cannot be kept stays in the log, up to a limit. */
+static void test_full_disk(Fixture *f, const void *data)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("log", f->directory, "tmpfs", 0, "size=16M") < 0) {
+        g_test_skip("only root can mount");
+        return;
+    }
+    g_autofree char *filler = g_build_filename(f->directory, "filler", NULL);
+    g_autofree char *text = g_strnfill(HX_LOG_FILE_MAX + 4096, 'x');
+    int other = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    log_run(f, TRUE, "begin\n");
+    log_run(f, FALSE, text);
+    while (write(other, text, 4096) > 0) {
+    }
+    hx_log_file_bound(f->path);
+    g_autofree char *kept = NULL;
+    g_assert_true(g_file_get_contents(f->path, &kept, NULL, NULL));
+    g_assert_true(g_str_has_prefix(kept, "begin\nx"));
+    /* Room again. */
+    g_assert_cmpint(ftruncate(other, 0), ==, 0);
+    hx_log_file_bound(f->path);
+    assert_content(f->path, "");
+    g_assert_true(g_file_test(f->before, G_FILE_TEST_EXISTS));
+
+    for (gsize size = 0; size <= HX_LOG_FILE_FULL; size += HX_LOG_FILE_MAX)
+        log_run(f, FALSE, text);
+    while (write(other, text, 4096) > 0) {
+    }
+    hx_log_file_bound(f->path);
+    g_autofree char *cut = NULL;
+    g_assert_true(g_file_get_contents(f->path, &cut, NULL, NULL));
+    g_assert_true(g_str_has_suffix(cut, ".1: No space left on device\n"));
+    g_assert_nonnull(strstr(cut, " bytes of this log are lost: "));
+    close(other);
+    umount2(f->directory, MNT_DETACH);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/log-file/runs", Fixture, NULL, set_up, test_runs, tear_down);
     g_test_add("/log-file/bound", Fixture, NULL, set_up, test_bound, tear_down);
+    g_test_add("/log-file/full-disk", Fixture, NULL, set_up, test_full_disk, tear_down);
     return g_test_run();
 }
