@@ -66,6 +66,12 @@ static void offer_catalogue(const Completion *completion)
     }
 }
 
+static void offer_connections(const Completion *completion)
+{
+    offer(completion, "qemu:///system", "the system's libvirt");
+    offer(completion, "qemu:///session", "your own");
+}
+
 static void offer_profiles(const Completion *completion)
 {
     g_autoptr(GPtrArray) files = hx_profile_list_files(NULL);
@@ -171,6 +177,7 @@ static const struct {
     {"IMAGE", offer_images},
     {"PROFILE", offer_profiles},
     {"FILE", offer_files},
+    {"URI", offer_connections},
     {"VERB", offer_verbs},
     {"ACTION", offer_actions},
     {"PATH", offer_files},
@@ -309,14 +316,56 @@ static void complete_verb(Completion *completion, const HxVerb *verb, char **wor
     }
 }
 
+/* helixvm's own, which may stand before the verb or behind it. */
+static const HxVerbOption connect_option = {.name = (char *)"connect", .value = (char *)"URI"};
+
+/* The words of @words without the connection that they name; a word of it that is still to be
+ * completed stays.  For g_ptr_array_unref. */
+static GPtrArray *without_connection(char **words)
+{
+    GPtrArray *rest = g_ptr_array_new();
+    gboolean ours = TRUE; /* until "--" */
+    for (; *words; words++) {
+        ours = ours && !g_str_equal(*words, "--");
+        if (ours && words[1] && g_str_has_prefix(*words, "--connect="))
+            continue;
+        if (ours && words[1] && words[2] && g_str_equal(*words, "--connect"))
+            words++;
+        else
+            g_ptr_array_add(rest, *words);
+    }
+    g_ptr_array_add(rest, NULL);
+    return rest;
+}
+
+static void offer_own_options(const Completion *completion)
+{
+    offer(completion, "--connect", "the libvirt to ask");
+    offer(completion, "--help", "list the verbs");
+    offer(completion, "--version", "print the version");
+}
+
 void hx_complete(char **words, HxCandidateFunc *found, void *data)
 {
-    guint n = g_strv_length(words);
+    g_autoptr(GPtrArray) rest = without_connection(words);
+    words = (char **)rest->pdata;
+    guint n = rest->len - 1;
     if (n == 0)
         return;
     Completion completion = {.begun = words[n - 1], .found = found, .data = data};
+    if (n > 1 && g_str_equal(words[n - 2], "--connect")) {
+        offer_connections(&completion);
+        return;
+    }
+    if (g_str_has_prefix(completion.begun, "--connect=")) {
+        offer_joined_value(&completion, &connect_option);
+        return;
+    }
     if (n == 1) {
-        offer_verbs(&completion);
+        if (completion.begun[0] == '-')
+            offer_own_options(&completion);
+        else
+            offer_verbs(&completion);
         return;
     }
     const HxVerb *verb = hx_verb_find(hx_verbs, words[0]);

@@ -84,6 +84,15 @@ is(words('cp', 'wo'), ':files work:', 'files here and in VMs');
 is(words('snapshot', 'delete', ''), 'clean web work', 'VMs, and the snapshots of the default one');
 is(words('snapshot', 'delete', 'work', ''), 'marked', 'those of the VM that is named');
 is(words('snapshot', 'create', 'work', ''), '', 'a new one is for the user to name');
+is(words('--con'), '--connect', 'the option before the verb');
+is(words('--connect', ''), 'qemu:///session qemu:///system', 'what it may say');
+is(words('--connect=qemu:///se'), '--connect=qemu:///session', 'joined to it');
+is_deeply(offered('--connect', 'test:///default', ''), $verbs, 'the verbs behind it');
+is_deeply(offered('--connect=test:///default', ''), $verbs, 'joined');
+is(words('--connect', 'test:///default', 'image', 'bui'), 'build', 'actions');
+is(words('--connect', 'test:///default', 'status', 'wo'), 'work', 'and VMs');
+is(words('status', '--connect', 'test:///default', 'wo'), 'work', 'also behind the verb');
+is(words('exec', 'work', '--', '--connect', 'x', ''), '', "but not in a guest's command");
 is(words('nonsense', ''), '', 'nothing for what is no verb');
 is(words(), '', 'nothing for nothing');
 
@@ -154,6 +163,8 @@ for my $shell (sort keys %shells) {
     my ($command, $setup) = @{ $shells{$shell} };
     for my $case (
         ["helixvm provis\t", qr/helixvm provision /, 'a verb'],
+        ["helixvm --connect qemu:///sys\t", qr{helixvm --connect qemu:///system }, 'a libvirt'],
+        ["helixvm --connect qemu:///system provis\t", qr{qemu:///system provision }, 'a verb behind it'],
         ["helixvm image bui\t", qr/helixvm image build /, 'an action'],
         ["helixvm up --qui\t", qr/helixvm up --quiet /, 'an option'],
         ["helixvm status wor\t", qr/helixvm status work /, 'a VM'],
@@ -173,6 +184,7 @@ sub fish {
     return join '', `cd $dir && fish --no-config -c '. ./script.fish; complete -C "$line"'`;
 }
 like(fish('helixvm provis'), qr/^provision\t\S.*\n\z/, 'fish completes a verb');
+like(fish('helixvm --connect qemu:///system provis'), qr/^provision\t/, 'behind --connect');
 like(fish('helixvm image bui'), qr/^build\t/, 'an action');
 like(fish('helixvm up --qui'), qr/^--quiet\t/, 'an option');
 like(fish('helixvm status wor'), qr/^work\tVM$/, 'a VM');
