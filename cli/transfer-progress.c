@@ -11,6 +11,8 @@
 #define LINE_EVERY (10 * G_TIME_SPAN_SECOND)
 /* A rate over less says nothing. */
 #define RATE_AFTER 0.5
+/* So much of a name is shown at least, columns. */
+#define NAME_MIN 8
 
 struct HxTransferProgress {
     gboolean quiet;
@@ -60,25 +62,31 @@ static char *shorten(const char *text, glong columns)
     return g_strdup_printf("…%s", g_utf8_offset_to_pointer(clean->str, length - columns + 1));
 }
 
+/* Takes @figure, where there is room for it beside some of the name. */
+static void add_figure(GString *figures, guint width, char *figure)
+{
+    if (strlen("  ") + NAME_MIN + figures->len + strlen(figure) <= width)
+        g_string_append(figures, figure);
+    g_free(figure);
+}
+
 char *hx_transfer_format_line(const char *what, guint64 done, guint64 size, double seconds,
                               guint width)
 {
     g_autoptr(GString) figures = g_string_new(NULL);
     g_autofree char *amount = hx_transfer_format_size(done);
-    g_string_append_printf(figures, "  %9s", amount);
+    double rate = seconds > RATE_AFTER ? done / seconds : 0;
+    g_autofree char *per_second = hx_transfer_format_size(rate);
+    g_autofree char *left = rate > 0 && size > done ? format_left((size - done) / rate) : NULL;
+    add_figure(figures, width, g_strdup_printf("  %9s", amount));
     if (size > 0)
-        g_string_append_printf(figures, "  %3.0f%%", MIN(100.0 * done / size, 100));
-    if (seconds > RATE_AFTER && done > 0) {
-        double rate = done / seconds;
-        g_autofree char *per_second = hx_transfer_format_size(rate);
-        g_string_append_printf(figures, "  %9s/s", per_second);
-        if (size > done) {
-            g_autofree char *left = format_left((size - done) / rate);
-            g_string_append_printf(figures, "  %s", left);
-        }
-    }
+        add_figure(figures, width, g_strdup_printf("  %3.0f%%", MIN(100.0 * done / size, 100)));
+    if (rate > 0)
+        add_figure(figures, width, g_strdup_printf("  %9s/s", per_second));
+    if (left)
+        add_figure(figures, width, g_strdup_printf("  %s", left));
     glong room = (glong)width - 2 - (glong)figures->len;
-    g_autofree char *name = shorten(what, MAX(room, 8));
+    g_autofree char *name = shorten(what, MAX(room, 1));
     return g_strdup_printf("  %s%s", name, figures->str);
 }
 

@@ -111,7 +111,7 @@ static void print_table(const GPtrArray *images)
         name = MAX(name, (int)strlen(hx_image_name(images->pdata[i])));
         system = MAX(system, (int)g_utf8_strlen(hx_image_system(images->pdata[i]), -1));
     }
-    printf("%-*s  %-7s  %-*s  %-8s  %10s  %-20s  %s\n", name, "NAME", "ARCH", system, "SYSTEM",
+    printf("%-*s  %-7s  %-*s  %-8s  %10s  %-10s  %s\n", name, "NAME", "ARCH", system, "SYSTEM",
            "BOOT", "SIZE", "MADE", "USED BY");
     for (guint i = 0; i < images->len; i++) {
         const HxImage *image = images->pdata[i];
@@ -119,10 +119,10 @@ static void print_table(const GPtrArray *images)
         g_auto(GStrv) users = hx_image_users(hx_image_name(image), NULL);
         g_autofree char *names = users && *users ? g_strjoinv(", ", users) : g_strdup("-");
         int padding = system - g_utf8_strlen(hx_image_system(image), -1);
-        printf("%-*s  %-7s  %s%*s  %-8s  %10s  %-20s  %s\n", name, hx_image_name(image),
+        const char *made = hx_image_built_at(image) ?: hx_image_fetched_at(image);
+        printf("%-*s  %-7s  %s%*s  %-8s  %10s  %-10.10s  %s\n", name, hx_image_name(image),
                hx_image_architecture(image), hx_image_system(image), padding, "",
-               hx_image_kernel(image) ? "direct" : "firmware", size,
-               hx_image_built_at(image) ?: hx_image_fetched_at(image), names);
+               hx_image_kernel(image) ? "direct" : "firmware", size, made ? made : "-", names);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/json-print.h"
 #include "cli/profile-options.h"
+#include "cli/screen.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
@@ -50,8 +51,8 @@ static gboolean list(int argc, char **argv, GError **error)
     printf("%-16s %-9s %s\n", "NAME", "KIND", "WHAT IT IS");
     for (guint i = 0; i < files->len; i++) {
         const HxProfileFile *file = files->pdata[i];
-        printf("%-16s %-9s %s\n", file->name, file->kind,
-               *file->summary ? file->summary : file->path);
+        int column = printf("%-16s %-9s ", file->name, file->kind);
+        hx_screen_print(stdout, *file->summary ? file->summary : file->path, column);
     }
     return TRUE;
 }
@@ -229,9 +230,13 @@ static void print_keys_json(void)
 static void print_key(const HxProfileKey *key)
 {
     g_autofree char *allowed = hx_profile_key_allowed(key);
-    printf("%s.%s=%s\n    %s\n", key->section, key->key, key->standard, key->description);
-    if (allowed)
-        printf("    Values: %s\n", allowed);
+    g_autofree char *values = g_strconcat("Values: ", allowed, NULL);
+    printf("%s.%s=%s\n    ", key->section, key->key, key->standard);
+    hx_screen_print(stdout, key->description, 4);
+    if (allowed) {
+        fputs("    ", stdout);
+        hx_screen_print(stdout, values, 4);
+    }
 }
 
 static gboolean list_keys(int argc, char **argv, GError **error)

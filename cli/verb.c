@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/verb.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/help.h"
@@ -21,6 +22,14 @@ const HxVerb *hx_verb_find(const HxVerb *table, const char *name)
 static gboolean is_help(const char *word)
 {
     return g_str_equal(word, "--help") || g_str_equal(word, "-h");
+}
+
+static gboolean wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && !g_str_equal(argv[i], "--"); i++)
+        if (is_help(argv[i]))
+            return TRUE;
+    return FALSE;
 }
 
 /* The row that @name may have been meant for; NULL where none is near. */
@@ -215,6 +224,11 @@ gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *
     if (options)
         g_option_context_add_main_entries(context, options, NULL);
     g_option_context_add_main_entries(context, connect_option, NULL);
+    if (wants_help(*argc, *argv)) {
+        g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+        hx_help_print_options(help, stdout);
+        exit(fflush(stdout) == EOF ? HX_ERROR_FAILED : 0);
+    }
     g_autoptr(GError) cause = NULL;
     if (!g_option_context_parse(context, argc, argv, &cause)) {
         /* GLib's messages begin with a capital, which is no word of the user's. */

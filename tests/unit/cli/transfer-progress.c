@@ -36,6 +36,9 @@ static void test_lines(void)
     assert_line("a", 1 << 20, 4 << 20, 2, 80, "  a    1.0 MiB   25%  512.0 KiB/s  6 s left");
     assert_line("a", 1 << 20, 1 << 20, 2, 80, "  a    1.0 MiB  100%  512.0 KiB/s");
     assert_line("a", 1024, 1 << 20, 2, 80, "  a    1.0 KiB    0%      512 B/s  34 min left");
+    /* What there is no room for is left out. */
+    assert_line("/path/to/b", 1 << 20, 4 << 20, 2, 40, "  …th/to/b    1.0 MiB   25%  512.0 KiB/s");
+    assert_line("/path/to/b", 1 << 20, 4 << 20, 2, 30, "  /path/to/b    1.0 MiB   25%");
     /* The end of a path tells more, and a guest's control characters are no terminal's. */
     assert_line("/a/long/way/to/file", 0, 0, 0, 24, "  …ay/to/file        0 B");
     assert_line("\033[2Jx\n", 0, 0, 0, 80, "  ?[2Jx?        0 B");
