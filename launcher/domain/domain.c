@@ -96,6 +96,28 @@ static gboolean has_smbios(const HxDomainParts *parts)
     return !parts->kernel || !parts->architecture->smbios_needs_firmware;
 }
 
+/* Arguments to the guest's kernel beside root= and console=, for g_free. */
+static char *kernel_arguments(const HxProfile *profile, const HxDomainParts *parts)
+{
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
+    /* The console is a file: systemd would wait for its answer to the question how large it is. */
+    g_ptr_array_add(words, "TERM=dumb");
+    if (is_emulated(parts)) {
+        /* There is no speculation to guard against, and the guards are slow to emulate. */
+        g_ptr_array_add(words, "mitigations=off");
+        /* QEMU's is one for all CPUs and never runs backwards, but the CPU does not say so: the
+         * kernel would take the HPET, which leaves the translated code for each look at the time.
+         */
+        if (g_str_equal(parts->architecture->name, "x86_64"))
+            g_ptr_array_add(words, "tsc=reliable");
+    }
+    const char *more = hx_profile_string(profile, "boot.cmdline");
+    if (*more)
+        g_ptr_array_add(words, (void *)more);
+    g_ptr_array_add(words, NULL);
+    return g_strjoinv(" ", (char **)words->pdata);
+}
+
 static void write_credentials(xmlTextWriter *xml, const HxProfile *profile,
                               const HxDomainParts *parts)
 {
@@ -110,11 +132,11 @@ static void write_credentials(xmlTextWriter *xml, const HxProfile *profile,
         else
             write_fwcfg_credential(xml, *credential);
     }
-    const char *cmdline = hx_profile_string(profile, "boot.cmdline");
-    if (!parts->kernel && *cmdline) {
+    if (!parts->kernel) {
         /* systemd-boot(7) adds it to what the boot loader's own entry says. */
+        g_autofree char *arguments = kernel_arguments(profile, parts);
         g_autofree char *extra =
-            g_strconcat("io.systemd.boot.kernel-cmdline-extra=", cmdline, NULL);
+            g_strconcat("io.systemd.boot.kernel-cmdline-extra=", arguments, NULL);
         text(xml, "entry", extra);
     }
     if (smbios)
@@ -125,10 +147,9 @@ static void write_credentials(xmlTextWriter *xml, const HxProfile *profile,
 static void write_direct_boot(xmlTextWriter *xml, const HxProfile *profile,
                               const HxDomainParts *parts)
 {
-    const char *more = hx_profile_string(profile, "boot.cmdline");
-    g_autofree char *cmdline =
-        g_strdup_printf("root=%s rw console=%s%s%s", parts->root, parts->architecture->console,
-                        *more ? " " : "", more);
+    g_autofree char *arguments = kernel_arguments(profile, parts);
+    g_autofree char *cmdline = g_strdup_printf("root=%s rw console=%s %s", parts->root,
+                                               parts->architecture->console, arguments);
     text(xml, "kernel", parts->kernel);
     text(xml, "initrd", parts->initrd);
     text(xml, "cmdline", cmdline);

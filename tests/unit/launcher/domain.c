@@ -159,7 +159,8 @@ static void test_hostile_text(void)
     given.vsock_socket = "/run/a,path=/etc/passwd";
     g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
     assert_valid(xml);
-    g_autofree char *whole = g_strconcat("root=/dev/vda rw console=ttyS0 ", cmdline, NULL);
+    g_autofree char *whole = g_strconcat(
+        "root=/dev/vda rw console=ttyS0 TERM=dumb mitigations=off tsc=reliable ", cmdline, NULL);
     assert_value(xml, "/domain/os/cmdline", whole);
     assert_value(xml, "/domain/qemu:commandline/qemu:arg[2]/@value",
                  "socket,id=helixvm-vsock,path=/run/a,,path=/etc/passwd");
@@ -210,7 +211,8 @@ static void test_firmware(void)
     assert_value(xml, "/domain/os/firmware/feature[@name='secure-boot']/@enabled", "no");
     assert_value(xml, "count(/domain/os/kernel|/domain/os/initrd|/domain/os/cmdline)", "0");
     assert_value(xml, "/domain/sysinfo/oemStrings/entry[3]",
-                 "io.systemd.boot.kernel-cmdline-extra=a=\"b\" c");
+                 "io.systemd.boot.kernel-cmdline-extra=TERM=dumb mitigations=off tsc=reliable "
+                 "a=\"b\" c");
 }
 
 /* Without firmware an ARM machine has no SMBIOS: credentials go by fw_cfg, and the console is
@@ -223,7 +225,8 @@ static void test_aarch64_direct(void)
     g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
     assert_valid(xml);
     assert_value(xml, "/domain/os/type/@machine", "virt");
-    assert_value(xml, "/domain/os/cmdline", "root=/dev/vda rw console=ttyAMA0 quiet");
+    assert_value(xml, "/domain/os/cmdline",
+                 "root=/dev/vda rw console=ttyAMA0 TERM=dumb mitigations=off quiet");
     assert_value(xml, "/domain/sysinfo/@type", "fwcfg");
     assert_value(xml, "/domain/sysinfo/entry[@name='opt/io.systemd.credentials/vmm.notify_socket']",
                  "vsock-stream:2:5009");
