@@ -4,12 +4,16 @@
 #include "cli/verb.h"
 #include "cli/vm-status.h"
 #include "launcher/base/error.h"
+#include "launcher/base/fd.h"
 #include "launcher/base/json.h"
+#include "launcher/base/pause.h"
 #include "launcher/monitor/reach.h"
 #include "launcher/vm/lock.h"
 #include "launcher/vm/run.h"
 
 #define TIMEOUT_MAX 3600
+#define EXIT_SECONDS 10
+#define EXIT_POLL_MS 50
 
 gboolean hx_vm_check_timeout(int timeout, GError **error)
 {
@@ -50,6 +54,24 @@ static gboolean stop_cut_off(HxVm *vm, int timeout, HxProgress *progress, HxVmEn
     return TRUE;
 }
 
+/* Whether the VM is down, or is so soon: a monitor that has told of its end still has to exit. */
+static gboolean is_down(HxVm *vm)
+{
+    gint64 deadline = g_get_monotonic_time() + EXIT_SECONDS * G_TIME_SPAN_SECOND;
+    while (g_get_monotonic_time() < deadline) {
+        int lock = -1;
+        hx_autofd int fd = hx_vm_reach(vm, &lock, hx_verb_cancellable(), NULL);
+        if (lock >= 0) {
+            hx_vm_unlock(vm, lock);
+            return TRUE;
+        }
+        if (fd < 0)
+            return FALSE;
+        hx_pause(EXIT_POLL_MS, hx_verb_cancellable());
+    }
+    return FALSE;
+}
+
 gboolean hx_vm_stop(HxVm *vm, int timeout, HxProgress *progress, HxVmEnd *ret_end, GError **error)
 {
     *ret_end = (HxVmEnd){0};
@@ -69,11 +91,9 @@ gboolean hx_vm_stop(HxVm *vm, int timeout, HxProgress *progress, HxVmEnd *ret_en
     g_autoptr(GError) cause = NULL;
     if (ask(control, timeout, progress, ret_end, &cause))
         return TRUE;
-    /* The VM failed meanwhile, which may be down enough: who gets its lock knows. */
+    /* The VM failed meanwhile, which is down enough. */
     if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED) &&
-        !g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT) &&
-        hx_vm_reach(vm, &lock, hx_verb_cancellable(), NULL) < 0 && lock >= 0) {
-        hx_vm_unlock(vm, lock);
+        !g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT) && is_down(vm)) {
         ret_end->forced = TRUE;
         ret_end->text = g_strdup(cause->message);
         return TRUE;

@@ -86,7 +86,14 @@ $qemu = up('after QEMU');
 kill 'KILL', status_of($vm)->{processes}{'helixvm-vsock'}{pid};
 stops('helixvm-vsock is killed', $qemu, qr/helixvm-vsock/, 30);
 
+# A VM that fails while it is to be powered off is down all the same.
 $qemu = up('after helixvm-vsock');
+kill 'KILL', status_of($vm)->{processes}{xvfb}{pid};
+my $down = helixvm({seconds => 120}, 'down', $vm);
+is($down->{status}, 0, 'the X server is killed: down succeeds') or diag($down->{err});
+stops('the X server is killed', $qemu, qr{X server}, 1);
+
+$qemu = up('after the X server');
 like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down as ever');
 ok(wait_until(45, sub { !leftovers($vm) }), 'nothing is left') or diag(join "\n", leftovers($vm));
 
