@@ -53,15 +53,11 @@ void hx_check_display(HxHost *host, HxHostFinding *finding)
         return;
     g_autofree char *node = wanted_render_node(host);
     if (node) {
-        const char *const argv[] = {"test", "-r", node, "-a", "-w", node, NULL};
-        g_autoptr(GPtrArray) words = hx_host_as_qemu_user(host, argv);
-        g_autoptr(HxTrial) trial =
-            hx_trial_start((const char *const *)words->pdata, NULL, NULL, NULL);
-        if (trial && hx_trial_await(trial, NULL, TRIAL_SECONDS, NULL))
-            hx_host_fine(finding, "%s", node);
+        char *remedy = hx_host_grant(host, node);
+        if (remedy)
+            hx_host_broken(finding, remedy, "the user that QEMU runs as may not use %s", node);
         else
-            hx_host_broken(finding, g_strdup_printf("setfacl -m u:%u:rw %s", host->qemu_user, node),
-                           "the user that QEMU runs as may not use %s", node);
+            hx_host_fine(finding, "%s", node);
         return;
     }
     if (g_str_equal(hx_profile_string(host->profile, "gpu.display"), "egl-headless")) {

@@ -120,15 +120,7 @@ static char *remedy_for_kvm(HxHost *host)
             return g_strdup("modprobe kvm_intel");
         return NULL;
     }
-    struct passwd entry, *user = NULL;
-    char buffer[4096];
-    getpwuid_r(host->qemu_user, &entry, buffer, sizeof buffer, &user);
-    const char *const argv[] = {"test", "-w", "/dev/kvm", NULL};
-    g_autoptr(GPtrArray) words = hx_host_as_qemu_user(host, argv);
-    g_autoptr(HxTrial) trial = hx_trial_start((const char *const *)words->pdata, NULL, NULL, NULL);
-    if (trial && !hx_trial_await(trial, NULL, TRIAL_SECONDS, NULL))
-        return g_strdup_printf("usermod --append --groups kvm %s", user ? user->pw_name : "USER");
-    return NULL;
+    return hx_host_grant(host, "/dev/kvm");
 }
 
 void hx_check_accelerators(HxHost *host, HxHostFinding *finding)

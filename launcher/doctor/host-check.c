@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "launcher/doctor/host-check.h"
 
+#include <grp.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
+#include "launcher/doctor/trial.h"
+
+#define TEST_SECONDS 10
 
 void hx_host_finding_clear(HxHostFinding *finding)
 {
@@ -79,6 +84,25 @@ GPtrArray *hx_host_as_qemu_user(HxHost *host, const char *const *argv)
         g_ptr_array_add(words, g_strdup(*word));
     g_ptr_array_add(words, NULL);
     return words;
+}
+
+char *hx_host_grant(HxHost *host, const char *node)
+{
+    const char *const argv[] = {"test", "-r", node, "-a", "-w", node, NULL};
+    g_autoptr(GPtrArray) words = hx_host_as_qemu_user(host, argv);
+    g_autoptr(HxTrial) trial = hx_trial_start((const char *const *)words->pdata, NULL, NULL, NULL);
+    if (trial && hx_trial_await(trial, NULL, TEST_SECONDS, NULL))
+        return NULL;
+    struct stat found;
+    struct passwd user_entry, *user = NULL;
+    struct group group_entry, *group = NULL;
+    char user_text[4096], group_text[4096];
+    getpwuid_r(host->qemu_user, &user_entry, user_text, sizeof user_text, &user);
+    /* The distribution's own way, which lasts; root's group is nobody's to be in. */
+    if (user && stat(node, &found) == 0 && found.st_gid != 0 && (found.st_mode & 060) == 060 &&
+        getgrgid_r(found.st_gid, &group_entry, group_text, sizeof group_text, &group) == 0 && group)
+        return g_strdup_printf("usermod --append --groups %s %s", group->gr_name, user->pw_name);
+    return g_strdup_printf("setfacl -m u:%u:rw %s", host->qemu_user, node);
 }
 
 /* --- packages -----------------------------------------------------------------------------------

@@ -45,6 +45,9 @@ virConnect *hx_host_libvirt(HxHost *host, GError **error);
  * strings stay the caller's. */
 GPtrArray *hx_host_as_qemu_user(HxHost *host, const char *const *argv);
 
+/* What lets the user that QEMU runs as use @node, for g_free; NULL where it may already. */
+char *hx_host_grant(HxHost *host, const char *node);
+
 /* Set a finding, once; the text is formatted, the remedy is taken. */
 void hx_host_fine(HxHostFinding *finding, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void hx_host_degraded(HxHostFinding *finding, char *remedy, const char *format, ...)
