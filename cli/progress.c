@@ -30,11 +30,12 @@ static void tell_listener(HxProgress *progress, const char *text)
         progress->listener(text, progress->listener_data);
 }
 
-static void print_margin(HxProgress *progress)
+/* Returns the column behind it. */
+static guint print_margin(HxProgress *progress)
 {
     g_autoptr(GDateTime) now = progress->stamped ? g_date_time_new_now_local() : NULL;
     g_autofree char *time = now ? g_date_time_format(now, "%H:%M:%S") : NULL;
-    fprintf(stderr, "%s  ", time ? time : "");
+    return fprintf(stderr, "%s  ", time ? time : "");
 }
 
 static void clear_line(HxProgress *progress)
@@ -70,10 +71,11 @@ void hx_progress_end(HxProgress *progress, const char *phase, double seconds, co
     if (progress->quiet)
         return;
     clear_line(progress);
-    print_margin(progress);
+    guint column = print_margin(progress);
     g_autofree char *printable_phase = hx_printable(phase);
     g_autofree char *printable_detail = hx_printable(detail);
-    fprintf(stderr, "%-14s %6.1f s  %s\n", printable_phase, seconds, printable_detail);
+    column += fprintf(stderr, "%-14s %6.1f s  ", printable_phase, seconds);
+    hx_screen_print(stderr, printable_detail, column);
 }
 
 void hx_progress_note(HxProgress *progress, const char *text)
@@ -82,9 +84,9 @@ void hx_progress_note(HxProgress *progress, const char *text)
     if (progress->quiet)
         return;
     clear_line(progress);
-    print_margin(progress);
+    guint column = print_margin(progress);
     g_autofree char *printable = hx_printable(text);
-    fprintf(stderr, "%s\n", printable);
+    hx_screen_print(stderr, printable, column);
 }
 
 void hx_progress_stamp(HxProgress *progress)

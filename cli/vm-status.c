@@ -140,9 +140,8 @@ JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
     if (g_str_equal(state, "stopped") || g_str_equal(state, "unknown"))
         return status;
     set_member(status, "encoder", ask_encoder(vm, cancel));
-    if (g_cancellable_is_cancelled(cancel)) {
+    if (hx_is_cancelled(cancel, error)) {
         json_object_unref(status);
-        g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
         return NULL;
     }
     set_member(status, "provisioned", read_object(hx_vm_state_path(vm, "guest.json")));

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "launcher/base/error.h"
+
 void hx_pause(guint milliseconds, GCancellable *cancel)
 {
     GPollFD cancelled;
@@ -34,4 +36,12 @@ int hx_await_readable(int fd, gint64 deadline, GCancellable *cancel)
     if (pollable)
         g_cancellable_release_fd(cancel);
     return r;
+}
+
+gboolean hx_is_cancelled(GCancellable *cancel, GError **error)
+{
+    if (!g_cancellable_is_cancelled(cancel))
+        return FALSE;
+    g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+    return TRUE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Waits that end: with the time, and with a cancellation. */
+/* Waits that end: with the time, and with a cancellation; and what is said of one. */
 #pragma once
 
 #include <gio/gio.h>
@@ -12,3 +12,6 @@ void hx_pause(guint milliseconds, GCancellable *cancel);
  * errno
  * (-ETIMEDOUT, -ECANCELED).  Any thread. */
 int hx_await_readable(int fd, gint64 deadline, GCancellable *cancel);
+
+/* TRUE with HX_ERROR_CANCELLED, "interrupted", where @cancel, which may be NULL, is cancelled. */
+gboolean hx_is_cancelled(GCancellable *cancel, GError **error);

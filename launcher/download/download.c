@@ -365,14 +365,14 @@ static gboolean pause_before_retry(HxDownload *download, const GError *cause, GE
         hx_pause(MIN((end - now) / 1000 + 1, 1000), options->cancellable);
         tell(download, NULL);
     }
-    return !g_cancellable_set_error_if_cancelled(options->cancellable, error);
+    return !hx_is_cancelled(options->cancellable, error);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
 
 static gssize read_part(HxDownload *download, const void **ret_bytes, GError **error)
 {
-    if (g_cancellable_set_error_if_cancelled(download->options.cancellable, error)) {
+    if (hx_is_cancelled(download->options.cancellable, error)) {
         download->interrupted = TRUE;
         return -1;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "launcher/base/error.h"
+#include "launcher/base/pause.h"
 #include "launcher/download/url.h"
 
 #define MAX_REDIRECTS 10
@@ -103,7 +104,7 @@ static gboolean run(HxTransfer *transfer, GError **error)
     }
     if (pollable)
         g_cancellable_release_fd(transfer->cancellable);
-    return !g_cancellable_set_error_if_cancelled(transfer->cancellable, error);
+    return !hx_is_cancelled(transfer->cancellable, error);
 }
 
 /* Why libcurl gave up, and whether it may go better another time. */

@@ -8,6 +8,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/pause.h"
 #include "launcher/base/process.h"
 #include "launcher/image/build-internal.h"
 
@@ -65,7 +66,7 @@ static gboolean read_to_end(HxImageBuild *build, int fd, pid_t pid, gboolean in_
     }
     if (cancellable)
         g_cancellable_release_fd(build->cancellable);
-    return !g_cancellable_set_error_if_cancelled(build->cancellable, error);
+    return !hx_is_cancelled(build->cancellable, error);
 }
 
 gboolean hx_build_run(HxImageBuild *build, const char *const *argv, const char *called,

@@ -50,7 +50,7 @@ static gboolean wait_for_lock(int fd, const char *path, void (*waiting)(void *da
 {
     gboolean told = FALSE;
     int r = 0;
-    while (!g_cancellable_set_error_if_cancelled(cancellable, error)) {
+    while (!hx_is_cancelled(cancellable, error)) {
         r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
         if (r != -EWOULDBLOCK && r != -EINTR)
             break;

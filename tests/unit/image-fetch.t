@@ -346,7 +346,8 @@ for my $signal (qw(INT KILL)) {
     kill $signal, $pid;
     waitpid $pid, 0;
     $signal eq 'INT' ? is($? >> 8, 130, 'SIGINT: exit status 130') : is($? & 127, 9, 'SIGKILL');
-    like(join('', <$out>), qr/is kept: the same command/, '... says what stays') if $signal eq 'INT';
+    like(join('', <$out>), qr/: interrupted; what has come .* is kept: the same command/, '... says what stays')
+        if $signal eq 'INT';
     is_deeply([left()], ['.slow.fetch'], '... leaves what has come');
     is((image('list', '--json'))[1], "[]\n", '... which is no image');
     put("$state/images/.slow.fetch/part.tmp", 'x') if $signal eq 'KILL';
