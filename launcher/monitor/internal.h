@@ -53,8 +53,10 @@ struct HxMonitor {
     gboolean stop_requested;
     GCancellable *stop;    /* cancelled then: for what blocks in threads */
     GCancellable *ssh_try; /* of the try under way, in vain where the VM ends; NULL: none */
-    guint stop_timeout;    /* s; 0: at once */
-    gboolean forced;       /* the guest did not power off by itself */
+    GError *ssh_failure;   /* why the last try was in vain */
+    gboolean ssh_answers;
+    guint stop_timeout; /* s; 0: at once */
+    gboolean forced;    /* the guest did not power off by itself */
     GError *failure;
     gboolean ready;
     double ready_seconds;
@@ -157,6 +159,14 @@ void hx_monitor_stop_parts(HxMonitor *monitor);
 /* monitor-guest.c: what the guest says of itself */
 gboolean hx_monitor_listen_notify(HxMonitor *monitor, GError **error);
 void hx_monitor_close_notify(HxMonitor *monitor);
+
+/* ssh.c: whether the guest's SSH server answers */
+/* Ask it, in a thread, unless that is under way or it has answered. */
+void hx_monitor_begin_ssh(HxMonitor *monitor);
+/* Wait for its answer; ask some times. */
+gboolean hx_monitor_await_ssh(HxMonitor *monitor, GError **error);
+/* The domain has ended: ask no more, and wait for the thread. */
+void hx_monitor_end_ssh(HxMonitor *monitor);
 
 /* monitor-libvirt.c */
 gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error);

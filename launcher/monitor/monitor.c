@@ -6,10 +6,8 @@
 #include "launcher/monitor/monitor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,11 +27,6 @@
 #include "launcher/vm/room.h"
 #include "launcher/vm/run.h"
 #include "launcher/vm/seed.h"
-
-#define SSH_PORT 22
-#define SSH_TRIES 10
-#define SSH_TRY_SECONDS 30
-#define SSH_PAUSE_MS 500
 
 /* --- waiting ------------------------------------------------------------------------------------
  */
@@ -366,102 +359,6 @@ static gboolean await_ready(HxMonitor *monitor, GError **error)
     return FALSE;
 }
 
-typedef struct {
-    HxMonitor *monitor;
-    char banner[4];
-    GError *error;
-} SshCall;
-
-/* Read exactly @size bytes from @fd until @deadline, however slowly they come.  Returns 0 or a
- * negative errno. */
-static int read_until(int fd, char *buffer, size_t size, gint64 deadline, GCancellable *cancel)
-{
-    GPollFD fds[2] = {{.fd = fd, .events = G_IO_IN}};
-    guint n_fds = g_cancellable_make_pollfd(cancel, &fds[1]) ? 2 : 1;
-    int r = 0;
-    while (size > 0 && r == 0) {
-        gint64 left = (deadline - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
-        if (left <= 0 || g_cancellable_is_cancelled(cancel)) {
-            r = left <= 0 ? -ETIMEDOUT : -ECANCELED;
-            break;
-        }
-        g_poll(fds, n_fds, left);
-        ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-            r = n == 0 ? -ENODATA : -errno;
-        buffer += MAX(n, 0);
-        size -= MAX(n, 0);
-    }
-    if (n_fds == 2)
-        g_cancellable_release_fd(cancel);
-    return r;
-}
-
-static void read_ssh_banner(void *data)
-{
-    SshCall *call = data;
-    GCancellable *cancel = call->monitor->ssh_try;
-    hx_autofd int fd = hx_vm_connect(call->monitor->vm, SSH_PORT, cancel, &call->error);
-    if (fd < 0)
-        return;
-    gint64 deadline = g_get_monotonic_time() + SSH_TRY_SECONDS * G_TIME_SPAN_SECOND;
-    int r = read_until(fd, call->banner, sizeof call->banner, deadline, cancel);
-    if (r < 0)
-        hx_set_error_errno(&call->error, HX_ERROR_GUEST, -r, "the guest's SSH server says nothing");
-    else if (memcmp(call->banner, "SSH-", sizeof call->banner) != 0)
-        g_set_error_literal(&call->error, HX_ERROR, HX_ERROR_GUEST,
-                            "what answers on the guest's SSH port is no SSH server");
-}
-
-static gboolean is_gone(HxMonitor *monitor)
-{
-    return monitor->domain_ended;
-}
-
-/* One try.  FALSE with @ret_cause where it was in vain. */
-static gboolean try_ssh(HxMonitor *monitor, GError **ret_cause)
-{
-    SshCall call = {.monitor = monitor};
-    monitor->ssh_try = g_cancellable_new();
-    hx_monitor_call(read_ssh_banner, &call);
-    g_clear_object(&monitor->ssh_try);
-    if (!call.error)
-        return TRUE;
-    g_propagate_error(ret_cause, call.error);
-    return FALSE;
-}
-
-static gboolean await_ssh(HxMonitor *monitor, GError **error)
-{
-    g_autoptr(GError) cause = NULL;
-    hx_monitor_begin_phase(monitor, "ssh");
-    for (int i = 0; hx_monitor_goes_on(monitor, error); i++) {
-        g_autoptr(GError) pause = NULL;
-        /* Not before the first try, nor after the last. */
-        if (i > 0 && i < SSH_TRIES && !hx_monitor_wait(monitor, is_gone, SSH_PAUSE_MS, &pause) &&
-            !g_error_matches(pause, HX_ERROR, HX_ERROR_TIMEOUT)) {
-            g_propagate_error(error, g_steal_pointer(&pause));
-            return FALSE;
-        }
-        if (monitor->domain_ended) {
-            g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
-                        "%s before its SSH server answered: see %s", monitor->domain_end_reason,
-                        hx_vm_state_path(monitor->vm, "console.log"));
-            return FALSE;
-        }
-        if (i == SSH_TRIES) {
-            g_propagate_error(error, g_steal_pointer(&cause));
-            return FALSE;
-        }
-        g_clear_error(&cause);
-        if (try_ssh(monitor, &cause)) {
-            hx_monitor_end_phase(monitor, "answers on vsock port %d", SSH_PORT);
-            return TRUE;
-        }
-    }
-    return FALSE;
-}
-
 /* --- the VM's life ------------------------------------------------------------------------------
  */
 
@@ -483,12 +380,17 @@ static gboolean start(HxMonitor *monitor, GError **error)
         hx_monitor_start_domain,
         hx_monitor_start_encoder,
         await_ready,
-        await_ssh,
+        hx_monitor_await_ssh,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(steps); i++)
         if (!hx_monitor_goes_on(monitor, error) || !steps[i](monitor, error))
             return FALSE;
     return TRUE;
+}
+
+static gboolean is_gone(HxMonitor *monitor)
+{
+    return monitor->domain_ended;
 }
 
 /* Until there is a reason for the end: TRUE where it is a good one. */
@@ -532,6 +434,7 @@ static gboolean live(HxMonitor *monitor, GError **error)
     if (monitor->stop_requested && !monitor->failure)
         g_clear_error(&failure);
     hx_monitor_stop_domain(monitor, &text);
+    hx_monitor_end_ssh(monitor);
     if (!failure && monitor->failure)
         failure = g_error_copy(monitor->failure);
     hx_monitor_stop_parts(monitor);

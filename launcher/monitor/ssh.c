@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Whether the guest's SSH server answers.
+ *
+ * Theory of operation.  A try connects and reads the server's first word, in a thread of its own.
+ * The first begins when the guest says that it listens for SSH, beside the rest of its boot; once
+ * the guest is ready the monitor waits for what came of that, and tries again where it was in vain.
+ * The end of the VM, for whatever reason, cancels the try under way. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
+#include "launcher/monitor/internal.h"
+
+#define SSH_PORT 22
+#define SSH_TRIES 10
+#define SSH_TRY_SECONDS 30
+#define SSH_PAUSE_MS 500
+
+typedef struct {
+    HxMonitor *monitor;
+    GCancellable *cancel;
+    GError *error;
+} SshTry;
+
+static SshTry *ssh_try_new(HxMonitor *monitor)
+{
+    SshTry *attempt = g_new0(SshTry, 1);
+    attempt->monitor = monitor;
+    attempt->cancel = monitor->ssh_try;
+    return attempt;
+}
+
+/* Read exactly @size bytes from @fd until @deadline, however slowly they come.  Returns 0 or a
+ * negative errno. */
+static int read_until(int fd, char *buffer, size_t size, gint64 deadline, GCancellable *cancel)
+{
+    GPollFD fds[2] = {{.fd = fd, .events = G_IO_IN}};
+    guint n_fds = g_cancellable_make_pollfd(cancel, &fds[1]) ? 2 : 1;
+    int r = 0;
+    while (size > 0 && r == 0) {
+        gint64 left = (deadline - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
+        if (left <= 0 || g_cancellable_is_cancelled(cancel)) {
+            r = left <= 0 ? -ETIMEDOUT : -ECANCELED;
+            break;
+        }
+        g_poll(fds, n_fds, left);
+        ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            r = n == 0 ? -ENODATA : -errno;
+        buffer += MAX(n, 0);
+        size -= MAX(n, 0);
+    }
+    if (n_fds == 2)
+        g_cancellable_release_fd(cancel);
+    return r;
+}
+
+static void read_banner(SshTry *attempt)
+{
+    char banner[4];
+    hx_autofd int fd =
+        hx_vm_connect(attempt->monitor->vm, SSH_PORT, attempt->cancel, &attempt->error);
+    if (fd < 0)
+        return;
+    gint64 deadline = g_get_monotonic_time() + SSH_TRY_SECONDS * G_TIME_SPAN_SECOND;
+    int r = read_until(fd, banner, sizeof banner, deadline, attempt->cancel);
+    if (r < 0)
+        hx_set_error_errno(&attempt->error, HX_ERROR_GUEST, -r,
+                           "the guest's SSH server says nothing");
+    else if (memcmp(banner, "SSH-", sizeof banner) != 0)
+        g_set_error_literal(&attempt->error, HX_ERROR, HX_ERROR_GUEST,
+                            "what answers on the guest's SSH port is no SSH server");
+}
+
+static gboolean on_tried(void *data)
+{
+    SshTry *attempt = data;
+    HxMonitor *monitor = attempt->monitor;
+    monitor->ssh_answers = !attempt->error;
+    g_clear_error(&monitor->ssh_failure);
+    monitor->ssh_failure = attempt->error;
+    g_clear_object(&monitor->ssh_try);
+    g_free(attempt);
+    return G_SOURCE_REMOVE;
+}
+
+static void *run_try(void *data)
+{
+    read_banner(data);
+    g_idle_add_full(G_PRIORITY_DEFAULT, on_tried, data, NULL);
+    return NULL;
+}
+
+void hx_monitor_begin_ssh(HxMonitor *monitor)
+{
+    if (monitor->ssh_try || monitor->ssh_answers || monitor->ready || monitor->domain_ended)
+        return;
+    monitor->ssh_try = g_cancellable_new();
+    g_thread_unref(g_thread_new("ssh", run_try, ssh_try_new(monitor)));
+}
+
+static gboolean is_tried(HxMonitor *monitor)
+{
+    return !monitor->ssh_try;
+}
+
+static gboolean is_gone(HxMonitor *monitor)
+{
+    return monitor->domain_ended;
+}
+
+/* Wait for the try under way, or a new one.  FALSE with @error where the VM is to stop. */
+static gboolean try_ssh(HxMonitor *monitor, GError **error)
+{
+    hx_monitor_begin_ssh(monitor);
+    if (!hx_monitor_wait(monitor, is_tried, 0, error))
+        return FALSE;
+    if (!monitor->domain_ended)
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "%s before its SSH server answered: see %s",
+                monitor->domain_end_reason, hx_vm_state_path(monitor->vm, "console.log"));
+    return FALSE;
+}
+
+/* FALSE with @error where the VM is to stop. */
+static gboolean pause_ssh(HxMonitor *monitor, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    if (hx_monitor_wait(monitor, is_gone, SSH_PAUSE_MS, &cause) ||
+        g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
+gboolean hx_monitor_await_ssh(HxMonitor *monitor, GError **error)
+{
+    hx_monitor_begin_phase(monitor, "ssh");
+    for (int i = 0; i < SSH_TRIES; i++) {
+        if ((i > 0 && !pause_ssh(monitor, error)) || !try_ssh(monitor, error))
+            return FALSE;
+        if (monitor->ssh_answers) {
+            hx_monitor_end_phase(monitor, "answers on vsock port %d", SSH_PORT);
+            return TRUE;
+        }
+    }
+    g_propagate_error(error, g_steal_pointer(&monitor->ssh_failure));
+    return FALSE;
+}
+
+static gboolean is_over(void *data)
+{
+    return is_tried(data);
+}
+
+void hx_monitor_end_ssh(HxMonitor *monitor)
+{
+    g_cancellable_cancel(monitor->ssh_try);
+    hx_monitor_iterate(is_over, monitor, 0);
+    g_clear_error(&monitor->ssh_failure);
+}
