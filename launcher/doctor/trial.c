@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "launcher/base/process.h"
 
 #define OUTPUT_MAX (64 * 1024)
+#define KILL_MS 3000
 
 struct HxTrial {
     char *name;
@@ -79,12 +81,30 @@ static gboolean read_more(HxTrial *trial)
     return n > 0;
 }
 
-/* FALSE with @error where it did not end with status 0. */
-static gboolean reap(HxTrial *trial, GError **error)
+/* Reap it when it has ended, within @milliseconds.  FALSE where it does not end. */
+static gboolean wait_end(HxTrial *trial, int milliseconds, int *ret_status)
+{
+    hx_autofd int pidfd = pidfd_open(trial->pid, 0);
+    struct pollfd process = {.fd = pidfd, .events = POLLIN};
+    gint64 deadline = g_get_monotonic_time() + milliseconds * G_TIME_SPAN_MILLISECOND;
+    while (poll(&process, 1, MAX((deadline - g_get_monotonic_time()) / 1000, 0)) < 0 &&
+           errno == EINTR) {
+    }
+    if (waitpid(trial->pid, ret_status, WNOHANG) != trial->pid)
+        return FALSE;
+    trial->pid = 0;
+    return TRUE;
+}
+
+/* FALSE with @error where it did not end with status 0 within @milliseconds. */
+static gboolean reap(HxTrial *trial, int milliseconds, GError **error)
 {
     int status = 0;
-    waitpid(trial->pid, &status, 0);
-    trial->pid = 0;
+    if (!wait_end(trial, milliseconds, &status)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "%s has said all it had, and does not end",
+                    trial->name);
+        return FALSE;
+    }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return TRUE;
     g_autofree char *line = hx_trial_telling_line(trial->output->str);
@@ -122,7 +142,8 @@ gboolean hx_trial_await(HxTrial *trial, const char *evidence, guint seconds, GEr
         if (n > 0 && !read_more(trial))
             break;
     }
-    if (!reap(trial, error))
+    gint64 left = (deadline - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
+    if (!reap(trial, MAX(left, 0), error))
         return FALSE;
     if (!evidence || has_evidence(trial, evidence))
         return TRUE;
@@ -140,8 +161,9 @@ void hx_trial_free(HxTrial *trial)
     if (!trial)
         return;
     if (trial->pid > 0) {
+        /* One that hangs in the kernel does not end by that either: nothing waits for it. */
         kill(trial->pid, SIGKILL);
-        waitpid(trial->pid, NULL, 0);
+        wait_end(trial, KILL_MS, NULL);
     }
     close(trial->fd);
     g_string_free(trial->output, TRUE);

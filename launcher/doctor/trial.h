@@ -21,7 +21,7 @@ gboolean hx_trial_await(HxTrial *trial, const char *evidence, guint seconds, GEr
 /* What it has said so far, at most 64 KiB; lives until the next wait. */
 const char *hx_trial_output(const HxTrial *trial);
 
-/* Kills it where it still runs, and reaps it. */
+/* Kills it where it still runs, and reaps it; one that hangs in the kernel is left after 3 s. */
 void hx_trial_free(HxTrial *trial);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxTrial, hx_trial_free)
 

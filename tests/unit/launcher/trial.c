@@ -54,6 +54,18 @@ static void test_hanging(void)
     g_assert_cmpint(g_get_monotonic_time() - begun, <, 60 * G_TIME_SPAN_SECOND);
 }
 
+/* One that closes its output and does not end. */
+static void test_silent_hanging(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(HxTrial) trial = start("exec >&- 2>&-; exec sleep 100");
+    gint64 begun = g_get_monotonic_time();
+    g_assert_false(hx_trial_await(trial, NULL, 1, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_TIMEOUT);
+    g_assert_cmpint(g_get_monotonic_time() - begun, <, 30 * G_TIME_SPAN_SECOND);
+    g_assert_nonnull(strstr(error->message, "sh has said all it had"));
+}
+
 static void test_no_program(void)
 {
     const char *const argv[] = {"/nonexistent/program", NULL};
@@ -68,6 +80,7 @@ int main(int argc, char **argv)
     g_test_add_func("/trial/evidence", test_evidence);
     g_test_add_func("/trial/end", test_end);
     g_test_add_func("/trial/hanging", test_hanging);
+    g_test_add_func("/trial/silent-hanging", test_silent_hanging);
     g_test_add_func("/trial/no-program", test_no_program);
     return g_test_run();
 }
