@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What may reach what: vsock, and the access control that libvirt confines QEMU with. */
+#include <linux/vm_sockets.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -25,7 +27,7 @@ void hx_check_vsock(HxHost *host, HxHostFinding *finding)
     g_autoptr(GError) kernel_error = NULL;
     g_autoptr(GError) error = NULL;
     if (!g_str_equal(wanted, "vhost-user")) {
-        int fd = hx_kernel_vsock_listen(HX_ENCODER_PORT, &kernel_error);
+        int fd = hx_kernel_vsock_listen(VMADDR_PORT_ANY, &kernel_error);
         if (fd >= 0) {
             close(fd);
             hx_host_fine(finding, "the kernel's vhost-vsock");
