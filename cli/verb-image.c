@@ -187,12 +187,17 @@ static gboolean list(int argc, char **argv, GError **error)
     return TRUE;
 }
 
+static void tell_waiting(void *data)
+{
+    fputs("waiting for a build, or another removal, to end\n", stderr);
+}
+
 /* With it goes what an interrupted fetch of the same name left.  *ret_removed: there was an image.
  */
 static gboolean remove_image(const char *name, gboolean *ret_removed, GError **error)
 {
     g_autoptr(GError) cause = NULL;
-    *ret_removed = hx_image_remove(name, hx_verb_cancellable(), &cause);
+    *ret_removed = hx_image_remove(name, tell_waiting, NULL, hx_verb_cancellable(), &cause);
     gboolean is_missing = g_error_matches(cause, HX_ERROR, HX_ERROR_NOT_FOUND);
     g_autoptr(GError) other = NULL;
     if ((*ret_removed || is_missing) && hx_image_fetch_discard(name, &other))

@@ -182,12 +182,13 @@ gboolean hx_image_publish(const char *name, const char *made, gboolean *ret_in_u
     }
 }
 
-gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **error)
+gboolean hx_image_remove(const char *name, void (*waiting)(void *data), void *data,
+                         GCancellable *cancellable, GError **error)
 {
     g_autofree char *path = hx_image_path(name, error);
     if (!path)
         return FALSE;
-    hx_autofd int lock = hx_image_lock(NULL, NULL, cancellable, error);
+    hx_autofd int lock = hx_image_lock(waiting, data, cancellable, error);
     if (lock < 0)
         return FALSE;
     g_autoptr(GError) cause = NULL;

@@ -16,8 +16,11 @@ typedef enum {
 int hx_image_hold(const HxImage *image, GError **error);
 
 /* Remove the image called @name, damaged or not.  HX_ERROR_NOT_FOUND where there is none,
- * HX_ERROR_FAILED naming the VMs where some use it.  Waits for a build to end. */
-gboolean hx_image_remove(const char *name, GCancellable *cancellable, GError **error);
+ * HX_ERROR_FAILED naming the VMs where some use it.  Waits for a build or another removal to end,
+ * and calls @waiting, where not NULL, with @data before it does; HX_ERROR_CANCELLED where
+ * @cancellable ends the wait. */
+gboolean hx_image_remove(const char *name, void (*waiting)(void *data), void *data,
+                         GCancellable *cancellable, GError **error);
 
 /* The lock of all images, which builds and removals hold: a descriptor to be closed, or -1.  Calls
  * @waiting, where not NULL, once if somebody else has it, then waits. */

@@ -241,6 +241,15 @@ is((image('fetch', checked('good.qcow2'), '--force', '-q'))[1] =~ s/, x86_64.*//
 $text = succeeds('--arch, --as and --json', checked('good.qcow2'), qw(--arch aarch64 --as arm --json -q));
 is(decode_json($text)->{architecture}, 'aarch64', '... give the image as JSON');
 like((image('remove', 'nope'))[1], qr/there is no image "nope": `helixvm image list`/, 'another is not there');
+{
+    open my $lock, '<', "$state/images" or die "images: $!";
+    flock $lock, LOCK_EX or die "flock: $!";
+    my ($pid, $out) = start('remove', 'good');
+    like(scalar <$out>, qr/^waiting for a build, or another removal, to end$/, 'a removal says what it waits for');
+    kill 'INT', $pid;
+    waitpid $pid, 0;
+    is($? >> 8, 130, '... and Ctrl-C ends it');
+}
 is_deeply(decode_json((image('remove', '--json', 'good'))[1]), [{name => 'good', removed => JSON::PP::true}],
     'it can be removed');
 

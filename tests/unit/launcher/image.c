@@ -113,7 +113,7 @@ static void test_bad(Fixture *f, const void *unused)
     write_file(path, "kernel", "");
     expect_error("one", HX_ERROR_CONFIG, "its kernel is missing");
     g_autoptr(GError) error = NULL;
-    hx_image_remove("one", NULL, &error);
+    hx_image_remove("one", NULL, NULL, NULL, &error);
     g_assert_no_error(error);
     expect_error("one", HX_ERROR_NOT_FOUND, "no image");
 }
@@ -179,13 +179,13 @@ static void test_users(Fixture *f, const void *unused)
     g_assert_no_error(error);
     g_assert_cmpuint(g_strv_length(users), ==, 1);
     g_assert_cmpstr(users[0], ==, "desk");
-    g_assert_false(hx_image_remove("used", NULL, &error));
+    g_assert_false(hx_image_remove("used", NULL, NULL, NULL, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
     g_assert_nonnull(strstr(error->message, "VM desk"));
     g_clear_error(&error);
     /* Also where it is damaged: the disk is what VMs lie on. */
     write_file(used, "image.json", "{");
-    g_assert_false(hx_image_remove("used", NULL, &error));
+    g_assert_false(hx_image_remove("used", NULL, NULL, NULL, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_FAILED);
     g_assert_nonnull(strstr(error->message, "VM desk"));
     g_clear_error(&error);
@@ -194,11 +194,11 @@ static void test_users(Fixture *f, const void *unused)
     g_assert_false(hx_image_publish("used", newer, &in_use, &error));
     g_assert_true(in_use);
     g_clear_error(&error);
-    hx_image_remove("other", NULL, &error);
+    hx_image_remove("other", NULL, NULL, NULL, &error);
     g_assert_no_error(error);
     g_assert_false(g_file_test(other, G_FILE_TEST_EXISTS));
     g_assert_cmpint(g_unlink(overlay), ==, 0);
-    hx_image_remove("used", NULL, &error);
+    hx_image_remove("used", NULL, NULL, NULL, &error);
     g_assert_no_error(error);
 }
 
