@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* helixvm monitor: the process that owns a running VM; started by `up`, not by people. */
 #include <fcntl.h>
+#include <sys/prctl.h>
 
 #include "cli/verb.h"
 #include "cli/vm-start.h"
@@ -45,6 +46,7 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))
         return FALSE;
+    prctl(PR_SET_NAME, "helixvm"); /* not what it was executed by */
     if (guard_fd >= 0)
         return guard(argc, argv, guard_fd, error);
     if (fcntl(start_fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(lock_fd, F_SETFD, FD_CLOEXEC) < 0) {

@@ -51,15 +51,13 @@ static int spawn_monitor(HxVm *vm, int lock, gboolean bound, int boot_timeout, G
     }
     hx_autofd int ours = pair[0];
     hx_autofd int theirs = pair[1];
-    g_autofree char *program = g_file_read_link("/proc/self/exe", error);
-    if (!program)
-        return -1;
     g_autofree char *boot = g_strdup_printf("--boot-timeout=%d", boot_timeout);
-    const char *const argv[] = {program, "monitor",      "--start-fd=3",           "--lock-fd=4",
-                                boot,    hx_vm_name(vm), bound ? "--bound" : NULL, NULL};
+    const char *const argv[] = {"helixvm", "monitor",      "--start-fd=3",           "--lock-fd=4",
+                                boot,      hx_vm_name(vm), bound ? "--bound" : NULL, NULL};
     const int fds[] = {theirs, lock};
     HxProcess process = {
         .argv = argv,
+        .program = HX_PROCESS_SELF,
         .directory = "/",
         .stdin_fd = -1,
         .stdout_fd = -1,

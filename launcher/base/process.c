@@ -53,7 +53,18 @@ pid_t hx_process_spawn(const HxProcess *process, GError **error)
     int err = process->stderr_fd >= 0 ? process->stderr_fd : STDERR_FILENO;
     GPid pid = -1;
     g_autoptr(GError) cause = NULL;
-    if (!g_spawn_async_with_pipes_and_fds(process->directory, process->argv, process->envp, flags,
+    /* The file, then argv. */
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
+    g_ptr_array_add(words, (void *)process->program);
+    for (const char *const *word = process->argv; *word; word++)
+        g_ptr_array_add(words, (void *)*word);
+    g_ptr_array_add(words, NULL);
+    const char *const *argv = (const char *const *)words->pdata;
+    if (!process->program)
+        argv++;
+    else
+        flags |= G_SPAWN_FILE_AND_ARGV_ZERO;
+    if (!g_spawn_async_with_pipes_and_fds(process->directory, argv, process->envp, flags,
                                           set_up_child, &setup, in, out, err, process->fds, targets,
                                           process->n_fds, &pid, NULL, NULL, NULL, &cause)) {
         g_set_error(error, HX_ERROR, HX_ERROR_HOST, "cannot start %s: %s", process->argv[0],

@@ -7,6 +7,7 @@
 
 typedef struct {
     const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH where it has no '/' */
+    const char *program;     /* what to execute; NULL: what argv[0] names */
     const char *const *envp; /* NULL: the caller's environment */
     const char *directory;   /* NULL: the caller's */
     int stdin_fd;            /* -1: /dev/null */
@@ -17,6 +18,9 @@ typedef struct {
     gboolean own_session;     /* setsid(): the terminal's signals do not reach it */
     gboolean outlives_parent; /* otherwise SIGKILL follows the end of the caller */
 } HxProcess;
+
+/* This very program, also where another version has been put into its file's place. */
+#define HX_PROCESS_SELF "/proc/self/exe"
 
 /* Start @process.  The descriptors stay the caller's own.  Returns the pid, to be reaped by the
  * caller (g_child_watch_add or waitpid), or -1 with @error.  Call it from the main thread: the

@@ -14,9 +14,10 @@ typedef struct HxMonitor HxMonitor;
 /* A process that the monitor owns. */
 typedef struct {
     HxMonitor *monitor;
-    const char *name; /* "helixvm-encoder", for messages */
-    const char *log;  /* its log's name in the state directory; NULL: the monitor's own */
-    pid_t pid;        /* 0: not running */
+    const char *name;    /* "helixvm-encoder", for messages */
+    const char *program; /* NULL: what its argv[0] names */
+    const char *log;     /* its log's name in the state directory; NULL: the monitor's own */
+    pid_t pid;           /* 0: not running */
     guint watch;
     guint restarts;
     gboolean stopping;

@@ -88,6 +88,7 @@ static gboolean spawn_part(HxPart *part, HxMonitor *monitor, const char *name, G
     }
     HxProcess process = {
         .argv = (const char *const *)argv->pdata,
+        .program = part->program,
         .stdin_fd = -1,
         .stdout_fd = -1,
         .stderr_fd = log >= 0 ? log : monitor->log_fd,
@@ -200,20 +201,20 @@ static void guard_ended(HxMonitor *monitor, const char *reason)
 gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error)
 {
     int pipe_fds[2];
-    g_autofree char *program = g_file_read_link("/proc/self/exe", error);
-    if (!program || !g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
+    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
         return FALSE;
     hx_autofd int read_end = pipe_fds[0];
     hx_close(&monitor->guard_fd);
     monitor->guard_fd = pipe_fds[1];
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_ptr_array_add(argv, program);
+    g_ptr_array_add(argv, "helixvm");
     g_ptr_array_add(argv, "monitor");
     g_ptr_array_add(argv, "--guard-fd=3");
     g_ptr_array_add(argv, (void *)hx_vm_name(monitor->vm));
     monitor->guard_started = g_get_monotonic_time();
     monitor->guard.ended = guard_ended;
     monitor->guard.outlives_monitor = TRUE;
+    monitor->guard.program = HX_PROCESS_SELF;
     return spawn_part(&monitor->guard, monitor, "guard", argv, &read_end, 1, error);
 }
 

@@ -83,6 +83,13 @@ kill 'KILL', $qemu;
 stops('QEMU is killed', $qemu, qr/QEMU (ended|failed)/, 30);
 
 $qemu = up('after QEMU');
+# An upgrade puts another file into the program's place.
+my $program = ($ENV{BUILD} // 'build') . '/helixvm';
+is(system('cp', '-p', $program, "$program.new"), 0, 'another helixvm');
+ok(rename("$program.new", $program), 'is put into its place');
+kill 'KILL', status_of($vm)->{processes}{guard}{pid};
+ok(wait_until(10, sub { my $guard = status_of($vm)->{processes}{guard};
+    $guard->{restarts} == 1 && $guard->{state} eq 'running' }), 'the guard is started again all the same');
 kill 'KILL', status_of($vm)->{processes}{'helixvm-vsock'}{pid};
 stops('helixvm-vsock is killed', $qemu, qr/helixvm-vsock/, 30);
 
