@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include "cli/verb.h"
-#include "cli/vm-status.h"
 #include "launcher/base/error.h"
-#include "launcher/base/json.h"
 #include "launcher/monitor/reach.h"
 
 #define GRACE_SECONDS 10
@@ -84,18 +82,6 @@ static const char *signal_name(void)
     }
 }
 
-/* A guest that is paused answers nothing: say so in place of @error. */
-static void explain(HxVm *vm, GError **error)
-{
-    g_autoptr(JsonObject) status = hx_vm_status_brief(vm, NULL, NULL);
-    if (g_strcmp0(hx_json_string(status, "state"), "paused") != 0)
-        return;
-    g_clear_error(error);
-    g_set_error(error, HX_ERROR, HX_ERROR_NOT_RUNNING,
-                "VM \"%s\" is paused: `virsh resume %s` lets it go on", hx_vm_name(vm),
-                hx_json_string(status, "domain") ?: "DOMAIN");
-}
-
 gboolean hx_guest_command_run(HxVm *vm, HxSshJoin *join, GError **error)
 {
     HxGuest guest = hx_verb_guest(vm);
@@ -103,7 +89,7 @@ gboolean hx_guest_command_run(HxVm *vm, HxSshJoin *join, GError **error)
     g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, &cause);
     if (!ssh) {
         if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED))
-            explain(vm, &cause);
+            hx_verb_explain_guest(vm, &cause);
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }

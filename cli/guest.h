@@ -9,6 +9,10 @@
  * by the signals that end a verb. */
 HxGuest hx_verb_guest(HxVm *vm);
 
+/* Where what the VM is about is why its guest was not reached, say that in place of @error: it
+ * starts, reboots, is paused, ends. */
+void hx_verb_explain_guest(HxVm *vm, GError **error);
+
 /* The arguments @argv as one command of the guest's shell, each a word whatever is in it; for
  * g_free. */
 char *hx_verb_quote(int argc, char **argv);

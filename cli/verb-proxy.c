@@ -66,7 +66,7 @@ gboolean hx_verb_proxy(int argc, char **argv, GError **error)
     HxGuest guest = hx_verb_guest(vm);
     if (!pin_host_key(vm, &guest, error))
         return FALSE;
-    hx_autofd int fd = hx_vm_connect(vm, HX_GUEST_SSH_PORT, hx_verb_cancellable(), error);
+    hx_autofd int fd = guest.connect(HX_GUEST_SSH_PORT, guest.data, guest.cancel, error);
     if (fd < 0)
         return FALSE;
     return fdpass ? pass_fd(fd, error)

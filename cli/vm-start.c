@@ -137,9 +137,44 @@ static gboolean await_end(HxControl *control, GError **error)
     return TRUE; /* however it ended */
 }
 
+/* The guest is up, or reboots: wait until it is ready again, or paused.  *ret_ended: the VM ends.
+ */
+static gboolean await_guest(HxVm *vm, HxControl *events, int boot_timeout, HxProgress *progress,
+                            gboolean *ret_ended, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    hx_control_set_timeout(events, boot_timeout * 1000);
+    if (!hx_control_send(events, "{\"request\":\"watch\",\"from_now\":true}", NULL)) {
+        *ret_ended = TRUE;
+        return TRUE;
+    }
+    for (;;) {
+        g_autoptr(JsonObject) event = hx_control_next(events, hx_verb_cancellable(), &cause);
+        const char *state =
+            event ? json_object_get_string_member_with_default(event, "state", "") : "";
+        if (g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED)) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return FALSE;
+        }
+        if (g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT)) {
+            g_set_error(
+                error, HX_ERROR, HX_ERROR_TIMEOUT,
+                "the guest of VM \"%s\" reboots, and did not report READY within %d s (give "
+                "it longer with --boot-timeout): see `helixvm logs %s console`",
+                hx_vm_name(vm), boot_timeout, hx_vm_name(vm));
+            return FALSE;
+        }
+        *ret_ended = !event || g_str_equal(state, "stopping") || g_str_equal(state, "failing");
+        if (*ret_ended || g_str_equal(state, "running") || g_str_equal(state, "paused"))
+            return TRUE;
+        if (g_str_equal(state, "rebooting"))
+            hx_progress_note(progress, "the guest reboots: waiting until it is ready");
+    }
+}
+
 /* A monitor runs: the VM is up, or another `up` is at it, or it is about to end.  In the last case
  * *ret_ended is set when it has. */
-static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options,
+static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options, int boot_timeout,
                              HxProgress *progress, HxVmStart *ret_start, gboolean *ret_ended,
                              GError **error)
 {
@@ -172,8 +207,10 @@ static gboolean join_monitor(HxVm *vm, int fd, const HxProfileOptions *options,
         hx_progress_note(progress, "the VM runs with what it was started with: --profile and --set "
                                    "count at its next start");
     ret_start->was_up = is_up;
-    return is_up || (hx_control_send(events, "{\"request\":\"watch\"}", error) &&
-                     follow_start(vm, events, progress, FALSE, &ret_start->seconds, error));
+    if (is_up)
+        return await_guest(vm, events, boot_timeout, progress, ret_ended, error);
+    return hx_control_send(events, "{\"request\":\"watch\"}", error) &&
+           follow_start(vm, events, progress, FALSE, &ret_start->seconds, error);
 }
 
 gboolean hx_vm_start(HxVm *vm, const HxProfileOptions *options, int boot_timeout,
@@ -186,7 +223,7 @@ gboolean hx_vm_start(HxVm *vm, const HxProfileOptions *options, int boot_timeout
         int fd = hx_vm_reach(vm, &lock, hx_verb_cancellable(), error);
         if (fd < 0)
             break;
-        if (!join_monitor(vm, fd, options, progress, ret_start, &ended, error))
+        if (!join_monitor(vm, fd, options, boot_timeout, progress, ret_start, &ended, error))
             return FALSE;
         if (!ended)
             return TRUE;

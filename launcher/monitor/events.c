@@ -116,8 +116,11 @@ static gboolean answer(HxSubscriber *subscriber, const char *line)
         return TRUE;
     }
     subscriber->gets_events = TRUE;
-    if (g_str_equal(verb, "watch"))
+    if (g_str_equal(verb, "watch")) {
+        if (json_object_get_boolean_member_with_default(request, "from_now", FALSE))
+            subscriber->sent_events = monitor->state_event;
         return TRUE;
+    }
     if (!g_str_equal(verb, "down"))
         return FALSE;
     gint64 timeout = json_object_get_int_member_with_default(request, "timeout", 60);
@@ -273,6 +276,7 @@ void hx_monitor_say_ready(HxMonitor *monitor)
 void hx_monitor_say_state(HxMonitor *monitor, const char *state)
 {
     g_autoptr(JsonBuilder) builder = event("state");
+    monitor->state_event = monitor->events->len;
     hx_json_add_string(builder, "state", state);
     say(monitor, builder);
 }

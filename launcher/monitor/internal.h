@@ -39,6 +39,7 @@ struct HxMonitor {
 
     /* What has been said, and to whom it is said. */
     GPtrArray *events;      /* lines */
+    guint state_event;      /* the last of them that tells a state */
     GPtrArray *subscribers; /* HxSubscriber */
     int start_fd;
     gboolean bound; /* the VM ends with the other end of start_fd */

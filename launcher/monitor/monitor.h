@@ -20,7 +20,8 @@
  * A control connection (control.sock) takes one request line:
  *
  *   {"request":"status"}               answered by one line, see hx_monitor_status
- *   {"request":"watch"}                all events from the start on, until the last
+ *   {"request":"watch"}                all events from the start on, until the last; with a member
+ *                                      "from_now":true those from the "state" that it is in on
  *   {"request":"down","timeout":SECONDS}   power off, force after SECONDS (0: at once); then events
  */
 

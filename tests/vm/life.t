@@ -82,14 +82,18 @@ sub seen {
 
 ok(wait_until(10, sub { seen(qr/stopped: the guest powered off/) }), 'watch: the VM is down');
 $run = start_run('--timeout', '600');
-ok(hear(300, qr/^READY=1$/m), 'run again');
+ok(wait_until(60, sub { (status_of($vm)->{phase} // '') eq 'boot' }), 'run again: the guest boots');
+like(helixvm('exec', $vm, '--', 'true')->{err}, qr/is starting: `helixvm up \Q$vm\E`/, 'exec says so');
+ok(hear(300, qr/^READY=1$/m), 'it is up');
 ok(wait_until(10, sub { seen(qr/running: no session$/m) }), 'watch: it is up');
 helixvm_ok('exec', $vm, '--', 'sh', '-c', 'echo second >/root/mark; sync');
 helixvm_ok('exec', $vm, '--', 'systemd-run', '--quiet', '--on-active=1', 'systemctl', 'reboot');
 ok(wait_until(60, sub { status_of($vm)->{state} eq 'rebooting' }), 'the guest reboots: status says so');
 is(status_of($vm)->{guest}{ready}, JSON::PP::false, 'and that it is not ready');
 is(helixvm('status', '--quiet', $vm)->{status}, 5, 'nor does it run for a script');
-ok(wait_until(240, sub { status_of($vm)->{state} eq 'running' }), 'until its next READY');
+like(helixvm('exec', $vm, '--', 'true')->{err}, qr/is rebooting: `helixvm up \Q$vm\E`/, 'exec says so');
+like(helixvm_ok({seconds => 300}, 'up', $vm)->{err}, qr/the guest reboots: waiting/, 'up waits');
+is(status_of($vm)->{state}, 'running', 'until its next READY');
 ok(seen(qr/^\S+  running.*\n(.*\n)*\S+  rebooting.*\n(.*\n)*\S+  running/m), 'watch: all three');
 ok(wait_until(30, sub { helixvm('exec', $vm, '--', 'true')->{status} == 0 }), 'exec reaches it again');
 is(system('virsh', '-q', '-c', 'qemu:///system', 'suspend', "helixvm-$vm"), 0, 'virsh suspend');
