@@ -205,13 +205,30 @@ static void write_machine(xmlTextWriter *xml, const HxProfile *profile, const Hx
     text(xml, "on_crash", "destroy");
 }
 
-/* The virtio disk @device ("vda") in the qcow2 file @path; @serial may be NULL. */
-static void write_disk(xmlTextWriter *xml, const char *path, const char *device, const char *serial)
+/* The base that a disk lies on.  It is everybody's to read and shared: libvirt is to leave its
+ * owner alone. */
+static void write_backing(xmlTextWriter *xml, const char *path)
+{
+    start(xml, "backingStore", "type", "file", NULL);
+    empty(xml, "format", "type", "qcow2");
+    start(xml, "source", "file", path, NULL);
+    empty(xml, "seclabel", "model", "dac", "relabel", "no");
+    end(xml);
+    empty(xml, "backingStore");
+    end(xml);
+}
+
+/* The virtio disk @device ("vda") in the qcow2 file @path, on @backing (NULL: on none); @serial may
+ * be NULL. */
+static void write_disk(xmlTextWriter *xml, const char *path, const char *backing,
+                       const char *device, const char *serial)
 {
     start(xml, "disk", "type", "file", "device", "disk", NULL);
     /* The host's page cache takes the writes; the guest's flushes reach the platter. */
     empty(xml, "driver", "name", "qemu", "type", "qcow2", "cache", "writeback", "discard", "unmap");
     empty(xml, "source", "file", path);
+    if (backing)
+        write_backing(xml, backing);
     empty(xml, "target", "dev", device, "bus", "virtio");
     if (serial)
         text(xml, "serial", serial);
@@ -220,14 +237,14 @@ static void write_disk(xmlTextWriter *xml, const char *path, const char *device,
 
 static void write_disks(xmlTextWriter *xml, const HxProfile *profile, const HxDomainParts *parts)
 {
-    write_disk(xml, parts->disk, "vda", NULL);
+    write_disk(xml, parts->disk, parts->base, "vda", NULL);
     g_autoptr(GPtrArray) extra = hx_profile_extra_disks(profile);
     for (guint i = 0; i < extra->len; i++) {
         const HxExtraDisk *disk = extra->pdata[i];
         g_autofree char *file = hx_extra_disk_file(disk->name);
         g_autofree char *path = g_build_filename(parts->extra_disk_directory, file, NULL);
         const char device[] = {'v', 'd', 'b' + i, '\0'};
-        write_disk(xml, path, device, disk->name);
+        write_disk(xml, path, NULL, device, disk->name);
     }
 }
 

@@ -29,6 +29,7 @@ typedef struct {
     const char *root;            /* the guest's root file system, "/dev/vda"; with a kernel */
     const char *nvram;           /* where the firmware keeps its variables; without a kernel */
     const char *disk;
+    const char *base;                 /* what it lies on */
     const char *seed;                 /* the image of launcher/vm/seed.h; NULL: none */
     const char *extra_disk_directory; /* where the files of disk.extra are */
     const GPtrArray *shares;          /* those of share.folders, by hx_shares_resolve; NULL: none */

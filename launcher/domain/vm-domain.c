@@ -112,6 +112,7 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
         .root = hx_image_root(image),
         .nvram = hx_vm_state_path(vm, "nvram.fd"),
         .disk = hx_vm_state_path(vm, "disk.qcow2"),
+        .base = hx_image_disk(image),
         .seed = hx_seed_is_wanted(profile, image) ? hx_vm_state_path(vm, "seed.iso") : NULL,
         .extra_disk_directory = hx_vm_state_path(vm, NULL),
         .shares = shares,

@@ -30,6 +30,7 @@ static HxDomainParts parts(void)
         .root = "/dev/vda",
         .nvram = "/state/vms/golden/nvram.fd",
         .disk = "/state/vms/golden/disk.qcow2",
+        .base = "/state/images/default/disk.qcow2",
         .extra_disk_directory = "/state/vms/golden",
         .console_log = "/state/vms/golden/console.log",
         .display = HX_DISPLAY_XVFB,
