@@ -174,6 +174,9 @@ void hx_monitor_end_ssh(HxMonitor *monitor);
 gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error);
 /* The connection broke (libvirt_lost): connect anew and find the domain again.  Where that cannot
  * be done within 30 s the VM fails; where QEMU has ended meanwhile domain_ended says so. */
+/* monitor-boot.c: FALSE with @error where the guest does not get there */
+gboolean hx_monitor_await_ready(HxMonitor *monitor, GError **error);
+
 void hx_monitor_reconnect(HxMonitor *monitor);
 void hx_monitor_set_domain_ended(HxMonitor *monitor, gboolean crashed, gboolean qemu_died,
                                  const char *reason);

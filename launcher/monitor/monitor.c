@@ -310,55 +310,6 @@ static gboolean choose_vsock(HxMonitor *monitor, GError **error)
     return FALSE;
 }
 
-/* --- the guest ----------------------------------------------------------------------------------
- */
-
-static gboolean is_ready_or_gone(HxMonitor *monitor)
-{
-    return monitor->guest_ready || monitor->domain_ended || monitor->domain_paused;
-}
-
-guint hx_monitor_boot_time_left(const HxMonitor *monitor)
-{
-    gint64 end = monitor->boot_begun + monitor->boot_timeout * G_TIME_SPAN_SECOND;
-    return MAX(end - g_get_monotonic_time(), 0) / G_TIME_SPAN_MILLISECOND;
-}
-
-/* Until the guest is ready or has stopped. */
-static gboolean await_boot(HxMonitor *monitor, GError **error)
-{
-    hx_monitor_begin_phase(monitor, "boot");
-    g_autoptr(GError) cause = NULL;
-    if (!hx_monitor_wait(monitor, is_ready_or_gone, MAX(hx_monitor_boot_time_left(monitor), 1),
-                         &cause)) {
-        if (g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT))
-            g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT,
-                        "the guest did not report READY within %u s (give it longer with "
-                        "--boot-timeout); its last word: %s: see %s",
-                        monitor->boot_timeout,
-                        monitor->guest_status ? monitor->guest_status : "none",
-                        hx_vm_state_path(monitor->vm, "console.log"));
-        else
-            g_propagate_error(error, g_steal_pointer(&cause));
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static gboolean await_ready(HxMonitor *monitor, GError **error)
-{
-    while (await_boot(monitor, error)) {
-        if (monitor->guest_ready) {
-            hx_monitor_end_phase(monitor, "the guest reported READY");
-            hx_monitor_remember_accelerators(monitor);
-            return TRUE;
-        }
-        if (!hx_monitor_start_again(monitor, error))
-            return FALSE;
-    }
-    return FALSE;
-}
-
 /* --- the VM's life ------------------------------------------------------------------------------
  */
 
@@ -379,7 +330,7 @@ static gboolean start(HxMonitor *monitor, GError **error)
         prepare_seed,
         hx_monitor_start_domain,
         hx_monitor_start_encoder,
-        await_ready,
+        hx_monitor_await_ready,
         hx_monitor_await_ssh,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(steps); i++)

@@ -31,7 +31,7 @@ static const HxProfileKey keys[] = {
     {"boot", "mode", HX_PROFILE_CHOICE, "auto", boot_modes, 0, 0,
      "direct for the kernel and initial ramdisk beside the image, firmware for UEFI (OVMF, AAVMF) "
      "and the image's own boot loader, auto for direct where the image has a kernel beside it."},
-    {"boot", "cmdline", HX_PROFILE_STRING, "quiet", NULL, 0, 0,
+    {"boot", "cmdline", HX_PROFILE_STRING, "quiet loglevel=5", NULL, 0, 0,
      "Arguments to the guest's kernel, after root=, console= and TERM=dumb, and with tcg "
      "mitigations=off and on x86_64 tsc=reliable, which they may override.  Where the "
      "guest boots by firmware, its boot loader has to be systemd-boot for them to be heard."},

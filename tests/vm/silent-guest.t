@@ -34,5 +34,16 @@ is_deeply([grep { !/^X socket / } leftovers($vm)], [], 'nothing is left');
 
 is(helixvm('up', $vm, '--boot-timeout', '0')->{status}, 2, 'no time at all is a mistake');
 
+# A kernel that panics is not waited for.
+$begun = time;
+$result = helixvm({seconds => 200}, 'up', $vm, '--profile', 'headless', '--set', 'machine.accelerators=tcg',
+    '--set', 'boot.cmdline=quiet loglevel=5 init=/nonexistent');
+is($result->{status}, 8, 'a guest that panics') or diag($result->{err});
+like($result->{err}, qr/Kernel panic - not syncing: .*helixvm-init: cannot start \/nonexistent: .*console\.log/,
+    'the error says of what');
+cmp_ok(time - $begun, '<', 120, 'soon');
+like(helixvm_ok('logs', $vm, 'console')->{out}, qr/cannot start \/nonexistent.*Kernel panic.*Call Trace/s,
+    'and its console tells the story');
+
 down_and_delete($vm);
 done_testing;

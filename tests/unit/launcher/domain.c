@@ -227,7 +227,7 @@ static void test_aarch64_direct(void)
     assert_valid(xml);
     assert_value(xml, "/domain/os/type/@machine", "virt");
     assert_value(xml, "/domain/os/cmdline",
-                 "root=/dev/vda rw console=ttyAMA0 TERM=dumb mitigations=off quiet");
+                 "root=/dev/vda rw console=ttyAMA0 TERM=dumb mitigations=off quiet loglevel=5");
     assert_value(xml, "/domain/sysinfo/@type", "fwcfg");
     assert_value(xml, "/domain/sysinfo/entry[@name='opt/io.systemd.credentials/vmm.notify_socket']",
                  "vsock-stream:2:5009");
