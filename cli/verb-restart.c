@@ -4,6 +4,7 @@
 #include "cli/vm-result.h"
 #include "cli/vm-start.h"
 #include "cli/vm-stop.h"
+#include "launcher/domain/libvirt-connection.h"
 #include "launcher/domain/vm-domain.h"
 #include "launcher/monitor/reach.h"
 #include "launcher/vm/room.h"
@@ -17,12 +18,18 @@ static gboolean check_profile(HxVm *vm, const HxProfileOptions *options, GError 
            hx_room_check_disks(vm, profile, error) && hx_room_check_shares(vm, profile, error);
 }
 
+static gboolean check_libvirt(GError **error)
+{
+    g_autoptr(virConnect) connection = hx_libvirt_open(hx_verb_cancellable(), error);
+    return connection != NULL;
+}
+
 static gboolean restart(HxVm *vm, int timeout, const HxProfileOptions *options, int boot_timeout,
                         HxProgress *progress, HxVmStart *ret_start, GError **error)
 {
     g_auto(HxVmEnd) end = {0};
     if (!hx_vm_check_known(vm, error) || !check_profile(vm, options, error) ||
-        !hx_vm_stop(vm, timeout, progress, &end, error))
+        !check_libvirt(error) || !hx_vm_stop(vm, timeout, progress, &end, error))
         return FALSE;
     hx_progress_note(progress, end.was_down ? "the VM was down" : end.text);
     return hx_vm_start(vm, options, boot_timeout, progress, ret_start, error);

@@ -24,7 +24,7 @@ gboolean hx_vm_check_timeout(int timeout, GError **error)
 }
 
 /* How much longer than the guest's time a monitor may need to end the rest. */
-#define MONITOR_MARGIN_S 60
+#define MONITOR_MARGIN_S 90
 
 /* Ask the monitor at @control and wait for the VM's end. */
 static gboolean ask(HxControl *control, int timeout, HxProgress *progress, HxVmEnd *ret_end,

@@ -26,6 +26,10 @@
 /* A fresh libvirtd tries its emulators before it answers: seconds, on a busy host many. */
 #define OPEN_SECONDS 60
 
+/* After the last of these that was missed it is given another interval. */
+#define KEEPALIVE_SECONDS 5
+#define KEEPALIVES_MISSED 3
+
 static void say_nothing(void *data, virErrorPtr error)
 {
 }
@@ -179,10 +183,21 @@ virConnect *hx_libvirt_open(GCancellable *cancel, GError **error)
 
 gboolean hx_libvirt_register_events(GError **error)
 {
-    if (virEventRegisterDefaultImpl() == 0)
+    static gsize registered;
+    if (!g_once_init_enter(&registered))
+        return TRUE;
+    int r = virEventRegisterDefaultImpl();
+    g_once_init_leave(&registered, 1);
+    if (r == 0)
         return TRUE;
     hx_libvirt_set_error(error, HX_ERROR_HOST, "cannot receive libvirt's events");
     return FALSE;
+}
+
+void hx_libvirt_bound_silence(virConnect *connection)
+{
+    /* Once is enough: it refuses a second time. */
+    virConnectSetKeepAlive(connection, KEEPALIVE_SECONDS, KEEPALIVES_MISSED);
 }
 
 /* The string value of the XPath @expression over the document @xml, for g_free; NULL where @xml is

@@ -21,9 +21,20 @@ virConnect *hx_libvirt_open(GCancellable *cancel, GError **error);
 void hx_libvirt_start_log_daemon(void);
 
 /* Have libvirt's events dispatched by the main loop: libvirt's default implementation uses GLib's
- * default main context.  Call once, before the first hx_libvirt_open of a process that wants
- * events. */
+ * default main context.  Call before the first hx_libvirt_open of a process that wants events, or
+ * hx_libvirt_bound_silence. */
 gboolean hx_libvirt_register_events(GError **error);
+
+/* From now on a libvirtd that is silent on @connection for 20 s, whatever it is asked, is one that
+ * hangs: the connection closes, with the reason VIR_CONNECT_CLOSE_REASON_KEEPALIVE, and all calls
+ * on it fail, those under way, too.  What is bound to the connection ends when libvirtd goes on.  A
+ * libvirtd that is only slow to do as it is asked is none.  Any thread. */
+void hx_libvirt_bound_silence(virConnect *connection);
+
+/* What a libvirtd that hangs is, and what to do; a literal. */
+#define HX_LIBVIRT_HANGS                                                                           \
+    "libvirtd does not answer: restart it, with `systemctl restart libvirtd` where systemd runs "  \
+    "it"
 
 /* Set @error from libvirt's last error in this thread: "@what: MESSAGE". */
 void hx_libvirt_set_error(GError **error, int code, const char *what);

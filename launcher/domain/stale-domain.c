@@ -4,6 +4,7 @@
 #include <libvirt/virterror.h>
 
 #include "launcher/base/error.h"
+#include "launcher/domain/qemu-process.h"
 #include "launcher/domain/vm-domain.h"
 
 /* The UUID of @vm's domains, for g_free; NULL where it never had one. */
@@ -21,14 +22,22 @@ gboolean hx_stale_domain_end(HxVm *vm, virConnect *connection, gboolean *ret_end
     g_autofree char *uuid = uuid_of(vm);
     g_autoptr(virDomain) domain = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
     *ret_ended = domain != NULL;
-    if (!domain || virDomainDestroy(domain) == 0)
+    gboolean is_none = !uuid || (!domain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN);
+    if (is_none || (domain && virDomainDestroy(domain) == 0))
         return TRUE;
     g_autofree char *message = g_strdup(virGetLastErrorMessage());
-    if (virDomainIsActive(domain) != 1)
+    int active = domain ? virDomainIsActive(domain) : -1;
+    if (active == 0 || (active < 0 && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN))
         return TRUE;
     g_set_error(error, HX_ERROR, HX_ERROR_HOST, "cannot end what a killed monitor left: %s",
                 message);
     return FALSE;
+}
+
+gboolean hx_stale_qemu_end(HxVm *vm, GError **error)
+{
+    g_autofree char *uuid = uuid_of(vm);
+    return !uuid || hx_qemu_end(uuid, error);
 }
 
 gboolean hx_stale_domain_check_name(HxVm *vm, virConnect *connection, GError **error)

@@ -10,6 +10,10 @@
  * HX_ERROR_HOST where it does not end.  Nobody else owns the VM.  Blocks. */
 gboolean hx_stale_domain_end(HxVm *vm, virConnect *connection, gboolean *ret_ended, GError **error);
 
+/* End the QEMU of @vm where libvirt cannot be asked to: see hx_qemu_end.  Nobody else owns the VM.
+ */
+gboolean hx_stale_qemu_end(HxVm *vm, GError **error);
+
 /* HX_ERROR_HOST where @connection has a domain by the name of @vm's that is not @vm's: that of a VM
  * of another state directory.  Blocks. */
 gboolean hx_stale_domain_check_name(HxVm *vm, virConnect *connection, GError **error);

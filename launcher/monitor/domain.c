@@ -26,8 +26,9 @@
 #define LOOK_MS 1000
 /* How often QEMU may crash under an emulated guest that boots. */
 #define BOOT_CRASHES_MAX 2
-#define POWER_BUTTON_PRESSES 5
-#define POWER_BUTTON_INTERVAL_MS 3000
+/* libvirt takes seconds to start QEMU, on a busy host many: after this it is to show that it does
+ * anything. */
+#define CREATE_SECONDS 60
 
 /* --- what libvirt says --------------------------------------------------------------------------
  */
@@ -49,6 +50,7 @@ static char *last_qemu_error(HxMonitor *monitor)
 typedef struct {
     HxMonitor *monitor;
     const char *xml;
+    gboolean ended; /* at once */
     GError *error;
 } CreateCall;
 
@@ -58,25 +60,37 @@ static void create_domain(void *data)
     hx_libvirt_start_log_daemon();
     call->monitor->domain =
         virDomainCreateXML(call->monitor->connection, call->xml, VIR_DOMAIN_START_AUTODESTROY);
-    if (!call->monitor->domain)
+    if (!call->monitor->domain) {
         hx_libvirt_set_error(&call->error, HX_ERROR_HOST, "libvirt cannot start the VM");
+        return;
+    }
+    /* It may have ended again before its events had somebody to go to. */
+    call->ended = virDomainIsActive(call->monitor->domain) == 0;
+    char *now = call->monitor->vsock_kind == HX_VSOCK_KERNEL
+                    ? virDomainGetXMLDesc(call->monitor->domain, 0)
+                    : NULL;
+    if (now)
+        call->monitor->cid = hx_libvirt_cid(now);
+    free(now);
 }
 
-/* End the domain, by a new connection where libvirtd has died under the old one. */
-static void destroy_domain(void *data)
+static gboolean on_create_late(void *data)
 {
-    CreateCall *call = data;
+    HxMonitor *monitor = data;
+    monitor->create_timer = 0;
+    hx_libvirt_bound_silence(monitor->connection);
+    return G_SOURCE_REMOVE;
+}
+
+static void run_create(CreateCall *call)
+{
     HxMonitor *monitor = call->monitor;
-    if (monitor->domain &&
-        (virDomainDestroyFlags(monitor->domain, VIR_DOMAIN_DESTROY_GRACEFUL) == 0 ||
-         virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
-         virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID)) /* it is off already */
-        return;
-    g_autoptr(virConnect) connection = hx_libvirt_open(NULL, &call->error);
-    g_autoptr(virDomain) domain =
-        connection ? virDomainLookupByUUIDString(connection, monitor->uuid) : NULL;
-    if (domain && virDomainDestroyFlags(domain, VIR_DOMAIN_DESTROY_GRACEFUL) < 0)
-        hx_libvirt_set_error(&call->error, HX_ERROR_HOST, "libvirt cannot end the VM");
+    monitor->domain_started = FALSE;
+    monitor->create_timer = g_timeout_add_seconds(CREATE_SECONDS, on_create_late, monitor);
+    hx_monitor_call(create_domain, call);
+    g_clear_handle_id(&monitor->create_timer, g_source_remove);
+    if (monitor->domain && call->ended)
+        hx_monitor_set_domain_ended(monitor, TRUE, TRUE, "QEMU ended at once");
 }
 
 /* --- start --------------------------------------------------------------------------------------
@@ -100,21 +114,6 @@ static char *domain_xml(HxMonitor *monitor, const char *accelerator, GError **er
 static gboolean is_going_or_gone(HxMonitor *monitor)
 {
     return monitor->guest_alive || monitor->domain_ended || monitor->domain_paused;
-}
-
-/* End the domain at once and wait for libvirt's word that it has. */
-static void end_domain(HxMonitor *monitor)
-{
-    if (!monitor->domain && !monitor->domain_lost)
-        return;
-    CreateCall call = {.monitor = monitor};
-    if (!monitor->domain_ended)
-        hx_monitor_call(destroy_domain, &call);
-    if (call.error)
-        hx_monitor_fail(monitor, call.error);
-    /* libvirt answers when QEMU has ended. */
-    monitor->domain_ended = TRUE;
-    g_clear_pointer(&monitor->domain, virDomainFree);
 }
 
 /* Why the domain did not get going, for g_free. */
@@ -142,13 +141,10 @@ static char *essence(const char *message)
 }
 
 /* With the kernel's vsock libvirt has chosen the CID: keep it, where hx_vm_connect looks for it. */
-static gboolean learn_cid(HxMonitor *monitor, GError **error)
+static gboolean keep_cid(HxMonitor *monitor, GError **error)
 {
     if (monitor->vsock_kind != HX_VSOCK_KERNEL)
         return TRUE;
-    char *xml = virDomainGetXMLDesc(monitor->domain, 0);
-    monitor->cid = xml ? hx_libvirt_cid(xml) : 0;
-    free(xml);
     if (monitor->cid == 0) {
         g_set_error_literal(error, HX_ERROR, HX_ERROR_HOST, "libvirt gave the VM no vsock CID");
         return FALSE;
@@ -161,7 +157,7 @@ static gboolean learn_cid(HxMonitor *monitor, GError **error)
 static gboolean create(HxMonitor *monitor, const char *xml, GError **error)
 {
     CreateCall call = {.monitor = monitor, .xml = xml};
-    hx_monitor_call(create_domain, &call);
+    run_create(&call);
     if (!monitor->domain && virConnectIsAlive(monitor->connection) != 1) {
         hx_log_warning("%s", call.error->message);
         g_clear_error(&call.error);
@@ -169,12 +165,14 @@ static gboolean create(HxMonitor *monitor, const char *xml, GError **error)
         hx_monitor_reconnect(monitor);
         if (!monitor->failure) {
             /* It may have come so far as to start QEMU. */
-            hx_monitor_call(destroy_domain, &call);
-            g_clear_error(&call.error);
-            hx_monitor_call(create_domain, &call);
-        } else {
-            call.error = g_error_copy(monitor->failure);
+            monitor->domain_lost = TRUE;
+            hx_monitor_end_domain(monitor);
+            monitor->domain_ended = FALSE;
         }
+        if (!monitor->failure)
+            run_create(&call);
+        else
+            call.error = g_error_copy(monitor->failure);
     }
     if (!monitor->domain)
         g_propagate_error(error, call.error);
@@ -239,10 +237,7 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
         *ret_reason = essence(refusal->message);
         return FALSE;
     }
-    /* It may have ended again before its events had somebody to go to. */
-    if (virDomainIsActive(monitor->domain) == 0)
-        hx_monitor_set_domain_ended(monitor, TRUE, TRUE, "QEMU ended at once");
-    if (!learn_cid(monitor, error))
+    if (!keep_cid(monitor, error))
         return FALSE;
     if (is_last)
         return TRUE;
@@ -254,7 +249,7 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
     if (silent)
         *ret_silent = TRUE;
     *ret_reason = describe_failure(monitor);
-    end_domain(monitor);
+    hx_monitor_end_domain(monitor);
     return FALSE;
 }
 
@@ -282,7 +277,7 @@ gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error)
                     monitor->qemu_died ? path : hx_vm_state_path(monitor->vm, "console.log"));
         return FALSE;
     }
-    end_domain(monitor);
+    hx_monitor_end_domain(monitor);
     g_autofree char *phase = g_strdup_printf("start (%s)", monitor->accelerator);
     g_autofree char *cause = NULL;
     hx_monitor_begin_phase(monitor, phase);
@@ -298,9 +293,7 @@ gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error)
 
 static char *conditions(HxMonitor *monitor, const char *accelerator)
 {
-    unsigned long version = 0;
-    virConnectGetVersion(monitor->connection, &version);
-    return hx_accelerator_conditions(accelerator, version);
+    return hx_accelerator_conditions(accelerator, monitor->qemu_version);
 }
 
 /* An earlier start has tried @accelerator in vain, and nothing has changed that it depends on. */
@@ -382,75 +375,6 @@ gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error)
     g_set_error(error, HX_ERROR, HX_ERROR_HOST, "no accelerator can run the VM: %s",
                 *all ? all : "the profile names none that this host has");
     return FALSE;
-}
-
-/* --- stop ---------------------------------------------------------------------------------------
- */
-
-/* Another request may ask for force while the guest is powering off. */
-static gboolean is_off_or_to_be_forced(void *data)
-{
-    const HxMonitor *monitor = data;
-    return monitor->domain_ended || monitor->stop_timeout == 0 || monitor->failure ||
-           monitor->libvirt_lost;
-}
-
-/* A guest that is paused cannot power off.  FALSE where it stays paused. */
-static gboolean resume(HxMonitor *monitor)
-{
-    if (!monitor->domain_paused)
-        return TRUE;
-    hx_monitor_note(monitor, "resuming the guest, which is paused, so that it can power off");
-    return virDomainResume(monitor->domain) == 0;
-}
-
-/* Press the power button, and again: a guest that has just become ready may not watch it yet, and
- * the press is lost.  Who is powering off already takes no notice. */
-static void power_off(HxMonitor *monitor, gint64 deadline)
-{
-    for (int press = 1;; press++) {
-        gint64 left = (deadline - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
-        if (left <= 0)
-            return;
-        /* A press that is refused finds the guest about to be gone. */
-        gboolean is_last =
-            virDomainShutdownFlags(monitor->domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0 ||
-            press >= POWER_BUTTON_PRESSES;
-        guint wait = is_last ? left : MIN(left, POWER_BUTTON_INTERVAL_MS);
-        gboolean is_over = hx_monitor_iterate(is_off_or_to_be_forced, monitor, wait);
-        if (monitor->libvirt_lost)
-            hx_monitor_reconnect(monitor);
-        else if (is_over || is_last)
-            return;
-        if (monitor->domain_ended || monitor->failure)
-            return;
-    }
-}
-
-void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text)
-{
-    if (monitor->libvirt_lost)
-        hx_monitor_reconnect(monitor);
-    if ((!monitor->domain && !monitor->domain_lost) || monitor->domain_ended) {
-        *ret_text = g_strdup(monitor->domain_end_reason ? monitor->domain_end_reason
-                                                        : "the VM had not started");
-        end_domain(monitor);
-        return;
-    }
-    gint64 begun = g_get_monotonic_time();
-    guint timeout = monitor->ready && monitor->domain ? monitor->stop_timeout : 0;
-    if (timeout > 0 && resume(monitor))
-        power_off(monitor, begun + timeout * G_TIME_SPAN_SECOND);
-    double seconds = (g_get_monotonic_time() - begun) / (double)G_TIME_SPAN_SECOND;
-    monitor->forced = !monitor->domain_ended;
-    if (monitor->domain_ended)
-        *ret_text = g_strdup_printf("the guest powered off in %.1f s", seconds);
-    else if (timeout > 0)
-        *ret_text =
-            g_strdup_printf("the guest did not power off in %.1f s and was forced off", seconds);
-    else
-        *ret_text = g_strdup("forced off");
-    end_domain(monitor);
 }
 
 void hx_monitor_close_domain(HxMonitor *monitor)

@@ -103,8 +103,12 @@ struct HxMonitor {
     GHashTable *tried;  /* accelerator → why it was left, of those that were tried in this start */
     GPtrArray *crashes; /* why QEMU was started again while the guest booted */
     int event_callback, reboot_callback;
-    gboolean libvirt_lost; /* the connection broke: hx_monitor_reconnect is due */
-    gboolean domain_lost;  /* there was a domain then, and it has not been found again */
+    unsigned long qemu_version; /* as virConnectGetVersion has it */
+    guint create_timer;
+    gboolean domain_started; /* libvirt has said so: what it said before was of an earlier try */
+    gboolean libvirt_gone;   /* it hangs, or is not there: it cannot be asked */
+    gboolean libvirt_lost;   /* the connection broke: hx_monitor_reconnect is due */
+    gboolean domain_lost;    /* there was a domain then, and it has not been found again */
     guint reconnects;
     gint64 reconnected; /* the last time; monotonic, µs */
     gboolean domain_ended;
@@ -170,13 +174,13 @@ gboolean hx_monitor_await_ssh(HxMonitor *monitor, GError **error);
 /* The domain has ended: ask no more, and wait for the thread. */
 void hx_monitor_end_ssh(HxMonitor *monitor);
 
+/* monitor-boot.c: FALSE with @error where the guest does not get there */
+gboolean hx_monitor_await_ready(HxMonitor *monitor, GError **error);
+
 /* monitor-libvirt.c */
 gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error);
 /* The connection broke (libvirt_lost): connect anew and find the domain again.  Where that cannot
  * be done within 30 s the VM fails; where QEMU has ended meanwhile domain_ended says so. */
-/* monitor-boot.c: FALSE with @error where the guest does not get there */
-gboolean hx_monitor_await_ready(HxMonitor *monitor, GError **error);
-
 void hx_monitor_reconnect(HxMonitor *monitor);
 void hx_monitor_set_domain_ended(HxMonitor *monitor, gboolean crashed, gboolean qemu_died,
                                  const char *reason);
@@ -189,9 +193,14 @@ void hx_monitor_remember_accelerators(HxMonitor *monitor);
 /* The domain has ended or stopped before the guest was ready: start it once more where QEMU is
  * known to crash now and then, else @error says why it ended. */
 gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error);
+void hx_monitor_close_domain(HxMonitor *monitor);
+
+/* monitor-stop.c */
+/* End the domain at once, by libvirt or where that cannot by a signal to QEMU, and wait until QEMU
+ * has ended.  Where it does not the VM fails. */
+void hx_monitor_end_domain(HxMonitor *monitor);
 /* Power the guest off, or force it after stop_timeout.  Sets @ret_text to what was done. */
 void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text);
-void hx_monitor_close_domain(HxMonitor *monitor);
 
 /* monitor-changes.c: say each state that the VM comes to */
 void hx_monitor_tell_changes(HxMonitor *monitor);

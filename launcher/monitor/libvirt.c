@@ -58,9 +58,10 @@ static int on_domain_event(virConnect *connection, virDomain *domain, int event,
     if (virDomainGetUUIDString(domain, uuid) < 0 || !g_str_equal(uuid, monitor->uuid))
         return 0;
     hx_log_debug("libvirt event %d, detail %d", event, detail);
-    /* The last word of an earlier try may come when the next one runs already. */
-    if (!monitor->domain ||
-        (event == VIR_DOMAIN_EVENT_STOPPED && virDomainIsActive(monitor->domain) == 1))
+    if (event == VIR_DOMAIN_EVENT_STARTED)
+        monitor->domain_started = TRUE;
+    /* The last word of an earlier try may come when the next one is under way. */
+    if (!monitor->domain || (event == VIR_DOMAIN_EVENT_STOPPED && !monitor->domain_started))
         return 0;
     if (event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_CRASHED)
         hx_monitor_set_domain_ended(
@@ -90,6 +91,7 @@ static void on_reboot(virConnect *connection, virDomain *domain, void *data)
 static void on_connection_closed(virConnect *connection, int reason, void *data)
 {
     HxMonitor *monitor = data;
+    monitor->libvirt_gone = reason == VIR_CONNECT_CLOSE_REASON_KEEPALIVE;
     monitor->libvirt_lost = TRUE;
 }
 
@@ -97,12 +99,27 @@ static void on_connection_closed(virConnect *connection, int reason, void *data)
  */
 
 typedef struct {
+    HxMonitor *monitor;
     virConnect *connection;
-    uid_t qemu_user;
     gint64 deadline;      /* monotonic, µs; until then it is tried again */
     GCancellable *cancel; /* NULL: none */
     GError *error;
 } OpenCall;
+
+/* Hear of the domain on @connection, and learn what QEMU it has. */
+static void take_connection(HxMonitor *monitor, virConnect *connection)
+{
+    monitor->connection = connection;
+    monitor->event_callback =
+        virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                         VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), monitor, NULL);
+    monitor->reboot_callback =
+        virConnectDomainEventRegisterAny(connection, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
+                                         VIR_DOMAIN_EVENT_CALLBACK(on_reboot), monitor, NULL);
+    virConnectRegisterCloseCallback(connection, on_connection_closed, monitor, NULL);
+    monitor->qemu_user = hx_libvirt_qemu_user(connection);
+    virConnectGetVersion(connection, &monitor->qemu_version);
+}
 
 static void open_connection(void *data)
 {
@@ -116,34 +133,28 @@ static void open_connection(void *data)
         g_usleep(pause * G_TIME_SPAN_MILLISECOND);
     }
     if (call->connection)
-        call->qemu_user = hx_libvirt_qemu_user(call->connection);
+        take_connection(call->monitor, call->connection);
 }
 
-/* Take @call's connection and hear of the domain on it. */
-static void take_connection(HxMonitor *monitor, const OpenCall *call)
+static void close_connection(void *data)
 {
-    monitor->connection = call->connection;
-    monitor->qemu_user = call->qemu_user;
-    monitor->event_callback =
-        virConnectDomainEventRegisterAny(monitor->connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                         VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), monitor, NULL);
-    monitor->reboot_callback =
-        virConnectDomainEventRegisterAny(monitor->connection, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
-                                         VIR_DOMAIN_EVENT_CALLBACK(on_reboot), monitor, NULL);
-    virConnectRegisterCloseCallback(monitor->connection, on_connection_closed, monitor, NULL);
-}
-
-void hx_monitor_close_libvirt(HxMonitor *monitor)
-{
-    if (!monitor->connection)
-        return;
+    HxMonitor *monitor = data;
     virConnectUnregisterCloseCallback(monitor->connection, on_connection_closed);
     if (monitor->event_callback >= 0)
         virConnectDomainEventDeregisterAny(monitor->connection, monitor->event_callback);
     if (monitor->reboot_callback >= 0)
         virConnectDomainEventDeregisterAny(monitor->connection, monitor->reboot_callback);
     monitor->event_callback = monitor->reboot_callback = -1;
-    virConnectClose(g_steal_pointer(&monitor->connection));
+    virConnectClose(monitor->connection);
+}
+
+void hx_monitor_close_libvirt(HxMonitor *monitor)
+{
+    if (!monitor->connection)
+        return;
+    hx_libvirt_bound_silence(monitor->connection);
+    hx_monitor_call(close_connection, monitor);
+    monitor->connection = NULL;
 }
 
 typedef struct {
@@ -168,13 +179,12 @@ gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error)
     hx_monitor_begin_phase(monitor, "libvirt");
     if (!hx_libvirt_register_events(error))
         return FALSE;
-    OpenCall call = {.cancel = monitor->stop};
+    OpenCall call = {.monitor = monitor, .cancel = monitor->stop};
     hx_monitor_call(open_connection, &call);
     if (!call.connection) {
         g_propagate_error(error, call.error);
         return FALSE;
     }
-    take_connection(monitor, &call);
     LeftCall left = {.monitor = monitor};
     hx_monitor_call(end_left, &left);
     if (left.ended)
@@ -191,18 +201,25 @@ gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error)
 /* --- libvirtd has died --------------------------------------------------------------------------
  */
 
+static void look_domain_up(void *data)
+{
+    HxMonitor *monitor = data;
+    int state = VIR_DOMAIN_NOSTATE;
+    g_autoptr(virDomain) domain = virDomainLookupByUUIDString(monitor->connection, monitor->uuid);
+    if (domain && virDomainGetState(domain, &state, NULL, 0) == 0 &&
+        virDomainIsActive(domain) == 1) {
+        monitor->domain_paused = state == VIR_DOMAIN_PAUSED;
+        monitor->domain = g_steal_pointer(&domain);
+    }
+}
+
 /* See what has become of the domain meanwhile. */
 static void find_domain(HxMonitor *monitor)
 {
-    int state = VIR_DOMAIN_NOSTATE;
-    monitor->domain = virDomainLookupByUUIDString(monitor->connection, monitor->uuid);
-    if (monitor->domain && virDomainGetState(monitor->domain, &state, NULL, 0) == 0 &&
-        virDomainIsActive(monitor->domain) == 1) {
-        monitor->domain_paused = state == VIR_DOMAIN_PAUSED;
+    hx_monitor_call(look_domain_up, monitor);
+    if (monitor->domain)
         hx_monitor_note(monitor, "libvirtd ended and serves again: the VM has not noticed");
-        return;
-    }
-    if (virConnectIsAlive(monitor->connection) != 1)
+    else if (virConnectIsAlive(monitor->connection) != 1)
         monitor->libvirt_lost = TRUE; /* and once more */
     else if (!monitor->domain_ended)
         hx_monitor_set_domain_ended(monitor, TRUE, TRUE, "QEMU ended while libvirtd was away");
@@ -217,7 +234,8 @@ void hx_monitor_reconnect(HxMonitor *monitor)
     g_clear_pointer(&monitor->domain, virDomainFree);
     hx_monitor_close_libvirt(monitor);
     /* A domain is to be ended: that needs libvirtd. */
-    OpenCall call = {.deadline = begun + RECONNECT_MS * G_TIME_SPAN_MILLISECOND,
+    OpenCall call = {.monitor = monitor,
+                     .deadline = begun + RECONNECT_MS * G_TIME_SPAN_MILLISECOND,
                      .cancel = has_domain ? NULL : monitor->stop};
     if (begun - monitor->reconnected > RECONNECTS_WITHIN)
         monitor->reconnects = 0;
@@ -231,9 +249,10 @@ void hx_monitor_reconnect(HxMonitor *monitor)
                                     "libvirtd ended and does not serve again: %s",
                                     call.error ? call.error->message : "it ends again and again"));
         g_clear_error(&call.error);
+        monitor->libvirt_gone = TRUE;
         return;
     }
-    take_connection(monitor, &call);
+    monitor->libvirt_gone = FALSE;
     if (has_domain)
         find_domain(monitor);
     monitor->domain_lost = has_domain && !monitor->domain;

@@ -124,8 +124,17 @@ void hx_monitor_call(void (*call)(void *data), void *data)
     g_thread_join(thread);
 }
 
+/* The VM is to be forced off: what is under way with libvirt must have an end. */
+static void bound_libvirt(HxMonitor *monitor)
+{
+    if (monitor->connection)
+        hx_libvirt_bound_silence(monitor->connection);
+}
+
 void hx_monitor_request_stop(HxMonitor *monitor, guint timeout)
 {
+    if (timeout == 0 || !monitor->ready)
+        bound_libvirt(monitor);
     monitor->stop_requested = TRUE;
     monitor->stop_timeout = timeout;
     g_cancellable_cancel(monitor->stop);
@@ -135,6 +144,7 @@ void hx_monitor_request_stop(HxMonitor *monitor, guint timeout)
 void hx_monitor_fail(HxMonitor *monitor, GError *error)
 {
     g_cancellable_cancel(monitor->ssh_try);
+    bound_libvirt(monitor);
     if (!monitor->failure)
         monitor->failure = error;
     else

@@ -21,14 +21,34 @@
 #define RETRY_MS 100
 #define TIMEOUT_S 20
 
-/* A domain whose monitor was killed is ended by libvirt, unless libvirtd was killed, too. */
-static gboolean end_domain(HxVm *vm, GCancellable *cancel, GError **error)
+static gboolean end_by_libvirt(HxVm *vm, GCancellable *cancel, GError **error)
 {
+    if (!hx_libvirt_register_events(error))
+        return FALSE;
     g_autoptr(virConnect) connection = hx_libvirt_open(cancel, error);
     if (!connection)
         return FALSE;
+    hx_libvirt_bound_silence(connection);
     gboolean ended;
     return hx_stale_domain_end(vm, connection, &ended, error);
+}
+
+/* A domain whose monitor was killed is ended by libvirt, unless libvirtd was killed, too, or hangs.
+ */
+static gboolean end_domain(HxVm *vm, GCancellable *cancel, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    end_by_libvirt(vm, cancel, &cause);
+    if (g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    /* Also one that a libvirtd which was started anew has not found. */
+    if (hx_stale_qemu_end(vm, error))
+        return TRUE;
+    if (cause)
+        g_prefix_error(error, "%s; and ", cause->message);
+    return FALSE;
 }
 
 /* The lock is ours: a monitor that ended well has left nothing. */

@@ -117,7 +117,7 @@ SKIP: {
     $qemu = up('after libvirtd');
     kill 'KILL', own_libvirtd(), status_of($vm)->{processes}{monitor};
     stops('libvirtd and the monitor are killed', $qemu, qr/monitor was killed/, 1);
-    ok(wait_until(45, sub { !leftovers($vm) }), 'nothing is left') or diag(join "\n", leftovers($vm));
+    ok(wait_until(45, sub { !leftovers($vm) }), 'nothing is left') or diag(join "\n", leftovers($vm), slurp(state_path($vm, 'monitor.log')));
 }
 
 done_testing;
