@@ -260,7 +260,7 @@ static void test_lock(Fixture *f, const void *unused)
     g_autoptr(GCancellable) cancellable = g_cancellable_new();
     g_cancellable_cancel(cancellable);
     g_assert_cmpint(hx_image_lock(NULL, NULL, cancellable, &error), ==, -1);
-    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    g_assert_error(error, HX_ERROR, HX_ERROR_CANCELLED);
 }
 
 int main(int argc, char **argv)
