@@ -177,6 +177,8 @@ HxChannel *hx_channel_new(HxVsock *vsock, const HxConnection *connection, int fd
         g_free(channel);
         return NULL;
     }
+    channel->slot = hx_session_add_connection(vsock->session, connection->guest_port,
+                                              connection->host_port, VIRTIO_VSOCK_TYPE_STREAM);
     g_queue_push_tail_link(&vsock->all, &channel->all_link);
     g_hash_table_insert(vsock->by_ports, &channel->key, channel);
     hx_channel_schedule(channel);
@@ -197,8 +199,10 @@ static void disconnect(HxChannel *channel)
     if (channel->queued)
         g_queue_unlink(&vsock->run, &channel->run_link);
     channel->queued = false;
-    if (!channel->detached)
+    if (!channel->detached) {
         g_hash_table_remove(vsock->by_ports, &channel->key);
+        hx_session_remove_connection(vsock->session, channel->slot);
+    }
     channel->detached = true;
     if (vsock->gather.channel == channel)
         vsock->gather.channel = NULL;

@@ -9,6 +9,7 @@
 #include "launcher/vsock/events.h"
 #include "launcher/vsock/held-data.h"
 #include "launcher/vsock/host-sockets.h"
+#include "launcher/vsock/session.h"
 #include "launcher/vsock/virtqueue.h"
 
 /* IOV_MAX: what one readv or sendmsg takes, and no less than the longest chain of the driver's. */
@@ -26,7 +27,8 @@ typedef struct {
     HxConnection connection;
     uint64_t key; /* guest's and host's port, in vsock->by_ports */
     HxEventSource source;
-    int fd; /* -1 once the host's program is gone; the guest's RST is then awaited */
+    int fd;        /* -1 once the host's program is gone; the guest's RST is then awaited */
+    unsigned slot; /* in the session, while not detached */
     GList all_link, run_link;
     bool queued;   /* in vsock->run */
     bool detached; /* the guest has no such connection any more: only held data is left to write */
@@ -48,6 +50,7 @@ typedef struct {
 
 struct HxVsock {
     HxEvents *events;
+    HxSession *session;
     uint64_t guest_cid;
     HxHostSockets *host;
     HxVirtqueue *rx, *tx;

@@ -166,8 +166,10 @@ static int take_packet(HxVsock *vsock)
         hx_virtqueue_break(vsock->tx, "a packet in too many pieces");
     if (r <= 0)
         return 0;
-    if (!receive_packet(vsock, &chain, iov))
+    if (!receive_packet(vsock, &chain, iov)) {
+        write_gathered(vsock); /* chains are given back in order */
         hx_virtqueue_push(vsock->tx, chain.head, 0);
+    }
     return 1;
 }
 

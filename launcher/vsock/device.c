@@ -86,10 +86,12 @@ static void connect_guest(void *data, int fd, uint32_t port)
     hx_channel_new(vsock, &connection, fd);
 }
 
-HxVsock *hx_vsock_new(HxEvents *events, uint64_t guest_cid, const char *host_path, int *ret_error)
+HxVsock *hx_vsock_new(HxEvents *events, HxSession *session, uint64_t guest_cid,
+                      const char *host_path, int *ret_error)
 {
     HxVsock *vsock = g_new0(HxVsock, 1);
     vsock->events = events;
+    vsock->session = session;
     vsock->guest_cid = guest_cid;
     vsock->by_ports = g_hash_table_new(g_int64_hash, g_int64_equal);
     vsock->next_host_port = FIRST_HOST_PORT;
@@ -116,6 +118,17 @@ void hx_vsock_reset(HxVsock *vsock)
     }
     vsock->resets_count = 0;
     vsock->complaints = 0;
+}
+
+void hx_vsock_end_lost(HxVsock *vsock, bool tell_guest)
+{
+    HxSessionConnection lost;
+    unsigned count = 0;
+    for (; hx_session_take_lost(vsock->session, &lost); count++)
+        if (tell_guest)
+            hx_vsock_refuse(vsock, HX_VSOCK_HOST_CID, lost.host_port, lost.guest_port, lost.type);
+    if (count > 0)
+        hx_log_info("%u connections of the process before this one are ended", count);
 }
 
 void hx_vsock_free(HxVsock *vsock)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "launcher/vsock/events.h"
+#include "launcher/vsock/session.h"
 #include "launcher/vsock/virtqueue.h"
 
 /* Connections at once, those that are ending included; one more is refused.  Memory for data is at
@@ -18,8 +19,10 @@
 typedef struct HxVsock HxVsock;
 
 /* Listen at @host_path for connections to the guest; PATH_PORT is where those of the guest go.
- * Returns NULL with *ret_error, a negative errno. */
-HxVsock *hx_vsock_new(HxEvents *events, uint64_t guest_cid, const char *host_path, int *ret_error);
+ * @session, the caller's, has HX_VSOCK_CONNECTIONS_MAX slots.  Returns NULL with *ret_error, a
+ * negative errno. */
+HxVsock *hx_vsock_new(HxEvents *events, HxSession *session, uint64_t guest_cid,
+                      const char *host_path, int *ret_error);
 
 /* Ends all connections and removes the host's socket. */
 void hx_vsock_free(HxVsock *vsock);
@@ -29,6 +32,10 @@ void hx_vsock_set_queues(HxVsock *vsock, HxVirtqueue *rx, HxVirtqueue *tx);
 
 /* The guest has forgotten all connections: end them.  What it had sent still goes to the host. */
 void hx_vsock_reset(HxVsock *vsock);
+
+/* End the connections that an earlier process had: with @tell_guest it gets an RST for each, as
+ * soon as its queues run. */
+void hx_vsock_end_lost(HxVsock *vsock, bool tell_guest);
 
 /* Move packets, for a bounded time.  To be called after each round of events.  Returns whether
  * there is more to do at once. */

@@ -17,6 +17,7 @@
 #include "launcher/base/log.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/vsock/device.h"
+#include "launcher/vsock/session.h"
 #include "launcher/vsock/vhost-user.h"
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
     gint64 guest_cid;
     char *host_socket;
     int ready_fd;
+    int store_fd;
     gboolean print_capabilities;
 } Arguments;
 
@@ -70,6 +72,8 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *arguments, GEr
          "PATH"},
         {"ready-fd", 0, 0, G_OPTION_ARG_INT, &arguments->ready_fd,
          "Write READY=1 here when all sockets listen", "N"},
+        {"store-fd", 0, 0, G_OPTION_ARG_INT, &arguments->store_fd,
+         "Keep here what a next process needs to go on after this one", "N"},
         {"print-capabilities", 0, 0, G_OPTION_ARG_NONE, &arguments->print_capabilities,
          "Print what this back end is, as JSON, and exit", NULL},
         G_OPTION_ENTRY_NULL,
@@ -149,42 +153,66 @@ static void reset_device(void *data)
     hx_vsock_reset(data);
 }
 
-static gboolean serve(const Arguments *arguments, int listener, GError **error)
+/* Go on with what an earlier process had, and serve until a signal comes.  Returns 0 or a negative
+ * errno. */
+static int run(const Arguments *arguments, HxEvents *events, const Signals *signals, HxVsock *vsock,
+               HxVhostUser *vhost)
+{
+    hx_vsock_set_queues(vsock, hx_vhost_user_queue(vhost, HX_VSOCK_RX),
+                        hx_vhost_user_queue(vhost, HX_VSOCK_TX));
+    hx_vsock_end_lost(vsock, hx_vhost_user_restore(vhost));
+    int r = arguments->ready_fd >= 0 ? say_ready(arguments->ready_fd) : 0;
+    if (r == 0)
+        hx_log_info("guest CID %" PRId64 ", host socket %s", arguments->guest_cid,
+                    arguments->host_socket);
+    while (r == 0 && !signals->stop)
+        r = hx_events_dispatch(events, hx_vsock_run(vsock) ? 0 : -1);
+    return r;
+}
+
+static void serve(const Arguments *arguments, int listener, HxEvents *events, HxSession *session,
+                  const Signals *signals, GError **error)
+{
+    int r;
+    HxVsock *vsock =
+        hx_vsock_new(events, session, arguments->guest_cid, arguments->host_socket, &r);
+    if (!vsock) {
+        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot listen at %s", arguments->host_socket);
+        return;
+    }
+    HxVhostUser *vhost =
+        hx_vhost_user_new(events, session, listener, arguments->guest_cid, reset_device, vsock, &r);
+    if (vhost)
+        r = run(arguments, events, signals, vsock, vhost);
+    if (r < 0)
+        hx_set_error_errno(error, HX_ERROR_FAILED, -r, "cannot serve the device");
+    hx_vsock_free(vsock);
+    hx_vhost_user_free(vhost);
+}
+
+static void set_up_and_serve(const Arguments *arguments, int listener, GError **error)
 {
     HxEvents events;
+    HxSession session;
     Signals signals = {.stop = false};
-    HxVsock *vsock = NULL;
-    HxVhostUser *vhost = NULL;
     int r = hx_events_init(&events);
     if (r == 0)
         r = watch_signals(&events, &signals);
     if (r < 0) {
         hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot wait for events");
-        return FALSE;
+        return;
     }
-    vsock = hx_vsock_new(&events, arguments->guest_cid, arguments->host_socket, &r);
-    if (!vsock) {
-        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot listen at %s", arguments->host_socket);
-        return FALSE;
+    r = hx_session_init(&session, arguments->store_fd, HX_VSOCK_CONNECTIONS_MAX);
+    if (r == 0) {
+        serve(arguments, listener, &events, &session, &signals, error);
+        hx_session_clear(&session);
+    } else {
+        hx_set_error_errno(error, HX_ERROR_HOST, -r,
+                           "cannot take what --store-fd=%d has of an earlier process",
+                           arguments->store_fd);
     }
-    vhost = hx_vhost_user_new(&events, listener, arguments->guest_cid, reset_device, vsock, &r);
-    if (vhost)
-        hx_vsock_set_queues(vsock, hx_vhost_user_queue(vhost, HX_VSOCK_RX),
-                            hx_vhost_user_queue(vhost, HX_VSOCK_TX));
-    if (r == 0 && arguments->ready_fd >= 0)
-        r = say_ready(arguments->ready_fd);
-    if (r == 0)
-        hx_log_info("guest CID %" PRId64 ", host socket %s", arguments->guest_cid,
-                    arguments->host_socket);
-    while (r == 0 && !signals.stop)
-        r = hx_events_dispatch(&events, hx_vsock_run(vsock) ? 0 : -1);
-    if (r < 0)
-        hx_set_error_errno(error, HX_ERROR_FAILED, -r, "cannot serve the device");
-    hx_vsock_free(vsock);
-    hx_vhost_user_free(vhost);
     hx_close(&signals.source.fd);
     hx_events_clear(&events);
-    return r == 0;
 }
 
 /* A descriptor for every connection that is allowed, and standard ones that are open: a socket must
@@ -207,7 +235,7 @@ int main(int argc, char **argv)
 {
     prepare_descriptors();
     hx_log_init("helixvm-vsock", TRUE);
-    g_auto(Arguments) arguments = {.fd = -1, .ready_fd = -1};
+    g_auto(Arguments) arguments = {.fd = -1, .ready_fd = -1, .store_fd = -1};
     g_autoptr(GError) error = NULL;
     if (!parse_arguments(argc, argv, &arguments, &error)) {
         hx_log_error("%s", error->message);
@@ -223,7 +251,7 @@ int main(int argc, char **argv)
     else
         listener = open_listener(&arguments, &error);
     if (!error)
-        serve(&arguments, listener, &error);
+        set_up_and_serve(&arguments, listener, &error);
     if (listener >= 0 && arguments.socket_path)
         unlink(arguments.socket_path);
     if (error)

@@ -7,6 +7,7 @@
 
 #include "launcher/vsock/events.h"
 #include "launcher/vsock/guest-memory.h"
+#include "launcher/vsock/session.h"
 #include "launcher/vsock/virtqueue.h"
 
 /* The queues that reach the back end: the front end keeps the event queue (virtio 1.2, 5.10.2). */
@@ -16,10 +17,15 @@ typedef struct HxVhostUser HxVhostUser;
 
 /* Serve the front ends that connect to @listen_fd, one after another.  @reset is called whenever
  * the guest that was there is gone: another one, or the same after a reset, knows nothing of what
- * was before.  @listen_fd stays the caller's, non-blocking.  Returns NULL with *ret_error, a
- * negative errno. */
-HxVhostUser *hx_vhost_user_new(HxEvents *events, int listen_fd, uint64_t guest_cid,
-                               void (*reset)(void *data), void *data, int *ret_error);
+ * was before.  @listen_fd stays the caller's, non-blocking, and so does @session, which keeps what
+ * the front end sets up.  Returns NULL with *ret_error, a negative errno. */
+HxVhostUser *hx_vhost_user_new(HxEvents *events, HxSession *session, int listen_fd,
+                               uint64_t guest_cid, void (*reset)(void *data), void *data,
+                               int *ret_error);
+
+/* Go on with the front end that an earlier process served, where @session has one that is usable.
+ * Returns whether. */
+bool hx_vhost_user_restore(HxVhostUser *vhost);
 
 void hx_vhost_user_free(HxVhostUser *vhost);
 

@@ -8,9 +8,10 @@
  * driver's), and used->idx (ours) is published in batches, by one store and at most one interrupt
  * for all chains of a round.
  *
- * Every chain that is popped is pushed or unpopped before the round ends, so that nothing is in
- * flight when the queue stops: the ring's own indices are the whole state, and a back end that is
- * killed and started anew needs no in-flight record.
+ * Every chain that is popped is pushed or unpopped before the round ends, in the same order.  So
+ * nothing is in flight when the queue stops, and where the used ring ends is where the next one to
+ * be taken is: the ring's own indices are the whole state, and a back end that is killed and
+ * started anew needs no in-flight record (VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD).
  */
 #include "launcher/vsock/virtqueue.h"
 
@@ -81,6 +82,16 @@ int hx_virtqueue_start(HxVirtqueue *queue)
     queue->avail_seen = queue->last_avail;
     queue->used_next = queue->used_told = le16toh(LOAD(queue->used->idx));
     queue->used_told_valid = false;
+    return 0;
+}
+
+int hx_virtqueue_recover(HxVirtqueue *queue)
+{
+    int r = hx_virtqueue_start(queue);
+    if (r < 0)
+        return r;
+    queue->last_avail = queue->avail_seen = queue->used_next;
+    signal_fd(queue->call_fd);
     return 0;
 }
 

@@ -45,6 +45,11 @@ void hx_virtqueue_init(HxVirtqueue *queue, const HxGuestMemory *memory, const ch
 /* Find the rings in memory and begin at `last_avail`.  Returns 0 or -EFAULT. */
 int hx_virtqueue_start(HxVirtqueue *queue);
 
+/* Begin where the used ring ends, after a process that was killed: what it had taken and not given
+ * back is taken again.  The driver is interrupted, which that process may have owed it.  Returns 0
+ * or -EFAULT. */
+int hx_virtqueue_recover(HxVirtqueue *queue);
+
 /* As before, after the memory was mapped anew.  Returns 0 or -EFAULT. */
 int hx_virtqueue_remap(HxVirtqueue *queue);
 
@@ -68,8 +73,8 @@ int hx_virtqueue_pop(HxVirtqueue *queue, struct iovec *iov, unsigned max, HxChai
 /* Give back the last @count chains popped, unused. */
 void hx_virtqueue_unpop(HxVirtqueue *queue, unsigned count);
 
-/* Put a chain into the used ring, with @written bytes in its writable part.  The driver sees it
- * with the next flush. */
+/* Put a chain into the used ring, in the order that they were taken, with @written bytes in its
+ * writable part.  The driver sees it with the next flush. */
 void hx_virtqueue_push(HxVirtqueue *queue, uint16_t head, uint32_t written);
 
 /* Publish what was pushed, and interrupt the driver where it wants that (2.7.7, 2.7.10). */

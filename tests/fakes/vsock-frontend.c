@@ -57,35 +57,55 @@ static void *rx_buffer(Frontend *f, unsigned index)
 
 static void start_process(Frontend *f)
 {
+    int ready[2], store[2] = {-1, -1};
+    g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
+    const char *build = g_getenv("BUILD") ? g_getenv("BUILD") : "build";
+    g_autofree char *program = g_build_filename(build, "helixvm-vsock", NULL);
+    g_autofree char *host = g_strdup_printf("--host-socket=%s", f->host_path);
+    const char *argv[] = {program, "--fd=3", "--ready-fd=4", "--guest-cid=42", host, NULL, NULL};
+    if (f->store) {
+        argv[5] = "--store-fd=5";
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, store), ==, 0);
+        g_assert_cmpint(hx_fd_store_hand_over(f->store, store[0]), ==, 0);
+    }
+    HxProcess process = {
+        .stdin_fd = -1,
+        .stdout_fd = -1,
+        .stderr_fd = -1,
+        .argv = argv,
+        .fds = (int[]){f->listen_fd, ready[1], store[1]},
+        .n_fds = f->store ? 3 : 2,
+    };
+    g_autoptr(GError) error = NULL;
+    f->pid = hx_process_spawn(&process, &error);
+    g_assert_no_error(error);
+    close(ready[1]);
+    hx_close(&store[1]);
+    f->store_fd = store[0];
+    char line[16] = "";
+    g_assert_cmpint(hx_read_all(ready[0], line, 8), ==, 0);
+    g_assert_cmpstr(line, ==, "READY=1\n");
+    g_assert_cmpint(hx_read_all(ready[0], line, 1), ==, -ENODATA);
+    close(ready[0]);
+}
+
+static void make_sockets(Frontend *f)
+{
     f->directory = g_dir_make_tmp("vsock-XXXXXX", NULL);
     g_assert_nonnull(f->directory);
     f->host_path = g_build_filename(f->directory, "host", NULL);
     f->socket_path = g_build_filename(f->directory, "front-end", NULL);
     f->listen_fd = hx_unix_listen(f->socket_path, SOCK_STREAM, 0600);
     g_assert_cmpint(f->listen_fd, >=, 0);
-    int ready[2];
-    g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
-    const char *build = g_getenv("BUILD") ? g_getenv("BUILD") : "build";
-    g_autofree char *program = g_build_filename(build, "helixvm-vsock", NULL);
-    g_autofree char *host = g_strdup_printf("--host-socket=%s", f->host_path);
-    const char *argv[] = {program, "--fd=3", "--ready-fd=4", "--guest-cid=42", host, NULL};
-    HxProcess process = {
-        .stdin_fd = -1,
-        .stdout_fd = -1,
-        .stderr_fd = -1,
-        .argv = argv,
-        .fds = (int[]){f->listen_fd, ready[1]},
-        .n_fds = 2,
-    };
-    g_autoptr(GError) error = NULL;
-    f->pid = hx_process_spawn(&process, &error);
-    g_assert_no_error(error);
-    close(ready[1]);
-    char line[16] = "";
-    g_assert_cmpint(hx_read_all(ready[0], line, 8), ==, 0);
-    g_assert_cmpstr(line, ==, "READY=1\n");
-    g_assert_cmpint(hx_read_all(ready[0], line, 1), ==, -ENODATA);
-    close(ready[0]);
+}
+
+void frontend_kill(Frontend *f)
+{
+    kill(f->pid, SIGKILL);
+    g_assert_cmpint(waitpid(f->pid, NULL, 0), ==, f->pid);
+    g_assert_cmpint(hx_fd_store_collect(f->store, f->store_fd), ==, 0);
+    hx_close(&f->store_fd);
+    start_process(f);
 }
 
 static void connect_front_end(Frontend *f)
@@ -100,6 +120,9 @@ Frontend *frontend_new(FrontendOptions options)
     f->options = options;
     if (f->options.rx_buffer == 0)
         f->options.rx_buffer = 4096;
+    f->store_fd = -1;
+    f->store = options.store ? hx_fd_store_new() : NULL;
+    make_sockets(f);
     start_process(f);
     f->memfd = memfd_create("guest", MFD_CLOEXEC);
     g_assert_cmpint(ftruncate(f->memfd, 2 * FRONTEND_REGION), ==, 0);
@@ -131,6 +154,8 @@ void frontend_free(Frontend *f)
     g_assert_false(g_file_test(f->host_path, G_FILE_TEST_EXISTS));
     hx_close(&f->fd);
     hx_close(&f->listen_fd);
+    hx_close(&f->store_fd);
+    hx_fd_store_free(f->store);
     hx_close(&f->memfd);
     munmap(f->memory, 2 * FRONTEND_REGION);
     for (int i = 0; i < 2; i++) {
@@ -191,9 +216,10 @@ bool frontend_is_dropped(Frontend *f)
 {
     struct pollfd p = {.fd = f->fd, .events = POLLIN};
     char byte;
+    ssize_t n;
     while (poll(&p, 1, FRONTEND_TIMEOUT) == 1)
-        if (recv(f->fd, &byte, 1, MSG_DONTWAIT) <= 0)
-            return errno != EAGAIN;
+        if ((n = recv(f->fd, &byte, 1, MSG_DONTWAIT)) <= 0)
+            return n == 0 || errno != EAGAIN;
     return false;
 }
 

@@ -8,6 +8,7 @@
 #include <linux/virtio_vsock.h>
 #include <stdbool.h>
 
+#include "launcher/base/fd-store.h"
 #include "launcher/vsock/vhost-user-protocol.h"
 
 #define FRONTEND_CID 42
@@ -21,6 +22,7 @@
 typedef struct {
     bool event_idx, indirect;
     unsigned rx_buffer; /* bytes of each buffer offered; 0: 4096 */
+    bool store;         /* keep what frontend_kill needs */
     bool no_driver;     /* only connect: no messages are sent */
 } FrontendOptions;
 
@@ -35,6 +37,8 @@ typedef struct {
     FrontendOptions options;
     char *directory, *host_path, *socket_path;
     GPid pid;
+    HxFdStore *store;
+    int store_fd;
     int listen_fd, fd;
     int memfd;
     uint8_t *memory;
@@ -49,6 +53,9 @@ Frontend *frontend_new(FrontendOptions options);
 
 /* Ends the process with SIGTERM; it must exit with status 0 and leave no socket. */
 void frontend_free(Frontend *f);
+
+/* End the process with SIGKILL, and start another with what it has stored. */
+void frontend_kill(Frontend *f);
 
 /* Close the connection and make another, without queues. */
 void frontend_reconnect(Frontend *f);
