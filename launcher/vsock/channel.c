@@ -34,7 +34,20 @@ static void go_deaf(HxChannel *channel)
     channel->deaf = true;
     channel->connection.host_shutdown |= VIRTIO_VSOCK_SHUTDOWN_RCV;
     hx_connection_forwarded(&channel->connection, channel->held.length);
-    hx_held_drop(&channel->held, channel->held.length);
+    hx_held_clear(&channel->held);
+}
+
+/* The host's socket took nothing for @error: never again, or never this message. */
+static void send_failed(HxChannel *channel, int error)
+{
+    if (error == -EMSGSIZE || error == -ENOBUFS) {
+        hx_vsock_complain(channel->vsock,
+                          "a message of the guest's from port %u to port %u is longer than the "
+                          "host's socket takes: the connection is reset",
+                          channel->connection.guest_port, channel->connection.host_port);
+        channel->reset_due = true;
+    }
+    go_deaf(channel);
 }
 
 /* Returns the bytes sent, 0 where the socket takes none now, or a negative errno. */
@@ -57,14 +70,14 @@ static void drained(HxChannel *channel)
 /* May free the channel. */
 static void write_held(HxChannel *channel)
 {
-    while (channel->held.length > 0) {
-        struct iovec iov[2];
-        unsigned count = hx_held_peek(&channel->held, iov);
+    struct iovec iov[2];
+    unsigned count;
+    while ((count = hx_held_peek(&channel->held, iov)) > 0) {
         ssize_t n = send_iov(channel->fd, iov, count);
         if (n == 0)
             return;
         if (n < 0) {
-            go_deaf(channel);
+            send_failed(channel, n);
             break;
         }
         hx_held_drop(&channel->held, n);
@@ -100,17 +113,67 @@ void hx_channel_write(HxChannel *channel, const struct iovec *iov, unsigned coun
     hx_channel_schedule(channel);
 }
 
-bool hx_channel_wants_read(const HxChannel *channel)
+/* Keep a part of a message until its end has come, or a whole one until the socket takes it. */
+static void hold_message(HxChannel *channel, const struct iovec *iov, unsigned count, bool end)
 {
-    return channel->readable && !channel->ended && channel->fd >= 0 &&
-           hx_connection_credit(&channel->connection) > 0;
+    HxHeldData *held = &channel->held;
+    struct iovec first[2];
+    bool waits = hx_held_peek(held, first) > 0;
+    if (count > 0)
+        hx_held_append(held, iov, count);
+    if (end && held->unfinished > 0)
+        hx_held_end_message(held);
+    if (held->unfinished == HX_CONNECTION_BUFFER) {
+        hx_vsock_complain(channel->vsock,
+                          "a message of the guest's from port %u to port %u is longer than its "
+                          "credit: the connection is reset",
+                          channel->connection.guest_port, channel->connection.host_port);
+        channel->reset_due = true;
+    }
+    if (waits || hx_held_peek(held, first) == 0)
+        return;
+    write_held(channel);
+    if (hx_held_peek(held, first) > 0)
+        hx_events_modify(channel->vsock->events, &channel->source, WATCH_READ | EPOLLOUT);
+}
+
+void hx_channel_write_message(HxChannel *channel, const struct iovec *iov, unsigned count, bool end)
+{
+    uint32_t size = hx_iov_size(iov, count);
+    ssize_t n = 0;
+    if (!channel->deaf && end && channel->held.length == 0 && size > 0) {
+        n = send_iov(channel->fd, iov, count);
+        if (n < 0)
+            send_failed(channel, n);
+    }
+    if (channel->deaf)
+        n = size;
+    hx_connection_forwarded(&channel->connection, n);
+    if (n == 0)
+        hold_message(channel, iov, count, end);
+    hx_channel_schedule(channel);
+}
+
+bool hx_channel_check(HxChannel *channel)
+{
+    bool due = channel->reset_due;
+    if (due)
+        hx_channel_reset(channel);
+    return due;
+}
+
+bool hx_channel_wants_turn(const HxChannel *channel)
+{
+    bool wants =
+        channel->message.data || (channel->readable && !channel->ended && channel->fd >= 0);
+    return wants && hx_connection_credit(&channel->connection) > 0;
 }
 
 void hx_channel_schedule(HxChannel *channel)
 {
     if (channel->queued || channel->detached)
         return;
-    if (!hx_connection_control_due(&channel->connection) && !hx_channel_wants_read(channel))
+    if (!hx_connection_control_due(&channel->connection) && !hx_channel_wants_turn(channel))
         return;
     channel->queued = true;
     g_queue_push_tail_link(&channel->vsock->run, &channel->run_link);
@@ -147,7 +210,7 @@ static void channel_ready(HxEventSource *source, uint32_t events)
     if (channel->held.length > 0 && events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
         bool detached = channel->detached;
         write_held(channel);
-        if (detached)
+        if (detached || hx_channel_check(channel))
             return;
     }
     if (channel->detached)
@@ -165,11 +228,16 @@ HxChannel *hx_channel_new(HxVsock *vsock, const HxConnection *connection, int fd
     channel->source.ready = channel_ready;
     channel->fd = fd;
     channel->read_chains = 1;
+    channel->held.messages = hx_channel_is_seqpacket(channel);
     channel->all_link.data = channel;
     channel->run_link.data = channel;
     /* The kernel's default, which it doubles when it is asked for: larger writes at once. */
     int size = 212992;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    /* A message of no bytes has a time stamp, the end has none. */
+    int stamped = hx_channel_is_seqpacket(channel);
+    if (stamped)
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &stamped, sizeof stamped);
     int r = hx_events_add(vsock->events, &channel->source, fd, WATCH_READ);
     if (r < 0) {
         hx_log_warning("cannot wait for a host socket: %s", g_strerror(-r));
@@ -178,7 +246,7 @@ HxChannel *hx_channel_new(HxVsock *vsock, const HxConnection *connection, int fd
         return NULL;
     }
     channel->slot = hx_session_add_connection(vsock->session, connection->guest_port,
-                                              connection->host_port, VIRTIO_VSOCK_TYPE_STREAM);
+                                              connection->host_port, connection->type);
     g_queue_push_tail_link(&vsock->all, &channel->all_link);
     g_hash_table_insert(vsock->by_ports, &channel->key, channel);
     hx_channel_schedule(channel);
@@ -212,7 +280,8 @@ void hx_channel_free(HxChannel *channel)
 {
     disconnect(channel);
     hx_channel_close_socket(channel);
-    hx_held_drop(&channel->held, channel->held.length);
+    hx_held_clear(&channel->held);
+    g_free(channel->message.data);
     g_queue_unlink(&channel->vsock->all, &channel->all_link);
     g_free(channel);
 }
@@ -220,6 +289,7 @@ void hx_channel_free(HxChannel *channel)
 void hx_channel_detach(HxChannel *channel)
 {
     disconnect(channel);
+    hx_held_drop_unfinished(&channel->held);
     if (channel->held.length == 0) {
         hx_channel_free(channel);
         return;
@@ -230,8 +300,7 @@ void hx_channel_detach(HxChannel *channel)
 void hx_channel_reset(HxChannel *channel)
 {
     const HxConnection *c = &channel->connection;
-    hx_vsock_refuse(channel->vsock, HX_VSOCK_HOST_CID, c->host_port, c->guest_port,
-                    VIRTIO_VSOCK_TYPE_STREAM);
+    hx_vsock_refuse(channel->vsock, HX_VSOCK_HOST_CID, c->host_port, c->guest_port, c->type);
     hx_channel_detach(channel);
 }
 
@@ -244,6 +313,8 @@ void hx_channel_guest_shutdown(HxChannel *channel)
     }
     if (c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV && channel->fd >= 0)
         shutdown(channel->fd, SHUT_RD);
+    if (c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND)
+        hx_connection_forwarded(c, hx_held_drop_unfinished(&channel->held));
     if (channel->held.length == 0 && channel->fd >= 0)
         drained(channel);
     hx_channel_settle(channel);

@@ -22,6 +22,12 @@
 #define HX_RESETS_PAUSE 1024
 #define HX_RESETS_MAX (HX_RESETS_PAUSE + HX_LAP + 2 * HX_VSOCK_CONNECTIONS_MAX)
 
+/* A message of the host's program on its way to the guest. */
+typedef struct {
+    uint8_t *data; /* NULL while there is none */
+    uint32_t size, sent;
+} HxHostMessage;
+
 typedef struct {
     HxVsock *vsock;
     HxConnection connection;
@@ -30,14 +36,16 @@ typedef struct {
     int fd;        /* -1 once the host's program is gone; the guest's RST is then awaited */
     unsigned slot; /* in the session, while not detached */
     GList all_link, run_link;
-    bool queued;   /* in vsock->run */
-    bool detached; /* the guest has no such connection any more: only held data is left to write */
-    bool readable; /* there may be something to read; edge-triggered, so until read() says no */
-    bool ending;   /* the host's program has shut down or closed: read to the end */
-    bool hung_up;  /* it has closed */
-    bool ended;    /* read to the end */
-    bool deaf;     /* it takes no more */
+    bool queued;    /* in vsock->run */
+    bool detached;  /* the guest has no such connection any more: only held data is left to write */
+    bool readable;  /* there may be something to read; edge-triggered, so until read() says no */
+    bool ending;    /* the host's program has shut down or closed: read to the end */
+    bool hung_up;   /* it has closed */
+    bool ended;     /* read to the end */
+    bool deaf;      /* it takes no more */
+    bool reset_due; /* by hx_channel_check, when nobody uses it */
     HxHeldData held;
+    HxHostMessage message;
     unsigned read_chains; /* how many chains to offer to the next read */
 } HxChannel;
 
@@ -54,6 +62,7 @@ struct HxVsock {
     uint64_t guest_cid;
     HxHostSockets *host;
     HxVirtqueue *rx, *tx;
+    const uint64_t *features;
     GHashTable *by_ports; /* HxChannel.key → HxChannel */
     GQueue all;           /* every channel, oldest first */
     GQueue run;           /* those with something for the guest */
@@ -73,7 +82,20 @@ struct HxVsock {
     } gather;
     /* Buffers of the guest's for one read: whole, and behind the header. */
     struct iovec buffers[HX_GATHER_MAX], payload[HX_GATHER_MAX];
+    /* What one read of a message finds. */
+    uint8_t message[HX_CONNECTION_BUFFER];
 };
+
+/* Whether the guest's driver knows connections with messages. */
+static inline bool hx_vsock_has_seqpacket(const HxVsock *vsock)
+{
+    return *vsock->features >> VIRTIO_VSOCK_F_SEQPACKET & 1;
+}
+
+static inline bool hx_channel_is_seqpacket(const HxChannel *channel)
+{
+    return channel->connection.type == VIRTIO_VSOCK_TYPE_SEQPACKET;
+}
 
 /* Log what the guest did wrong, unless it does little else. */
 void hx_vsock_complain(HxVsock *vsock, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -106,14 +128,22 @@ void hx_channel_reset(HxChannel *channel);
  * both.  Never frees the channel. */
 void hx_channel_write(HxChannel *channel, const struct iovec *iov, unsigned count);
 
+/* Write a message of the guest's, or hold a part of it; @end: this is its last.  The same for the
+ * rest. */
+void hx_channel_write_message(HxChannel *channel, const struct iovec *iov, unsigned count,
+                              bool end);
+
+/* Reset the channel where that is due, and return true: it may be freed. */
+bool hx_channel_check(HxChannel *channel);
+
 /* The guest's shutdown flags have changed.  May free the channel. */
 void hx_channel_guest_shutdown(HxChannel *channel);
 
 /* Queue the channel where it has something for the guest. */
 void hx_channel_schedule(HxChannel *channel);
 
-/* Whether the socket may be read and the guest takes it. */
-bool hx_channel_wants_read(const HxChannel *channel);
+/* Whether the socket may be read, or a message is on its way, and the guest takes it. */
+bool hx_channel_wants_turn(const HxChannel *channel);
 
 /* After a read: what the host's program has shut down is now to be told to the guest. */
 void hx_channel_settle(HxChannel *channel);

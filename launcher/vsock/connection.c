@@ -12,9 +12,10 @@
  * Credit: each side says in every packet how large its buffer is and how many bytes have left it.
  * The other may have at most the buffer's size under way.  We send an update of our own when half
  * the buffer has left since the guest was last told, so that a guest which sends all the time never
- * runs dry and one which has filled the buffer always hears from us.  We never ask for credit: a
- * receiver tells by itself when there is room again, and asking earlier would only make packets
- * small.
+ * runs dry and one which has filled the buffer always hears from us.  With messages we send one
+ * whenever bytes have left: a buffer can be full with the beginning of a message, which does not
+ * leave before its end has come.  We never ask for credit: a receiver tells by itself when there is
+ * room again, and asking earlier would only make packets small.
  */
 #include "launcher/vsock/connection.h"
 
@@ -37,31 +38,34 @@ void hx_connection_accept(HxConnection *c, uint64_t guest_cid,
         .guest_cid = guest_cid,
         .guest_port = le32toh(request->src_port),
         .host_port = le32toh(request->dst_port),
+        .type = le16toh(request->type),
         .state = HX_CONNECTION_OPEN,
         .greeting_due = true,
     };
     take_credit(c, request);
 }
 
-void hx_connection_request(HxConnection *c, uint64_t guest_cid, uint32_t guest_port,
+void hx_connection_request(HxConnection *c, uint16_t type, uint64_t guest_cid, uint32_t guest_port,
                            uint32_t host_port)
 {
     *c = (HxConnection){
         .guest_cid = guest_cid,
         .guest_port = guest_port,
         .host_port = host_port,
+        .type = type,
         .state = HX_CONNECTION_REQUESTED,
         .greeting_due = true,
     };
 }
 
-static HxPacketMeaning receive_data(HxConnection *c, uint32_t size)
+static HxPacketMeaning receive_data(HxConnection *c, uint32_t size, uint32_t flags)
 {
+    bool ends = c->type == VIRTIO_VSOCK_TYPE_SEQPACKET && flags & VIRTIO_VSOCK_SEQ_EOM;
     uint32_t held = c->received - c->forwarded;
     if (c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND || size > HX_CONNECTION_BUFFER - held)
         return HX_PACKET_VIOLATION;
     c->received += size;
-    return size > 0 ? HX_PACKET_DATA : HX_PACKET_NOTHING;
+    return size > 0 || ends ? HX_PACKET_DATA : HX_PACKET_NOTHING;
 }
 
 HxPacketMeaning hx_connection_receive(HxConnection *c, const struct virtio_vsock_hdr *packet)
@@ -79,7 +83,7 @@ HxPacketMeaning hx_connection_receive(HxConnection *c, const struct virtio_vsock
     take_credit(c, packet);
     switch (op) {
     case VIRTIO_VSOCK_OP_RW:
-        return receive_data(c, le32toh(packet->len));
+        return receive_data(c, le32toh(packet->len), le32toh(packet->flags));
     case VIRTIO_VSOCK_OP_SHUTDOWN:
         c->guest_shutdown |= le32toh(packet->flags) & BOTH;
         return HX_PACKET_SHUTDOWN;
@@ -96,7 +100,8 @@ HxPacketMeaning hx_connection_receive(HxConnection *c, const struct virtio_vsock
 void hx_connection_forwarded(HxConnection *c, uint32_t size)
 {
     c->forwarded += size;
-    if (c->forwarded - c->forwarded_told >= HX_CONNECTION_BUFFER / 2 &&
+    uint32_t enough = c->type == VIRTIO_VSOCK_TYPE_SEQPACKET ? 1 : HX_CONNECTION_BUFFER / 2;
+    if (c->forwarded - c->forwarded_told >= enough &&
         !(c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND))
         c->credit_due = true;
 }
@@ -117,7 +122,7 @@ static void fill(HxConnection *c, unsigned op, uint32_t flags, uint32_t size,
         .src_port = htole32(c->host_port),
         .dst_port = htole32(c->guest_port),
         .len = htole32(size),
-        .type = htole16(VIRTIO_VSOCK_TYPE_STREAM),
+        .type = htole16(c->type),
         .op = htole16(op),
         .flags = htole32(flags),
         .buf_alloc = htole32(HX_CONNECTION_BUFFER),
@@ -150,9 +155,10 @@ uint32_t hx_connection_credit(const HxConnection *c)
     return under_way < c->guest_buffer ? c->guest_buffer - under_way : 0;
 }
 
-void hx_connection_data(HxConnection *c, uint32_t size, struct virtio_vsock_hdr *ret_packet)
+void hx_connection_data(HxConnection *c, uint32_t size, uint32_t flags,
+                        struct virtio_vsock_hdr *ret_packet)
 {
-    fill(c, VIRTIO_VSOCK_OP_RW, 0, size, ret_packet);
+    fill(c, VIRTIO_VSOCK_OP_RW, flags, size, ret_packet);
     c->sent += size;
 }
 

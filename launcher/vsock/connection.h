@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One stream connection's state and credit (virtio 1.2, 5.10.6): headers in, headers out, no I/O.
- */
+/* One connection's state and credit (virtio 1.2, 5.10.6): headers in, headers out, no I/O. */
 #pragma once
 
 #include <linux/virtio_vsock.h>
@@ -10,7 +9,7 @@
 #define HX_VSOCK_HOST_CID 2
 
 /* What a guest may have under way to one connection, in bytes: the credit it is told, and so the
- * most that is ever held here for a host socket that does not take it. */
+ * most that is ever held here for a host socket that does not take it, and the longest message. */
 #define HX_CONNECTION_BUFFER (256u * 1024)
 
 typedef enum {
@@ -21,6 +20,7 @@ typedef enum {
 typedef struct {
     uint64_t guest_cid;
     uint32_t guest_port, host_port;
+    uint16_t type; /* VIRTIO_VSOCK_TYPE_* */
     HxConnectionState state;
 
     /* guest to host: free-running byte counts */
@@ -42,19 +42,20 @@ typedef struct {
 typedef enum {
     HX_PACKET_NOTHING,   /* all done; credit or things to send may have changed */
     HX_PACKET_OPENED,    /* the guest accepted the request */
-    HX_PACKET_DATA,      /* hdr->len bytes have arrived */
+    HX_PACKET_DATA,      /* hdr->len bytes have arrived, or the end of a message */
     HX_PACKET_SHUTDOWN,  /* guest_shutdown has changed */
     HX_PACKET_RESET,     /* the guest refused, or has no such connection any more */
     HX_PACKET_VIOLATION, /* the guest broke the protocol: reset the connection */
 } HxPacketMeaning;
 
-/* A connection that the guest asked for with @request and the host accepted; RESPONSE is due. */
+/* A connection that the guest asked for with @request, of its type, and the host accepted; RESPONSE
+ * is due. */
 void hx_connection_accept(HxConnection *connection, uint64_t guest_cid,
                           const struct virtio_vsock_hdr *request);
 
-/* A connection that a program on the host asks the guest for; REQUEST is due. */
-void hx_connection_request(HxConnection *connection, uint64_t guest_cid, uint32_t guest_port,
-                           uint32_t host_port);
+/* A connection of @type that a program on the host asks the guest for; REQUEST is due. */
+void hx_connection_request(HxConnection *connection, uint16_t type, uint64_t guest_cid,
+                           uint32_t guest_port, uint32_t host_port);
 
 /* Account for a packet from the guest.  The caller has checked the addresses, the type and that
  * hdr->len bytes are there (0 unless RW).  For HX_PACKET_DATA it calls
@@ -74,8 +75,9 @@ void hx_connection_control(HxConnection *connection, struct virtio_vsock_hdr *re
 /* The bytes that the guest takes now (5.10.6.3); 0 before it is open and after it shut down. */
 uint32_t hx_connection_credit(const HxConnection *connection);
 
-/* The header of an RW packet with @size bytes, at most the credit. */
-void hx_connection_data(HxConnection *connection, uint32_t size,
+/* The header of an RW packet with @size bytes, at most the credit, and @flags
+ * (VIRTIO_VSOCK_SEQ_EOM where it ends a message, otherwise 0). */
+void hx_connection_data(HxConnection *connection, uint32_t size, uint32_t flags,
                         struct virtio_vsock_hdr *ret_packet);
 
 /* The guest neither sends nor takes any more: it waits for the RST that confirms it. */

@@ -6,9 +6,14 @@
  * driver's buffers, each from behind the place of its header on, to one readv() of the host socket;
  * then the headers of those that it filled are written, and the rest is given back.  How many are
  * offered follows what the last read found.  Without buffers all turns wait, for the driver's kick.
+ *
+ * A message is read whole, as a socket has it, and copied into as many buffers as it needs, as far
+ * as credit and buffers go; the rest waits, and the next is not read before.
  */
 #include <endian.h>
 #include <errno.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include "launcher/vsock/channel.h"
 #include "launcher/vsock/iov.h"
@@ -111,7 +116,7 @@ static unsigned give_offer(HxVsock *vsock, HxChannel *channel, const Offer *offe
     for (i = 0; size > 0; i++) {
         struct virtio_vsock_hdr packet;
         uint32_t part = MIN(size, offer->sizes[i]);
-        hx_connection_data(&channel->connection, part, &packet);
+        hx_connection_data(&channel->connection, part, 0, &packet);
         give_buffer(vsock, iov, &offer->chains[i], &packet);
         iov += offer->chains[i].n_writable;
         size -= part;
@@ -148,12 +153,72 @@ static bool send_data(HxVsock *vsock, HxChannel *channel)
     return true;
 }
 
+/* Take the next message from the host's program, where there is one.  Returns whether it may be
+ * sent. */
+static bool read_message(HxVsock *vsock, HxChannel *channel)
+{
+    char control[CMSG_SPACE(sizeof(struct timeval))];
+    struct iovec iov = {vsock->message, sizeof vsock->message};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    HxConnection *c = &channel->connection;
+    ssize_t n = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_TRUNC);
+    if (n > (ssize_t)MIN(sizeof vsock->message, c->guest_buffer)) {
+        hx_vsock_complain(
+            vsock,
+            "a message of %zd bytes from the host's port %u to the guest's port %u is "
+            "longer than the buffer for it: the connection is reset",
+            n, c->host_port, c->guest_port);
+        channel->reset_due = true;
+    } else if (n > 0) {
+        channel->message = (HxHostMessage){.data = g_memdup2(vsock->message, n), .size = n};
+    } else if (n < 0 && errno == EAGAIN) {
+        channel->readable = false;
+    } else if (n < 0 && errno == ECONNRESET) {
+        channel->hung_up = true; /* said once, before what is still to be read */
+    } else if ((n < 0 && errno != EINTR) || (n == 0 && msg.msg_controllen == 0)) {
+        channel->ended = true;
+        hx_channel_settle(channel);
+    }
+    return channel->message.data;
+}
+
+/* Returns false where buffers ran out. */
+static bool send_message(HxVsock *vsock, HxChannel *channel)
+{
+    HxHostMessage *message = &channel->message;
+    if (!message->data && !read_message(vsock, channel))
+        return true;
+    uint32_t credit;
+    while (message->data && (credit = hx_connection_credit(&channel->connection)) > 0) {
+        HxChain chain;
+        if (!take_buffer(vsock, 0, &chain))
+            return false;
+        uint32_t left = message->size - message->sent, size = MIN(left, credit);
+        size = MIN(size, chain.writable - HEADER);
+        struct virtio_vsock_hdr packet;
+        hx_connection_data(&channel->connection, size, size == left ? VIRTIO_VSOCK_SEQ_EOM : 0,
+                           &packet);
+        size_t count = hx_iov_slice(vsock->buffers, chain.n_writable, HEADER, size, vsock->payload);
+        hx_iov_write(vsock->payload, count, message->data + message->sent, size);
+        give_buffer(vsock, vsock->buffers, &chain, &packet);
+        message->sent += size;
+        if (size == left) {
+            g_free(message->data);
+            *message = (HxHostMessage){.data = NULL};
+        }
+    }
+    return true;
+}
+
 /* One turn.  Returns false where buffers ran out, and the turn is to be taken again. */
 static bool take_turn(HxVsock *vsock, HxChannel *channel)
 {
     if (!send_control(vsock, channel))
         return false;
-    if (hx_channel_wants_read(channel) && !send_data(vsock, channel))
+    bool messages = hx_channel_is_seqpacket(channel);
+    if (hx_channel_wants_turn(channel) &&
+        !(messages ? send_message(vsock, channel) : send_data(vsock, channel)))
         return false;
     return send_control(vsock, channel);
 }
@@ -171,11 +236,13 @@ bool hx_vsock_run_rx(HxVsock *vsock)
         if (room) {
             g_queue_unlink(&vsock->run, &channel->run_link);
             channel->queued = false;
-            hx_channel_schedule(channel);
+            if (!hx_channel_check(channel))
+                hx_channel_schedule(channel);
         }
         /* The driver can take this while the next is read. */
         hx_virtqueue_flush(queue);
     }
     hx_virtqueue_flush(queue);
-    return room ? vsock->run.length > 0 : hx_virtqueue_enable_kick(queue);
+    return room ? vsock->run.length > 0 || vsock->resets_count > 0
+                : hx_virtqueue_enable_kick(queue);
 }

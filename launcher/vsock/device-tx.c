@@ -43,26 +43,39 @@ static void gather(HxVsock *vsock, HxChannel *channel, const HxChain *chain, str
     vsock->gather.heads[vsock->gather.n_heads++] = chain->head;
 }
 
+static int socket_type(uint16_t type)
+{
+    return type == VIRTIO_VSOCK_TYPE_SEQPACKET ? SOCK_SEQPACKET : SOCK_STREAM;
+}
+
+/* Whether the driver may use @type. */
+static bool is_known(const HxVsock *vsock, uint16_t type)
+{
+    return type == VIRTIO_VSOCK_TYPE_STREAM ||
+           (type == VIRTIO_VSOCK_TYPE_SEQPACKET && hx_vsock_has_seqpacket(vsock));
+}
+
 static void open_for_guest(HxVsock *vsock, const struct virtio_vsock_hdr *packet)
 {
     uint32_t port = le32toh(packet->dst_port);
+    uint16_t type = le16toh(packet->type);
     int fd = -ENOBUFS;
     if (hx_vsock_has_room(vsock))
-        fd = hx_host_sockets_connect(vsock->host, port);
+        fd = hx_host_sockets_connect(vsock->host, socket_type(type), port);
     HxChannel *channel = NULL;
     if (fd >= 0) {
         HxConnection connection;
         hx_connection_accept(&connection, vsock->guest_cid, packet);
         channel = hx_channel_new(vsock, &connection, fd);
-    } else if (fd == -ENOENT || fd == -ECONNREFUSED) {
-        hx_log_debug("the guest's connection to port %u is refused: nobody listens", port);
+    } else if (fd == -ENOENT || fd == -ECONNREFUSED || fd == -EPROTOTYPE) {
+        hx_log_debug("the guest's connection to port %u is refused: nobody listens for its type",
+                     port);
     } else {
         hx_vsock_complain(vsock, "the guest's connection to port %u is refused: %s", port,
                           g_strerror(-fd));
     }
     if (!channel)
-        hx_vsock_refuse(vsock, HX_VSOCK_HOST_CID, port, le32toh(packet->src_port),
-                        VIRTIO_VSOCK_TYPE_STREAM);
+        hx_vsock_refuse(vsock, HX_VSOCK_HOST_CID, port, le32toh(packet->src_port), type);
 }
 
 /* The guest accepted what a program of the host asked for. */
@@ -85,6 +98,15 @@ static bool receive_for(HxVsock *vsock, HxChannel *channel, const struct virtio_
     HxPacketMeaning meaning = HX_PACKET_VIOLATION;
     if (size <= chain->readable - sizeof *packet)
         meaning = hx_connection_receive(&channel->connection, packet);
+    if (meaning == HX_PACKET_DATA && hx_channel_is_seqpacket(channel)) {
+        /* A message is a write of its own. */
+        write_gathered(vsock);
+        unsigned count = hx_iov_slice(iov, chain->n_readable, sizeof *packet, size, iov);
+        hx_channel_write_message(channel, iov, count,
+                                 le32toh(packet->flags) & VIRTIO_VSOCK_SEQ_EOM);
+        hx_channel_check(channel);
+        return false;
+    }
     if (meaning == HX_PACKET_DATA) {
         gather(vsock, channel, chain, iov, size);
         return true;
@@ -135,14 +157,14 @@ static bool receive_packet(HxVsock *vsock, const HxChain *chain, struct iovec *i
         packet.len = 0;
     uint64_t key = (uint64_t)guest_port << 32 | host_port;
     HxChannel *channel = NULL;
-    if (to == HX_VSOCK_HOST_CID && type == VIRTIO_VSOCK_TYPE_STREAM)
+    if (to == HX_VSOCK_HOST_CID && is_known(vsock, type))
         channel = g_hash_table_lookup(vsock->by_ports, &key);
-    if (channel)
+    if (channel && channel->connection.type == type)
         return receive_for(vsock, channel, &packet, chain, iov);
     if (op == VIRTIO_VSOCK_OP_RST)
         return false;
-    if (op == VIRTIO_VSOCK_OP_REQUEST && to == HX_VSOCK_HOST_CID &&
-        type == VIRTIO_VSOCK_TYPE_STREAM) {
+    if (op == VIRTIO_VSOCK_OP_REQUEST && to == HX_VSOCK_HOST_CID && !channel &&
+        is_known(vsock, type)) {
         write_gathered(vsock);
         open_for_guest(vsock, &packet);
         return false;

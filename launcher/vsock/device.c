@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
@@ -64,14 +65,23 @@ bool hx_vsock_has_room(HxVsock *vsock)
     return false;
 }
 
+/* Why the guest cannot be asked for a connection now, or NULL. */
+static const char *refusal(HxVsock *vsock, int type)
+{
+    if (!hx_virtqueue_usable(vsock->rx) || !hx_virtqueue_usable(vsock->tx))
+        return "its driver is not running";
+    if (type == SOCK_SEQPACKET && !hx_vsock_has_seqpacket(vsock))
+        return "its driver knows no messages";
+    return hx_vsock_has_room(vsock) ? NULL : "too many";
+}
+
 /* A program of the host asks for the guest's @port. */
-static void connect_guest(void *data, int fd, uint32_t port)
+static void connect_guest(void *data, int fd, int type, uint32_t port)
 {
     HxVsock *vsock = data;
-    if (!hx_virtqueue_usable(vsock->rx) || !hx_virtqueue_usable(vsock->tx) ||
-        !hx_vsock_has_room(vsock)) {
-        hx_log_debug("a connection to the guest's port %u is refused: %s", port,
-                     hx_virtqueue_usable(vsock->rx) ? "too many" : "its driver is not running");
+    const char *reason = refusal(vsock, type);
+    if (reason) {
+        hx_log_debug("a connection to the guest's port %u is refused: %s", port, reason);
         close(fd);
         return;
     }
@@ -82,7 +92,9 @@ static void connect_guest(void *data, int fd, uint32_t port)
         key = (uint64_t)port << 32 | vsock->next_host_port;
     } while (g_hash_table_contains(vsock->by_ports, &key));
     HxConnection connection;
-    hx_connection_request(&connection, vsock->guest_cid, port, vsock->next_host_port);
+    hx_connection_request(
+        &connection, type == SOCK_STREAM ? VIRTIO_VSOCK_TYPE_STREAM : VIRTIO_VSOCK_TYPE_SEQPACKET,
+        vsock->guest_cid, port, vsock->next_host_port);
     hx_channel_new(vsock, &connection, fd);
 }
 
@@ -101,8 +113,9 @@ HxVsock *hx_vsock_new(HxEvents *events, HxSession *session, uint64_t guest_cid,
     return vsock;
 }
 
-void hx_vsock_set_queues(HxVsock *vsock, HxVirtqueue *rx, HxVirtqueue *tx)
+void hx_vsock_set_queues(HxVsock *vsock, HxVirtqueue *rx, HxVirtqueue *tx, const uint64_t *features)
 {
+    vsock->features = features;
     vsock->rx = rx;
     vsock->tx = tx;
 }

@@ -3,9 +3,10 @@
  * Theory of operation
  *
  * A client's line is read with MSG_PEEK first, so that exactly the line is taken: what a client
- * sends right behind it is the guest's and stays in the socket.  A client that says nothing costs a
- * descriptor and this little record; of those there are at most HX_HOST_CLIENTS_MAX, the oldest
- * making room, so no timer is needed.
+ * sends right behind it is the guest's and stays in the socket.  With messages it is the first one,
+ * and nothing else may be in it.  A client that says nothing costs a descriptor and this little
+ * record; of those there are at most HX_HOST_CLIENTS_MAX, the oldest making room, so no timer is
+ * needed.
  */
 #include "launcher/vsock/host-sockets.h"
 
@@ -25,19 +26,25 @@
 typedef struct {
     HxHostSockets *sockets;
     HxEventSource source;
-    int fd;
+    int fd, type;
     GList link; /* in sockets->clients */
     char line[LINE_MAX_SIZE];
     size_t length;
 } Client;
 
+typedef struct {
+    HxHostSockets *sockets;
+    HxEventSource source;
+    char *path;
+    int fd, type;
+} Listener;
+
 struct HxHostSockets {
     HxEvents *events;
     char *path;
-    int fd;
+    Listener listeners[2];
     int spare_fd; /* given up for a moment to refuse a client where descriptors run out */
-    HxEventSource listener;
-    void (*connect)(void *data, int fd, uint32_t port);
+    HxHostConnect connect;
     void *data;
     GQueue clients; /* oldest first */
 };
@@ -94,12 +101,29 @@ static int read_line(Client *client)
     }
 }
 
+/* The same for a client with messages. */
+static int read_first_message(Client *client)
+{
+    ssize_t n = recv(client->fd, client->line, sizeof client->line, MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (n == 0)
+        return -EPIPE;
+    if ((size_t)n >= sizeof client->line)
+        return -EMSGSIZE;
+    if (client->line[n - 1] == '\n')
+        n--;
+    client->line[n] = '\0';
+    return strlen(client->line) == (size_t)n ? 1 : -EINVAL;
+}
+
 static void client_ready(HxEventSource *source, uint32_t events)
 {
     Client *client = HX_CONTAINER_OF(source, Client, source);
     HxHostSockets *sockets = client->sockets;
     uint32_t port = 0;
-    int r = read_line(client);
+    int type = client->type;
+    int r = type == SOCK_STREAM ? read_line(client) : read_first_message(client);
     if (r == 0)
         return;
     if (r > 0)
@@ -110,10 +134,10 @@ static void client_ready(HxEventSource *source, uint32_t events)
     if (r < 0)
         close(fd);
     else
-        sockets->connect(sockets->data, fd, port);
+        sockets->connect(sockets->data, fd, type, port);
 }
 
-static void add_client(HxHostSockets *sockets, int fd)
+static void add_client(HxHostSockets *sockets, int fd, int type)
 {
     if (sockets->clients.length >= HX_HOST_CLIENTS_MAX) {
         GList *oldest = g_queue_peek_head_link(&sockets->clients);
@@ -125,6 +149,7 @@ static void add_client(HxHostSockets *sockets, int fd)
     client->sockets = sockets;
     client->source.ready = client_ready;
     client->fd = fd;
+    client->type = type;
     client->link.data = client;
     g_queue_push_tail_link(&sockets->clients, &client->link);
     if (hx_events_add(sockets->events, &client->source, fd, EPOLLIN | EPOLLET) < 0)
@@ -133,46 +158,64 @@ static void add_client(HxHostSockets *sockets, int fd)
 
 static void listener_ready(HxEventSource *source, uint32_t events)
 {
-    HxHostSockets *sockets = HX_CONTAINER_OF(source, HxHostSockets, listener);
+    Listener *listener = HX_CONTAINER_OF(source, Listener, source);
+    HxHostSockets *sockets = listener->sockets;
     /* Some, not all: connections that are open have their turn in between. */
     for (int i = 0; i < 32; i++) {
-        int fd = accept4(sockets->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            add_client(sockets, fd);
+            add_client(sockets, fd, listener->type);
             continue;
         }
         if (errno != EMFILE && errno != ENFILE)
             return;
         /* Left in the backlog it would wake us up for ever. */
         hx_close(&sockets->spare_fd);
-        fd = accept4(sockets->fd, NULL, NULL, SOCK_CLOEXEC);
+        fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
         hx_close(&fd);
         sockets->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         hx_log_warning("out of descriptors: a client of the host is refused");
     }
 }
 
-HxHostSockets *hx_host_sockets_new(HxEvents *events, const char *path,
-                                   void (*connect)(void *data, int fd, uint32_t port), void *data,
-                                   int *ret_error)
+static int open_listener(HxHostSockets *sockets, int type, const char *suffix)
 {
-    hx_autofd int fd = hx_unix_listen(path, SOCK_STREAM | SOCK_NONBLOCK, 0600);
-    if (fd < 0) {
-        *ret_error = fd;
-        return NULL;
-    }
+    Listener *listener = &sockets->listeners[type != SOCK_STREAM];
+    listener->sockets = sockets;
+    listener->source.ready = listener_ready;
+    listener->type = type;
+    listener->path = g_strconcat(sockets->path, suffix, NULL);
+    listener->fd = hx_unix_listen(listener->path, type | SOCK_NONBLOCK, 0600);
+    if (listener->fd < 0)
+        return listener->fd;
+    return hx_events_add(sockets->events, &listener->source, listener->fd, EPOLLIN);
+}
+
+static void close_listener(HxHostSockets *sockets, Listener *listener)
+{
+    hx_events_remove(sockets->events, &listener->source);
+    if (listener->fd >= 0)
+        unlink(listener->path);
+    hx_close(&listener->fd);
+    g_free(listener->path);
+}
+
+HxHostSockets *hx_host_sockets_new(HxEvents *events, const char *path, HxHostConnect connect,
+                                   void *data, int *ret_error)
+{
     HxHostSockets *sockets = g_new0(HxHostSockets, 1);
     *sockets = (HxHostSockets){
         .events = events,
         .path = g_strdup(path),
-        .fd = hx_steal_fd(&fd),
+        .listeners = {{.fd = -1}, {.fd = -1}},
         .spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
-        .listener.ready = listener_ready,
         .connect = connect,
         .data = data,
         .clients = G_QUEUE_INIT,
     };
-    *ret_error = hx_events_add(events, &sockets->listener, sockets->fd, EPOLLIN);
+    *ret_error = open_listener(sockets, SOCK_STREAM, "");
+    if (*ret_error == 0)
+        *ret_error = open_listener(sockets, SOCK_SEQPACKET, HX_HOST_SEQPACKET_SUFFIX);
     if (*ret_error < 0)
         g_clear_pointer(&sockets, hx_host_sockets_free);
     return sockets;
@@ -185,16 +228,15 @@ void hx_host_sockets_free(HxHostSockets *sockets)
     GList *link;
     while ((link = g_queue_peek_head_link(&sockets->clients)))
         close(release_client(link->data));
-    hx_events_remove(sockets->events, &sockets->listener);
-    unlink(sockets->path);
-    hx_close(&sockets->fd);
+    for (unsigned i = 0; i < G_N_ELEMENTS(sockets->listeners); i++)
+        close_listener(sockets, &sockets->listeners[i]);
     hx_close(&sockets->spare_fd);
     g_free(sockets->path);
     g_free(sockets);
 }
 
-int hx_host_sockets_connect(const HxHostSockets *sockets, uint32_t port)
+int hx_host_sockets_connect(const HxHostSockets *sockets, int type, uint32_t port)
 {
     g_autofree char *path = g_strdup_printf("%s_%u", sockets->path, port);
-    return hx_unix_connect(path, SOCK_STREAM | SOCK_NONBLOCK);
+    return hx_unix_connect(path, type | SOCK_NONBLOCK);
 }

@@ -159,7 +159,7 @@ static int run(const Arguments *arguments, HxEvents *events, const Signals *sign
                HxVhostUser *vhost)
 {
     hx_vsock_set_queues(vsock, hx_vhost_user_queue(vhost, HX_VSOCK_RX),
-                        hx_vhost_user_queue(vhost, HX_VSOCK_TX));
+                        hx_vhost_user_queue(vhost, HX_VSOCK_TX), hx_vhost_user_features(vhost));
     hx_vsock_end_lost(vsock, hx_vhost_user_restore(vhost));
     int r = arguments->ready_fd >= 0 ? say_ready(arguments->ready_fd) : 0;
     if (r == 0)

@@ -13,7 +13,8 @@
 
 #define FEATURES                                                                                   \
     (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX |                                \
-     1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << HX_VHOST_F_PROTOCOL_FEATURES)
+     1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << HX_VHOST_F_PROTOCOL_FEATURES |                  \
+     1ull << VIRTIO_VSOCK_F_SEQPACKET)
 #define PROTOCOL_FEATURES                                                                          \
     (1ull << HX_VHOST_PROTOCOL_F_MQ | 1ull << HX_VHOST_PROTOCOL_F_REPLY_ACK |                      \
      1ull << HX_VHOST_PROTOCOL_F_CONFIG | 1ull << HX_VHOST_PROTOCOL_F_RESET_DEVICE)

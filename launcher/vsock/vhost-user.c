@@ -28,6 +28,11 @@ HxVirtqueue *hx_vhost_user_queue(HxVhostUser *vhost, unsigned index)
     return &vhost->queues[index];
 }
 
+const uint64_t *hx_vhost_user_features(const HxVhostUser *vhost)
+{
+    return &vhost->features;
+}
+
 static const char *request_name(uint32_t request)
 {
     const char *name = request < HX_VHOST_REQUEST_END ? hx_vhost_requests[request].name : NULL;

@@ -10,7 +10,8 @@
 #include "launcher/vsock/session.h"
 #include "launcher/vsock/virtqueue.h"
 
-/* The queues that reach the back end: the front end keeps the event queue (virtio 1.2, 5.10.2). */
+/* The queues that reach the back end.  The front end keeps the event queue (virtio 1.2, 5.10.2) and
+ * sends its one event, TRANSPORT_RESET, itself: QEMU does after a migration. */
 enum { HX_VSOCK_RX = 0, HX_VSOCK_TX = 1, HX_VSOCK_QUEUES = 2 };
 
 typedef struct HxVhostUser HxVhostUser;
@@ -31,3 +32,6 @@ void hx_vhost_user_free(HxVhostUser *vhost);
 
 /* Owned by @vhost, and as long-lived. */
 HxVirtqueue *hx_vhost_user_queue(HxVhostUser *vhost, unsigned index);
+
+/* The virtio features that the guest's driver took; the same. */
+const uint64_t *hx_vhost_user_features(const HxVhostUser *vhost);

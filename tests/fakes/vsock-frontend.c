@@ -246,7 +246,8 @@ static void set_up(Frontend *f)
 {
     uint64_t features = 1ull << VIRTIO_F_VERSION_1 | 1ull << HX_VHOST_F_PROTOCOL_FEATURES |
                         (uint64_t)f->options.event_idx << VIRTIO_RING_F_EVENT_IDX |
-                        (uint64_t)f->options.indirect << VIRTIO_RING_F_INDIRECT_DESC;
+                        (uint64_t)f->options.indirect << VIRTIO_RING_F_INDIRECT_DESC |
+                        (uint64_t)f->options.seqpacket << VIRTIO_VSOCK_F_SEQPACKET;
     uint64_t protocol = 1ull << HX_VHOST_PROTOCOL_F_REPLY_ACK | 1ull << HX_VHOST_PROTOCOL_F_CONFIG |
                         1ull << HX_VHOST_PROTOCOL_F_RESET_DEVICE;
     say(f, HX_VHOST_SET_PROTOCOL_FEATURES, &protocol, sizeof protocol, -1);

@@ -15,12 +15,12 @@
 #define FRONTEND_TIMEOUT 10000 /* ms */
 #define FRONTEND_QUEUE 256     /* descriptors of each queue */
 #define FRONTEND_SLOTS 128     /* packets to the device, and buffers for it, at once */
-#define FRONTEND_PACKET_MAX (64 * 1024)
+#define FRONTEND_PACKET_MAX (120 * 1024)
 /* Two regions that border on each other for the guest and nowhere else. */
 #define FRONTEND_REGION (16ull << 20)
 
 typedef struct {
-    bool event_idx, indirect;
+    bool event_idx, indirect, seqpacket;
     unsigned rx_buffer; /* bytes of each buffer offered; 0: 4096 */
     bool store;         /* keep what frontend_kill needs */
     bool no_driver;     /* only connect: no messages are sent */

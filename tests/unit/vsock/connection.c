@@ -63,7 +63,7 @@ static HxConnection accepted(void)
 static void test_request(void)
 {
     HxConnection c;
-    hx_connection_request(&c, CID, 22, 1u << 30);
+    hx_connection_request(&c, VIRTIO_VSOCK_TYPE_STREAM, CID, 22, 1u << 30);
     g_assert_cmpuint(hx_connection_credit(&c), ==, 0);
     /* No answer can come to what was not asked. */
     HxConnection early = c;
@@ -83,7 +83,7 @@ static void test_credit_of_guest(void)
     HxConnection c = accepted();
     struct virtio_vsock_hdr p;
     g_assert_cmpuint(hx_connection_credit(&c), ==, 10000);
-    hx_connection_data(&c, 9999, &p);
+    hx_connection_data(&c, 9999, 0, &p);
     g_assert_cmpuint(p.op, ==, VIRTIO_VSOCK_OP_RW);
     g_assert_cmpuint(p.len, ==, 9999);
     g_assert_cmpuint(hx_connection_credit(&c), ==, 1);
@@ -105,7 +105,7 @@ static void test_credit_wraps(void)
     struct virtio_vsock_hdr p = packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, 0);
     for (uint64_t total = 0; total < 5ull << 30; total += 10000) {
         g_assert_cmpuint(hx_connection_credit(&c), ==, 10000);
-        hx_connection_data(&c, 10000, &p);
+        hx_connection_data(&c, 10000, 0, &p);
         g_assert_cmpuint(hx_connection_credit(&c), ==, 0);
         p = packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, 0);
         p.fwd_cnt = (uint32_t)(total + 10000);
@@ -134,7 +134,7 @@ static void test_credit_of_host(void)
     g_assert_false(hx_connection_control_due(&c));
     /* Data tells it as well. */
     hx_connection_forwarded(&c, HX_CONNECTION_BUFFER / 2 - 1000);
-    hx_connection_data(&c, 1, &p);
+    hx_connection_data(&c, 1, 0, &p);
     g_assert_cmpuint(p.fwd_cnt, ==, HX_CONNECTION_BUFFER);
     g_assert_false(hx_connection_control_due(&c));
 }
