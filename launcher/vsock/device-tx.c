@@ -71,8 +71,10 @@ static void open_for_guest(HxVsock *vsock, const struct virtio_vsock_hdr *packet
         hx_log_debug("the guest's connection to port %u is refused: nobody listens for its type",
                      port);
     } else {
-        hx_vsock_complain(vsock, "the guest's connection to port %u is refused: %s", port,
-                          g_strerror(-fd));
+        const char *reason = fd == -EAGAIN    ? "the listener has too many that it did not accept"
+                             : fd == -ENOBUFS ? "there are too many connections"
+                                              : g_strerror(-fd);
+        hx_vsock_complain(vsock, "the guest's connection to port %u is refused: %s", port, reason);
     }
     if (!channel)
         hx_vsock_refuse(vsock, HX_VSOCK_HOST_CID, port, le32toh(packet->src_port), type);

@@ -381,27 +381,107 @@ static void test_pause_and_reset(void)
     frontend_free(f);
 }
 
-static void test_many(void)
+/* Packets up to the guest's largest and the largest buffers, not only what Linux uses. */
+static void test_packet_sizes(void)
 {
-    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .indirect = true});
-    enum { MANY = 1000 };
-    g_autofree Peer *peers = g_new0(Peer, MANY);
-    for (unsigned i = 0; i < MANY; i++)
-        peers[i] = i % 2 ? guest_connects(f, 10000 + i, 5000) : host_connects(f, 22, "");
-    for (unsigned i = 0; i < MANY; i++) {
-        peer_send(&peers[i], VIRTIO_VSOCK_OP_RW, 0, &i, sizeof i);
-        unsigned got = 0;
-        g_assert_cmpint(hx_read_all(peers[i].fd, &got, sizeof got), ==, 0);
-        g_assert_cmpuint(got, ==, i);
+    static const uint32_t sizes[] = {1, 4096, 65536, 65537, 100000, FRONTEND_PACKET_MAX};
+    static uint8_t data[FRONTEND_PACKET_MAX], got[FRONTEND_PACKET_MAX];
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .rx_buffer = 100000});
+    Peer p = guest_connects(f, 1000, 5000);
+    for (unsigned i = 0; i < sizeof data; i++)
+        data[i] = i * 2654435761u >> 24;
+    for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        peer_send(&p, VIRTIO_VSOCK_OP_RW, 0, data, sizes[i]);
+        g_assert_cmpint(hx_read_all(p.fd, got, sizes[i]), ==, 0);
+        g_assert_true(memcmp(got, data, sizes[i]) == 0);
+        while (p.host_forwarded != p.sent && p.sent - p.host_forwarded > HX_CONNECTION_BUFFER / 2)
+            peer_expect(&p, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     }
-    for (unsigned i = 0; i < MANY; i++) {
-        hx_close(&peers[i].fd);
-        peer_expect(&peers[i], VIRTIO_VSOCK_OP_SHUTDOWN);
-        peer_send(&peers[i], VIRTIO_VSOCK_OP_RST, 0, NULL, 0);
+    g_assert_cmpint(hx_write_all(p.fd, data, PEER_BUFFER), ==, 0);
+    uint32_t largest = 0;
+    for (uint32_t at = 0; at < PEER_BUFFER;) {
+        struct virtio_vsock_hdr hdr = peer_next(&p, peer_data);
+        g_assert_true(memcmp(peer_data, data + at, hdr.len) == 0);
+        largest = MAX(largest, hdr.len);
+        at += hdr.len;
     }
-    Peer p = guest_connects(f, 10000, 5000);
+    g_assert_cmpuint(largest, >, 20000);
     hx_close(&p.fd);
     frontend_free(f);
+}
+
+/* What no driver may say in a state: the connection is reset for both, and nothing else. */
+static void test_violations(void)
+{
+    static const struct {
+        const char *what;
+        bool asked; /* the host asked for the connection, and the guest has not answered */
+        uint16_t before, operation;
+        uint32_t flags, size;
+    } rows[] = {
+        {"data before the answer", true, 0, VIRTIO_VSOCK_OP_RW, 0, 4},
+        {"a request before the answer", true, 0, VIRTIO_VSOCK_OP_REQUEST, 0, 0},
+        {"a shutdown before the answer", true, 0, VIRTIO_VSOCK_OP_SHUTDOWN, RCV | SEND, 0},
+        {"credit before the answer", true, 0, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, 0},
+        {"a second answer", true, VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_RESPONSE, 0, 0},
+        {"an answer to nothing", false, 0, VIRTIO_VSOCK_OP_RESPONSE, 0, 0},
+        {"a second request", false, 0, VIRTIO_VSOCK_OP_REQUEST, 0, 0},
+        {"data after the end", false, VIRTIO_VSOCK_OP_SHUTDOWN, VIRTIO_VSOCK_OP_RW, 0, 4},
+        {"operation 0", false, 0, VIRTIO_VSOCK_OP_INVALID, 0, 0},
+        {"an operation that nobody knows", false, 0, 8, 0, 0},
+        {"operation 65535", false, 0, 65535, 0, 0},
+    };
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    Peer other = guest_connects(f, 999, 4999);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_test_message("%s", rows[i].what);
+        Peer p = {.f = f, .guest_port = 22};
+        if (rows[i].asked) {
+            p.fd = host_client(f, "CONNECT 22\n");
+            struct virtio_vsock_hdr hdr;
+            g_assert_true(frontend_receive(f, FRONTEND_TIMEOUT, &hdr, NULL));
+            p.host_port = hdr.src_port;
+        } else {
+            p = guest_connects(f, 1000, 5000);
+        }
+        if (rows[i].before)
+            peer_send(&p, rows[i].before, SEND, NULL, 0);
+        peer_send(&p, rows[i].operation, rows[i].flags, "data", rows[i].size);
+        peer_expect(&p, VIRTIO_VSOCK_OP_RST);
+        if (rows[i].before == VIRTIO_VSOCK_OP_RESPONSE)
+            expect_text(p.fd, "OK 22\n");
+        expect_end(p.fd);
+        hx_close(&p.fd);
+        peer_send(&other, VIRTIO_VSOCK_OP_RW, 0, "other", 5);
+        expect_text(other.fd, "other");
+    }
+    /* What may be said at any time, and changes nothing. */
+    peer_send(&other, VIRTIO_VSOCK_OP_SHUTDOWN, 0, NULL, 0);
+    peer_send(&other, VIRTIO_VSOCK_OP_SHUTDOWN, ~(RCV | SEND), NULL, 0);
+    peer_send(&other, VIRTIO_VSOCK_OP_RW, 0, NULL, 0);
+    peer_send(&other, VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SEQ_EOM, "other", 5);
+    expect_text(other.fd, "other");
+    hx_close(&other.fd);
+    frontend_free(f);
+}
+
+/* A driver takes what it likes of what is offered; the rings work with each combination. */
+static void test_subsets(void)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        Frontend *f = frontend_new(
+            (FrontendOptions){.event_idx = i & 1, .indirect = i & 2, .seqpacket = i & 4});
+        Peer p = guest_connects(f, 1000, 5000);
+        for (int round = 0; round < 300; round++) { /* more than once around the rings */
+            peer_send(&p, VIRTIO_VSOCK_OP_RW, 0, "to host", 7);
+            expect_text(p.fd, "to host");
+            g_assert_cmpint(hx_write_all(p.fd, "to guest", 8), ==, 0);
+            g_assert_cmpuint(peer_expect(&p, VIRTIO_VSOCK_OP_RW).len, ==, 8);
+            p.forwarded += 8;
+        }
+        hx_close(&p.fd);
+        frontend_free(f);
+    }
 }
 
 int main(int argc, char **argv)
@@ -415,6 +495,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/device/slow-reader", test_slow_reader);
     g_test_add_func("/vsock/device/slow-guest", test_slow_guest);
     g_test_add_func("/vsock/device/pause-and-reset", test_pause_and_reset);
-    g_test_add_func("/vsock/device/many", test_many);
+    g_test_add_func("/vsock/device/packet-sizes", test_packet_sizes);
+    g_test_add_func("/vsock/device/violations", test_violations);
+    g_test_add_func("/vsock/device/subsets", test_subsets);
     return g_test_run();
 }
