@@ -160,7 +160,7 @@ lint: check-includes
 		$(addprefix --suppress=,missingIncludeSystem normalCheckLevelMaxBranches varFuncNullUB *OutOfMemory ctunullpointer*) \
 		--library=gtk -DG_GINT64_FORMAT='"ld"' -DG_GUINT64_FORMAT='"lu"' -I. \
 		$(filter-out tests/%,$(filter %.c,$(SOURCES)))
-	mandoc -Tlint -Wwarning helixvm.1
+	mandoc -Tlint -Wwarning helixvm.1 helixvm-vsock.1
 
 # Who may include whom: DIRECTIONS in tests/check-includes.pl.
 check-includes:
@@ -188,7 +188,10 @@ install: all
 	install -m 0755 $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder $(LIBEXEC)/
 	install -m 0644 $(BUILD)/libhelixvm-export.so $(LIBEXEC)/
 	install -m 0755 $(BUILD)/guest/* $(LIBEXEC)/guest/
-	install -m 0644 helixvm.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 0644 helixvm.1 helixvm-vsock.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -d $(DESTDIR)$(PREFIX)/share/qemu/vhost-user
+	sed 's|@LIBEXEC@|$(PREFIX)/libexec/helixvm|' launcher/vsock/50-helixvm-vsock.json \
+		>$(DESTDIR)$(PREFIX)/share/qemu/vhost-user/50-helixvm-vsock.json
 	install -d $(DATA)/qemu-profiles
 	install -m 0644 qemu-profiles/*.conf $(DATA)/qemu-profiles/
 	install -D -m 0644 cli/completion/helixvm.bash \

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
@@ -27,7 +28,6 @@ typedef struct {
     char *host_socket;
     int ready_fd;
     int store_fd;
-    gboolean print_capabilities;
 } Arguments;
 
 static void arguments_clear(Arguments *arguments)
@@ -60,9 +60,11 @@ static gboolean check_arguments(const Arguments *arguments, GError **error)
 
 static gboolean parse_arguments(int argc, char **argv, Arguments *arguments, GError **error)
 {
+    gboolean print_capabilities; /* for --help; wants_capabilities has looked */
     const GOptionEntry entries[] = {
         {"fd", 0, 0, G_OPTION_ARG_INT, &arguments->fd,
-         "The listening Unix socket for the vhost-user front end", "N"},
+         "The Unix socket for the vhost-user front end: one that listens, or is connected to it",
+         "N"},
         {"socket-path", 0, 0, G_OPTION_ARG_FILENAME, &arguments->socket_path,
          "Listen for the vhost-user front end here instead", "PATH"},
         {"guest-cid", 0, 0, G_OPTION_ARG_INT64, &arguments->guest_cid, "The guest's CID", "CID"},
@@ -74,7 +76,7 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *arguments, GEr
          "Write READY=1 here when all sockets listen", "N"},
         {"store-fd", 0, 0, G_OPTION_ARG_INT, &arguments->store_fd,
          "Keep here what a next process needs to go on after this one", "N"},
-        {"print-capabilities", 0, 0, G_OPTION_ARG_NONE, &arguments->print_capabilities,
+        {"print-capabilities", 0, 0, G_OPTION_ARG_NONE, &print_capabilities,
          "Print what this back end is, as JSON, and exit", NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -90,11 +92,28 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *arguments, GEr
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "unexpected argument: %s", argv[1]);
         return FALSE;
     }
-    return arguments->print_capabilities || check_arguments(arguments, error);
+    return check_arguments(arguments, error);
 }
 
-/* The listening socket for front ends, non-blocking. */
-static int open_listener(const Arguments *arguments, GError **error)
+static bool is_listening(int fd)
+{
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+}
+
+static bool is_connected(int fd)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    struct sockaddr_un peer;
+    socklen_t peer_size = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+           getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0;
+}
+
+/* The socket for front ends, which listens or is connected to one; non-blocking. */
+static int open_front_end(const Arguments *arguments, GError **error)
 {
     if (arguments->socket_path) {
         int fd = hx_unix_listen(arguments->socket_path, SOCK_STREAM | SOCK_NONBLOCK, 0600);
@@ -103,11 +122,9 @@ static int open_listener(const Arguments *arguments, GError **error)
                                arguments->socket_path);
         return fd;
     }
-    int listening = 0;
-    socklen_t size = sizeof listening;
-    if (getsockopt(arguments->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening) {
-        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--fd=%d is no listening socket",
-                    arguments->fd);
+    if (!is_listening(arguments->fd) && !is_connected(arguments->fd)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
+                    "--fd=%d is no stream socket that listens or is connected", arguments->fd);
         return -1;
     }
     int r = hx_set_nonblocking(arguments->fd, true);
@@ -153,24 +170,30 @@ static void reset_device(void *data)
     hx_vsock_reset(data);
 }
 
-/* Go on with what an earlier process had, and serve until a signal comes.  Returns 0 or a negative
+/* Go on with what an earlier process had, and serve until a signal comes or the one front end is
+ * gone.  Returns 0 or a negative
  * errno. */
-static int run(const Arguments *arguments, HxEvents *events, const Signals *signals, HxVsock *vsock,
-               HxVhostUser *vhost)
+static int run(const Arguments *arguments, int front_end, HxEvents *events, const Signals *signals,
+               HxVsock *vsock, HxVhostUser *vhost)
 {
     hx_vsock_set_queues(vsock, hx_vhost_user_queue(vhost, HX_VSOCK_RX),
                         hx_vhost_user_queue(vhost, HX_VSOCK_TX), hx_vhost_user_features(vhost));
-    hx_vsock_end_lost(vsock, hx_vhost_user_restore(vhost));
-    int r = arguments->ready_fd >= 0 ? say_ready(arguments->ready_fd) : 0;
+    bool restored = hx_vhost_user_restore(vhost);
+    hx_vsock_end_lost(vsock, restored);
+    int r = 0;
+    if (!restored && !is_listening(front_end))
+        r = hx_vhost_user_serve(vhost, front_end);
+    if (r == 0 && arguments->ready_fd >= 0)
+        r = say_ready(arguments->ready_fd);
     if (r == 0)
         hx_log_info("guest CID %" PRId64 ", host socket %s", arguments->guest_cid,
                     arguments->host_socket);
-    while (r == 0 && !signals->stop)
+    while (r == 0 && !signals->stop && !hx_vhost_user_ended(vhost))
         r = hx_events_dispatch(events, hx_vsock_run(vsock) ? 0 : -1);
     return r;
 }
 
-static void serve(const Arguments *arguments, int listener, HxEvents *events, HxSession *session,
+static void serve(const Arguments *arguments, int front_end, HxEvents *events, HxSession *session,
                   const Signals *signals, GError **error)
 {
     int r;
@@ -181,16 +204,17 @@ static void serve(const Arguments *arguments, int listener, HxEvents *events, Hx
         return;
     }
     HxVhostUser *vhost =
-        hx_vhost_user_new(events, session, listener, arguments->guest_cid, reset_device, vsock, &r);
+        hx_vhost_user_new(events, session, is_listening(front_end) ? front_end : -1,
+                          arguments->guest_cid, reset_device, vsock, &r);
     if (vhost)
-        r = run(arguments, events, signals, vsock, vhost);
+        r = run(arguments, front_end, events, signals, vsock, vhost);
     if (r < 0)
         hx_set_error_errno(error, HX_ERROR_FAILED, -r, "cannot serve the device");
     hx_vsock_free(vsock);
     hx_vhost_user_free(vhost);
 }
 
-static void set_up_and_serve(const Arguments *arguments, int listener, GError **error)
+static void set_up_and_serve(const Arguments *arguments, int front_end, GError **error)
 {
     HxEvents events;
     HxSession session;
@@ -204,7 +228,7 @@ static void set_up_and_serve(const Arguments *arguments, int listener, GError **
     }
     r = hx_session_init(&session, arguments->store_fd, HX_VSOCK_CONNECTIONS_MAX);
     if (r == 0) {
-        serve(arguments, listener, &events, &session, &signals, error);
+        serve(arguments, front_end, &events, &session, &signals, error);
         hx_session_clear(&session);
     } else {
         hx_set_error_errno(error, HX_ERROR_HOST, -r,
@@ -231,28 +255,37 @@ static void prepare_descriptors(void)
     hx_close(&fd);
 }
 
+/* With it "other options and arguments should be ignored": also those that are unknown. */
+static bool wants_capabilities(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--print-capabilities") == 0)
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     prepare_descriptors();
     hx_log_init("helixvm-vsock", TRUE);
+    if (wants_capabilities(argc, argv)) {
+        puts("{\n  \"type\": \"vsock\"\n}");
+        return 0;
+    }
     g_auto(Arguments) arguments = {.fd = -1, .ready_fd = -1, .store_fd = -1};
     g_autoptr(GError) error = NULL;
     if (!parse_arguments(argc, argv, &arguments, &error)) {
         hx_log_error("%s", error->message);
         return hx_error_exit_status(error);
     }
-    if (arguments.print_capabilities) {
-        puts("{\n  \"type\": \"vsock\"\n}");
-        return 0;
-    }
-    hx_autofd int listener = -1;
+    hx_autofd int front_end = -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         hx_set_error_errno(&error, HX_ERROR_HOST, errno, "cannot give up new privileges");
     else
-        listener = open_listener(&arguments, &error);
+        front_end = open_front_end(&arguments, &error);
     if (!error)
-        set_up_and_serve(&arguments, listener, &error);
-    if (listener >= 0 && arguments.socket_path)
+        set_up_and_serve(&arguments, front_end, &error);
+    if (front_end >= 0 && arguments.socket_path)
         unlink(arguments.socket_path);
     if (error)
         hx_log_error("%s", error->message);

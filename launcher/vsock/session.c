@@ -122,7 +122,8 @@ void hx_session_keep(HxSession *session, uint32_t request, unsigned queue, const
     HxFdStoreEntry entry = {.key = key_of(request, queue), .size = size, .n_fds = n_fds};
     g_assert(size <= sizeof entry.data && n_fds <= HX_FD_STORE_FDS_MAX);
     memcpy(entry.data, payload, size);
-    memcpy(entry.fds, fds, n_fds * sizeof *fds);
+    if (n_fds > 0)
+        memcpy(entry.fds, fds, n_fds * sizeof *fds);
     send_entry(session, &entry);
 }
 

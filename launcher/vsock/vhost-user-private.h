@@ -18,7 +18,7 @@ G_STATIC_ASSERT(offsetof(HxVhostMessage, payload) ==
 struct HxVhostUser {
     HxEvents *events;
     HxSession *session;
-    int listen_fd;
+    int listen_fd; /* -1: there is one front end, and no other after it */
     uint64_t guest_cid;
     void (*reset)(void *data);
     void *data;

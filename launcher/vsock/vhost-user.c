@@ -16,6 +16,7 @@
 #include "launcher/vsock/vhost-user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -179,6 +180,8 @@ static void drop_front_end(HxVhostUser *vhost)
 static void disconnect(HxVhostUser *vhost)
 {
     drop_front_end(vhost);
+    if (vhost->listen_fd < 0)
+        return;
     int r = hx_events_add(vhost->events, &vhost->listener, vhost->listen_fd, EPOLLIN);
     if (r < 0)
         hx_log_error("cannot wait for the next front end: %s", g_strerror(-r));
@@ -222,21 +225,31 @@ static void connection_ready(HxEventSource *source, uint32_t events)
     }
 }
 
+/* Returns 0 or a negative errno; @fd is taken over with 0. */
+static int serve_front_end(HxVhostUser *vhost, int fd)
+{
+    int r = hx_events_add(vhost->events, &vhost->connection, fd, EPOLLIN);
+    if (r < 0)
+        return r;
+    hx_log_info("a front end connected");
+    hx_session_keep_front_end(vhost->session, fd);
+    vhost->fd = fd;
+    vhost->message = (HxVhostMessage){0};
+    return 0;
+}
+
 static void listener_ready(HxEventSource *source, uint32_t events)
 {
     HxVhostUser *vhost = HX_CONTAINER_OF(source, HxVhostUser, listener);
     hx_autofd int fd = accept4(vhost->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
-    int r = hx_events_add(vhost->events, &vhost->connection, fd, EPOLLIN);
+    int r = serve_front_end(vhost, fd);
     if (r < 0) {
         hx_log_error("cannot serve a front end: %s", g_strerror(-r));
         return;
     }
-    hx_log_info("a front end connected");
-    hx_session_keep_front_end(vhost->session, fd);
-    vhost->fd = hx_steal_fd(&fd);
-    vhost->message = (HxVhostMessage){0};
+    hx_steal_fd(&fd);
     /* The next one waits in the backlog until this one is gone. */
     hx_events_remove(vhost->events, &vhost->listener);
 }
@@ -303,6 +316,22 @@ bool hx_vhost_user_restore(HxVhostUser *vhost)
     return true;
 }
 
+int hx_vhost_user_serve(HxVhostUser *vhost, int fd)
+{
+    hx_autofd int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return -errno;
+    int r = serve_front_end(vhost, own);
+    if (r == 0)
+        hx_steal_fd(&own);
+    return r;
+}
+
+bool hx_vhost_user_ended(const HxVhostUser *vhost)
+{
+    return vhost->listen_fd < 0 && vhost->fd < 0;
+}
+
 HxVhostUser *hx_vhost_user_new(HxEvents *events, HxSession *session, int listen_fd,
                                uint64_t guest_cid, void (*reset)(void *data), void *data,
                                int *ret_error)
@@ -321,7 +350,7 @@ HxVhostUser *hx_vhost_user_new(HxEvents *events, HxSession *session, int listen_
     };
     for (unsigned i = 0; i < HX_VSOCK_QUEUES; i++)
         hx_vhost_init_queue(vhost, i);
-    *ret_error = hx_events_add(events, &vhost->listener, listen_fd, EPOLLIN);
+    *ret_error = listen_fd < 0 ? 0 : hx_events_add(events, &vhost->listener, listen_fd, EPOLLIN);
     if (*ret_error < 0)
         g_clear_pointer(&vhost, hx_vhost_user_free);
     return vhost;

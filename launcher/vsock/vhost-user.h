@@ -16,7 +16,8 @@ enum { HX_VSOCK_RX = 0, HX_VSOCK_TX = 1, HX_VSOCK_QUEUES = 2 };
 
 typedef struct HxVhostUser HxVhostUser;
 
-/* Serve the front ends that connect to @listen_fd, one after another.  @reset is called whenever
+/* Serve the front ends that connect to @listen_fd, one after another; with -1 the one that
+ * hx_vhost_user_serve gets or hx_vhost_user_restore finds.  @reset is called whenever
  * the guest that was there is gone: another one, or the same after a reset, knows nothing of what
  * was before.  @listen_fd stays the caller's, non-blocking, and so does @session, which keeps what
  * the front end sets up.  Returns NULL with *ret_error, a negative errno. */
@@ -27,6 +28,13 @@ HxVhostUser *hx_vhost_user_new(HxEvents *events, HxSession *session, int listen_
 /* Go on with the front end that an earlier process served, where @session has one that is usable.
  * Returns whether. */
 bool hx_vhost_user_restore(HxVhostUser *vhost);
+
+/* Serve the front end at the other end of @fd, which stays the caller's.  Returns 0 or a negative
+ * errno. */
+int hx_vhost_user_serve(HxVhostUser *vhost, int fd);
+
+/* Whether the front end is gone, and no other can come. */
+bool hx_vhost_user_ended(const HxVhostUser *vhost);
 
 void hx_vhost_user_free(HxVhostUser *vhost);
 

@@ -68,6 +68,15 @@ is(system("$build/helixvm nonsense >/dev/null 2>&1") >> 8, 2, 'an unknown verb i
 is(system("$build/helixvm up --nonsense >/dev/null 2>&1") >> 8, 2,
     'an unknown option is a usage error');
 
+my $device_page = slurp('helixvm-vsock.1');
+is(scalar `mandoc -Tlint -Wwarning helixvm-vsock.1 2>&1`, '', "nor to the vsock device's page");
+my @device_options = join('', `$build/helixvm-vsock --help`) =~ /--([a-z-]+)/g;
+cmp_ok(scalar @device_options, '>', 5, 'the vsock device tells its options');
+like($device_page, qr/^\.It Fl Fl \Q$_\E\b/m, "its page has --$_") for @device_options;
+my %device_option = map { $_ => 1 } @device_options;
+ok($device_option{$1}, "the vsock device has --$1 that its page lists")
+    while $device_page =~ /^\.It Fl Fl ([a-z-]+)/mg;
+
 like($readme, qr{\./devenv make demo.*\./devenv make check}s, 'the README has the two commands');
 
 done_testing;

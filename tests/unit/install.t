@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../vm";
 use File::Temp;
+use JSON::PP;
 
 my $dir;
 
@@ -41,7 +42,10 @@ for my $program ('bin/helixvm', map { "libexec/helixvm/$_" } qw(helixvm-vsock he
     guest/helixvm-session guest/helixvm-init)) {
     ok(-x "$usr/$program", "$program may be run");
 }
-ok(-f "$usr/share/man/man1/helixvm.1", 'the manual page is there');
+ok(-f "$usr/share/man/man1/$_.1", "the manual page of $_ is there") for qw(helixvm helixvm-vsock);
+my $back_end = decode_json(slurp("$usr/share/qemu/vhost-user/50-helixvm-vsock.json"));
+is($back_end->{type}, 'vsock', 'what looks for vhost-user back ends finds the vsock device');
+ok(-x "$dir/root$back_end->{binary}", 'and its program');
 my @steps = map { s{.*/}{}r } glob 'guest-provision/steps/*';
 ok(-f "$usr/share/helixvm/guest-provision/steps/$_", "step $_ is there") for @steps;
 
