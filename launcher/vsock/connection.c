@@ -11,11 +11,12 @@
  *
  * Credit: each side says in every packet how large its buffer is and how many bytes have left it.
  * The other may have at most the buffer's size under way.  We send an update of our own when half
- * the buffer has left since the guest was last told, so that a guest which sends all the time never
- * runs dry and one which has filled the buffer always hears from us.  With messages we send one
- * whenever bytes have left: a buffer can be full with the beginning of a message, which does not
- * leave before its end has come.  We never ask for credit: a receiver tells by itself when there is
- * room again, and asking earlier would only make packets small.
+ * the buffer, or of the guest's own where that is smaller, has left since the guest was last told,
+ * so that a guest which sends all the time never runs dry and one which has filled the buffer
+ * always hears from us: Linux has no more under way than its own buffer holds, either.  With
+ * messages we send one whenever bytes have left: a buffer can be full with the beginning of a
+ * message, which does not leave before its end has come.  We never ask for credit: a receiver tells
+ * by itself when there is room again, and asking earlier would only make packets small.
  */
 #include "launcher/vsock/connection.h"
 
@@ -29,6 +30,16 @@ static void take_credit(HxConnection *c, const struct virtio_vsock_hdr *packet)
 {
     c->guest_buffer = le32toh(packet->buf_alloc);
     c->guest_forwarded = le32toh(packet->fwd_cnt);
+}
+
+/* Whether the guest is to hear now how many bytes have left the buffer. */
+static void update_credit(HxConnection *c)
+{
+    uint32_t left = c->forwarded - c->forwarded_told;
+    uint32_t window = MIN(c->guest_buffer, HX_CONNECTION_BUFFER);
+    uint32_t enough = c->type == VIRTIO_VSOCK_TYPE_SEQPACKET ? 1 : window / 2;
+    if (left > 0 && left >= enough && !(c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND))
+        c->credit_due = true;
 }
 
 void hx_connection_accept(HxConnection *c, uint64_t guest_cid,
@@ -81,6 +92,7 @@ HxPacketMeaning hx_connection_receive(HxConnection *c, const struct virtio_vsock
         return HX_PACKET_OPENED;
     }
     take_credit(c, packet);
+    update_credit(c); /* its buffer may have shrunk */
     switch (op) {
     case VIRTIO_VSOCK_OP_RW:
         return receive_data(c, le32toh(packet->len), le32toh(packet->flags));
@@ -100,10 +112,7 @@ HxPacketMeaning hx_connection_receive(HxConnection *c, const struct virtio_vsock
 void hx_connection_forwarded(HxConnection *c, uint32_t size)
 {
     c->forwarded += size;
-    uint32_t enough = c->type == VIRTIO_VSOCK_TYPE_SEQPACKET ? 1 : HX_CONNECTION_BUFFER / 2;
-    if (c->forwarded - c->forwarded_told >= enough &&
-        !(c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND))
-        c->credit_due = true;
+    update_credit(c);
 }
 
 bool hx_connection_control_due(const HxConnection *c)

@@ -139,6 +139,24 @@ static void test_credit_of_host(void)
     g_assert_false(hx_connection_control_due(&c));
 }
 
+/* A guest that has no more under way than its own buffer holds, and so would wait for ever. */
+static void test_credit_of_small_guest(void)
+{
+    HxConnection c = accepted(); /* its buffer: 10000 bytes */
+    receive(&c, VIRTIO_VSOCK_OP_RW, 10000, 0);
+    hx_connection_forwarded(&c, 4999);
+    g_assert_false(hx_connection_control_due(&c));
+    hx_connection_forwarded(&c, 1);
+    g_assert_cmpuint(control(&c).fwd_cnt, ==, 5000);
+    /* It makes the buffer smaller when it has been told less than what then is enough. */
+    hx_connection_forwarded(&c, 1000);
+    g_assert_false(hx_connection_control_due(&c));
+    struct virtio_vsock_hdr p = packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, 0);
+    p.buf_alloc = 2000;
+    hx_connection_receive(&c, &p);
+    g_assert_cmpuint(control(&c).fwd_cnt, ==, 6000);
+}
+
 static void test_shutdown(void)
 {
     static const uint32_t flags[] = {RCV, SEND, RCV | SEND};
@@ -260,6 +278,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/connection/credit-of-guest", test_credit_of_guest);
     g_test_add_func("/vsock/connection/credit-wraps", test_credit_wraps);
     g_test_add_func("/vsock/connection/credit-of-host", test_credit_of_host);
+    g_test_add_func("/vsock/connection/credit-of-small-guest", test_credit_of_small_guest);
     g_test_add_func("/vsock/connection/shutdown", test_shutdown);
     g_test_add_func("/vsock/connection/unknown-operations", test_unknown_operations);
     g_test_add_func("/vsock/host/connect-line", test_connect_line);
