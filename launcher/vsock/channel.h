@@ -16,6 +16,8 @@
 #define HX_GATHER_MAX 1024
 /* Chains per lap of either queue. */
 #define HX_LAP 128
+/* How long chains of the guest's packets may wait to be published, for more to join them. */
+#define HX_RETURN_US 1000
 /* Chains per read from a host socket: at 4 KiB, as Linux guests offer them, 128 KiB. */
 #define HX_READ_CHAINS 32
 /* With so many RSTs due, no more packets are taken from the guest before it takes those. */
@@ -80,6 +82,12 @@ struct HxVsock {
         uint16_t heads[HX_LAP];
         unsigned n_heads;
     } gather;
+    gint64 returned_since; /* µs: chains of the tx queue wait to be published; 0: none do */
+    unsigned returned_bytes;
+    bool return_now;      /* they wait no longer */
+    unsigned lap_bytes;   /* data in this lap, in packets that are not large */
+    unsigned stream_laps; /* laps in a row that had much of it */
+    gint64 look_again;    /* µs: when to, without a kick; 0: never */
     /* Buffers of the guest's for one read: whole, and behind the header. */
     struct iovec buffers[HX_GATHER_MAX], payload[HX_GATHER_MAX];
     /* What one read of a message finds. */

@@ -111,6 +111,7 @@ static void take_offer(HxVsock *vsock, const HxChannel *channel, Offer *offer)
 /* Hand over @size bytes that a read has put into the offered buffers; returns the buffers used. */
 static unsigned give_offer(HxVsock *vsock, HxChannel *channel, const Offer *offer, size_t size)
 {
+    vsock->stream_laps = 0; /* what comes next may be an answer, and is not to wait */
     const struct iovec *iov = vsock->buffers;
     unsigned i;
     for (i = 0; size > 0; i++) {

@@ -6,6 +6,14 @@
  * driver's own descriptors, and goes to its socket in one sendmsg(): no copy in between, unless the
  * socket does not take it.  The chains are given back after that.  Anything else ends the
  * gathering, so that the order of data and shutdown is kept.
+ *
+ * A driver has no use for a chain that is given back but to free it, and an interrupt costs it more
+ * than the packet did.  So chains with data wait to be published until a quarter of the ring has
+ * come together, or for a moment.
+ *
+ * A kick costs both sides much, too.  While a guest streams, which it does when several laps have
+ * found data and none went to it in between, no kicks are asked for: the queue is looked into
+ * again a moment later, where several packets then are, until none is.
  */
 #include <endian.h>
 #include <errno.h>
@@ -16,6 +24,17 @@
 #include "launcher/base/log.h"
 #include "launcher/vsock/channel.h"
 #include "launcher/vsock/iov.h"
+
+/* So many laps with so many bytes each are a stream, of packets that are worth waiting for: larger
+ * ones fill the guest's credit too soon. */
+#define STREAM_PACKET_MAX (48 * 1024)
+#define STREAM_LAPS 4
+#define STREAM_BYTES 2048
+#define LOOK_AGAIN_US 100
+
+/* Chains are published at the latest when they held so many bytes, a quarter of what a guest may
+ * have under way: it frees them beside its sending then. */
+#define RETURN_BYTES (HX_CONNECTION_BUFFER / 4)
 
 static void write_gathered(HxVsock *vsock)
 {
@@ -41,6 +60,9 @@ static void gather(HxVsock *vsock, HxChannel *channel, const HxChain *chain, str
     vsock->gather.n_iov +=
         hx_iov_slice(iov, chain->n_readable, sizeof(struct virtio_vsock_hdr), size, iov);
     vsock->gather.heads[vsock->gather.n_heads++] = chain->head;
+    vsock->returned_bytes += size;
+    if (size < STREAM_PACKET_MAX)
+        vsock->lap_bytes += size;
 }
 
 static int socket_type(uint16_t type)
@@ -139,6 +161,26 @@ static bool receive_for(HxVsock *vsock, HxChannel *channel, const struct virtio_
     return false;
 }
 
+/* Publish the chains given back, where they have waited long enough. */
+static void publish(HxVsock *vsock)
+{
+    unsigned count = hx_virtqueue_unpublished(vsock->tx);
+    if (count == 0) {
+        vsock->returned_since = 0;
+        return;
+    }
+    gint64 now = g_get_monotonic_time();
+    if (vsock->returned_since == 0)
+        vsock->returned_since = now;
+    if (!vsock->return_now && count < vsock->tx->size / 4 && vsock->returned_bytes < RETURN_BYTES &&
+        now - vsock->returned_since < HX_RETURN_US)
+        return;
+    hx_virtqueue_flush(vsock->tx);
+    vsock->returned_since = 0;
+    vsock->returned_bytes = 0;
+    vsock->return_now = false;
+}
+
 static bool receive_packet(HxVsock *vsock, const HxChain *chain, struct iovec *iov)
 {
     struct virtio_vsock_hdr packet;
@@ -157,6 +199,8 @@ static bool receive_packet(HxVsock *vsock, const HxChain *chain, struct iovec *i
     }
     if (op != VIRTIO_VSOCK_OP_RW)
         packet.len = 0;
+    if (op != VIRTIO_VSOCK_OP_RW && op != VIRTIO_VSOCK_OP_CREDIT_UPDATE)
+        vsock->return_now = true; /* rare, and not to be taken twice by a next process */
     uint64_t key = (uint64_t)guest_port << 32 | host_port;
     HxChannel *channel = NULL;
     if (to == HX_VSOCK_HOST_CID && is_known(vsock, type))
@@ -197,18 +241,39 @@ static int take_packet(HxVsock *vsock)
     return 1;
 }
 
+/* With nothing more in the queue: whether it is looked into again without a kick. */
+static bool looks_again(HxVsock *vsock)
+{
+    gint64 now = g_get_monotonic_time();
+    bool due = now >= vsock->look_again;
+    if (vsock->lap_bytes >= STREAM_BYTES)
+        vsock->stream_laps = MIN(vsock->stream_laps + 1, STREAM_LAPS);
+    else if (due) /* not only woken in between by something else */
+        vsock->stream_laps = 0;
+    if (vsock->stream_laps < STREAM_LAPS)
+        vsock->look_again = 0;
+    else if (due)
+        vsock->look_again = now + LOOK_AGAIN_US;
+    return vsock->look_again != 0;
+}
+
 bool hx_vsock_run_tx(HxVsock *vsock)
 {
     HxVirtqueue *queue = vsock->tx;
-    if (!hx_virtqueue_usable(queue))
+    if (!hx_virtqueue_usable(queue)) {
+        vsock->returned_since = vsock->look_again = 0;
         return false;
+    }
     hx_virtqueue_disable_kick(queue);
+    vsock->lap_bytes = 0;
     bool empty = false;
     for (unsigned i = 0; i < HX_LAP && !empty && vsock->resets_count < HX_RESETS_PAUSE; i++)
         empty = !take_packet(vsock);
     write_gathered(vsock);
-    hx_virtqueue_flush(queue);
-    if (!empty) /* with RSTs to be taken first, it is they that bring us back */
+    publish(vsock);
+    if (!empty) { /* with RSTs to be taken first, it is they that bring us back */
+        vsock->look_again = 0;
         return vsock->resets_count < HX_RESETS_PAUSE;
-    return hx_virtqueue_enable_kick(queue);
+    }
+    return !looks_again(vsock) && hx_virtqueue_enable_kick(queue);
 }

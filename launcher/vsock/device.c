@@ -130,6 +130,7 @@ void hx_vsock_reset(HxVsock *vsock)
             hx_channel_detach(channel);
     }
     vsock->resets_count = 0;
+    vsock->returned_since = vsock->look_again = 0;
     vsock->complaints = 0;
 }
 
@@ -155,7 +156,7 @@ void hx_vsock_free(HxVsock *vsock)
     g_free(vsock);
 }
 
-bool hx_vsock_run(HxVsock *vsock)
+int64_t hx_vsock_run(HxVsock *vsock)
 {
     bool more = hx_vsock_run_tx(vsock);
     bool paused = vsock->resets_count >= HX_RESETS_PAUSE;
@@ -166,7 +167,12 @@ bool hx_vsock_run(HxVsock *vsock)
         hx_virtqueue_break(vsock->rx, "the other queue is broken");
         hx_virtqueue_break(vsock->tx, "the other queue is broken");
         hx_vsock_reset(vsock);
-        return false;
+        return -1;
     }
-    return more;
+    if (more)
+        return 0;
+    gint64 at = vsock->returned_since ? vsock->returned_since + HX_RETURN_US : G_MAXINT64;
+    if (vsock->look_again)
+        at = MIN(at, vsock->look_again);
+    return at == G_MAXINT64 ? -1 : MAX(at - g_get_monotonic_time(), 0);
 }

@@ -56,6 +56,6 @@ void hx_vsock_reset(HxVsock *vsock);
  * soon as its queues run. */
 void hx_vsock_end_lost(HxVsock *vsock, bool tell_guest);
 
-/* Move packets, for a bounded time.  To be called after each round of events.  Returns whether
- * there is more to do at once. */
-bool hx_vsock_run(HxVsock *vsock);
+/* Move packets, for a bounded time.  To be called after each round of events.  Returns how long the
+ * next round may wait for events, in µs: 0 where there is more to do at once, -1 without end. */
+int64_t hx_vsock_run(HxVsock *vsock);

@@ -43,9 +43,11 @@ void hx_events_remove(HxEvents *events, HxEventSource *source)
             events->batch[i].data.ptr = NULL;
 }
 
-int hx_events_dispatch(HxEvents *events, int timeout)
+int hx_events_dispatch(HxEvents *events, int64_t timeout)
 {
-    int count = epoll_wait(events->epoll_fd, events->batch, G_N_ELEMENTS(events->batch), timeout);
+    struct timespec limit = {timeout / G_USEC_PER_SEC, timeout % G_USEC_PER_SEC * 1000};
+    int count = epoll_pwait2(events->epoll_fd, events->batch, G_N_ELEMENTS(events->batch),
+                             timeout < 0 ? NULL : &limit, NULL);
     if (count < 0)
         return errno == EINTR ? 0 : -errno;
     events->count = count;

@@ -38,6 +38,6 @@ int hx_events_modify(HxEvents *events, HxEventSource *source, uint32_t mask);
 /* Stop watching, also for events already fetched.  Nothing where @source is not added. */
 void hx_events_remove(HxEvents *events, HxEventSource *source);
 
-/* Wait up to @timeout ms (-1: without end) and call the sources' ready().  Returns 0 or a negative
+/* Wait up to @timeout µs (-1: without end) and call the sources' ready().  Returns 0 or a negative
  * errno. */
-int hx_events_dispatch(HxEvents *events, int timeout);
+int hx_events_dispatch(HxEvents *events, int64_t timeout);

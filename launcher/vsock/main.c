@@ -189,7 +189,7 @@ static int run(const Arguments *arguments, int front_end, HxEvents *events, cons
         hx_log_info("guest CID %" PRId64 ", host socket %s", arguments->guest_cid,
                     arguments->host_socket);
     while (r == 0 && !signals->stop && !hx_vhost_user_ended(vhost))
-        r = hx_events_dispatch(events, hx_vsock_run(vsock) ? 0 : -1);
+        r = hx_events_dispatch(events, hx_vsock_run(vsock));
     return r;
 }
 

@@ -139,6 +139,8 @@ static int set_mem_table(HxVhostUser *vhost, HxVhostMessage *m)
     for (unsigned i = 0; i < HX_VSOCK_QUEUES && r == 0; i++)
         if (vhost->queues[i].desc)
             r = hx_virtqueue_remap(&vhost->queues[i]);
+    for (unsigned i = 0; i < HX_VSOCK_QUEUES && r < 0; i++)
+        hx_virtqueue_stop(&vhost->queues[i]); /* its rings may be in memory that is gone */
     return r;
 }
 
@@ -181,6 +183,7 @@ static int get_vring_base(HxVhostUser *vhost, HxVhostMessage *m)
     HxVirtqueue *queue = queue_of(vhost, index);
     if (!queue)
         return -EINVAL;
+    hx_virtqueue_flush(queue);
     stop_queue(vhost, queue);
     vhost->stopped_at[index] = queue->last_avail;
     m->payload.state.num = queue->last_avail;

@@ -77,6 +77,12 @@ void hx_virtqueue_unpop(HxVirtqueue *queue, unsigned count);
  * writable part.  The driver sees it with the next flush. */
 void hx_virtqueue_push(HxVirtqueue *queue, uint16_t head, uint32_t written);
 
+/* How many chains were pushed and not published yet. */
+static inline unsigned hx_virtqueue_unpublished(const HxVirtqueue *queue)
+{
+    return (uint16_t)(queue->used_next - queue->used_told);
+}
+
 /* Publish what was pushed, and interrupt the driver where it wants that (2.7.7, 2.7.10). */
 void hx_virtqueue_flush(HxVirtqueue *queue);
 
