@@ -10,6 +10,13 @@ static struct {
     gboolean debug;
 } log_state = {.component = "helixvm"};
 
+static struct {
+    GMutex mutex;
+    unsigned lines; /* 0: no limit */
+    gint64 period, since;
+    unsigned logged, left_out;
+} log_limit;
+
 void hx_log_init(const char *component, gboolean timestamps)
 {
     log_state.component = component;
@@ -55,8 +62,41 @@ static void write_line(const GString *line)
     g_mutex_unlock(&lost_mutex);
 }
 
+void hx_log_limit(unsigned lines, unsigned seconds)
+{
+    log_limit.lines = lines;
+    log_limit.period = seconds * G_USEC_PER_SEC;
+}
+
+/* Whether the limit allows a line, and what to say of those it did not. */
+static gboolean may_log(unsigned *ret_left_out)
+{
+    *ret_left_out = 0;
+    if (log_limit.lines == 0)
+        return TRUE;
+    g_mutex_lock(&log_limit.mutex);
+    gint64 now = g_get_monotonic_time();
+    if (log_limit.logged == 0 || now - log_limit.since >= log_limit.period) {
+        log_limit.since = now;
+        log_limit.logged = 0;
+    }
+    gboolean may = log_limit.logged < log_limit.lines;
+    if (may) {
+        log_limit.logged++;
+        *ret_left_out = log_limit.left_out;
+        log_limit.left_out = 0;
+    } else {
+        log_limit.left_out++;
+    }
+    g_mutex_unlock(&log_limit.mutex);
+    return may;
+}
+
 static void log_line(const char *level, const char *format, va_list arguments)
 {
+    unsigned left_out;
+    if (!may_log(&left_out))
+        return;
     g_autoptr(GString) line = g_string_new(NULL);
     if (log_state.timestamps) {
         g_autoptr(GDateTime) now = g_date_time_new_now_utc();
@@ -65,6 +105,9 @@ static void log_line(const char *level, const char *format, va_list arguments)
     }
     g_string_append_printf(line, "%s: %s", log_state.component, level);
     g_string_append_vprintf(line, format, arguments);
+    if (left_out > 0)
+        g_string_append_printf(line, " (%u lines before this were too many, and left out)",
+                               left_out);
     g_string_append_c(line, '\n');
     write_line(line);
 }

@@ -8,6 +8,10 @@
  * stay valid.  Lines carry UTC time where @timestamps is set. */
 void hx_log_init(const char *component, gboolean timestamps);
 
+/* At most @lines within @seconds, for a process whose lines others cause: the next one afterwards
+ * says how many were left out.  Call once, after hx_log_init.  Without it there is no limit. */
+void hx_log_limit(unsigned lines, unsigned seconds);
+
 /* Log one line; any thread.  Never log a secret. */
 void hx_log_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void hx_log_warning(const char *format, ...) G_GNUC_PRINTF(1, 2);

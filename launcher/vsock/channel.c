@@ -41,10 +41,9 @@ static void go_deaf(HxChannel *channel)
 static void send_failed(HxChannel *channel, int error)
 {
     if (error == -EMSGSIZE || error == -ENOBUFS) {
-        hx_vsock_complain(channel->vsock,
-                          "a message of the guest's from port %u to port %u is longer than the "
-                          "host's socket takes: the connection is reset",
-                          channel->connection.guest_port, channel->connection.host_port);
+        hx_log_warning("a message of the guest's from port %u to port %u is longer than the "
+                       "host's socket takes: the connection is reset",
+                       channel->connection.guest_port, channel->connection.host_port);
         channel->reset_due = true;
     }
     go_deaf(channel);
@@ -124,10 +123,9 @@ static void hold_message(HxChannel *channel, const struct iovec *iov, unsigned c
     if (end && held->unfinished > 0)
         hx_held_end_message(held);
     if (held->unfinished == HX_CONNECTION_BUFFER) {
-        hx_vsock_complain(channel->vsock,
-                          "a message of the guest's from port %u to port %u is longer than its "
-                          "credit: the connection is reset",
-                          channel->connection.guest_port, channel->connection.host_port);
+        hx_log_warning("a message of the guest's from port %u to port %u is longer than its "
+                       "credit: the connection is reset",
+                       channel->connection.guest_port, channel->connection.host_port);
         channel->reset_due = true;
     }
     if (waits || hx_held_peek(held, first) == 0)

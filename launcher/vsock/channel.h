@@ -69,7 +69,8 @@ struct HxVsock {
     GQueue all;           /* every channel, oldest first */
     GQueue run;           /* those with something for the guest */
     uint32_t next_host_port;
-    unsigned complaints; /* logged since the last reset */
+    unsigned
+        connections_max; /* HX_VSOCK_CONNECTIONS_MAX, or what the limit on descriptors allows */
 
     HxReset resets[HX_RESETS_MAX];
     unsigned resets_start, resets_count;
@@ -104,9 +105,6 @@ static inline bool hx_channel_is_seqpacket(const HxChannel *channel)
 {
     return channel->connection.type == VIRTIO_VSOCK_TYPE_SEQPACKET;
 }
-
-/* Log what the guest did wrong, unless it does little else. */
-void hx_vsock_complain(HxVsock *vsock, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Queue an RST that belongs to no connection. */
 void hx_vsock_refuse(HxVsock *vsock, uint64_t cid, uint32_t host_port, uint32_t guest_port,

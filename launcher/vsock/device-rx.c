@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "launcher/base/log.h"
 #include "launcher/vsock/channel.h"
 #include "launcher/vsock/iov.h"
 
@@ -165,11 +166,9 @@ static bool read_message(HxVsock *vsock, HxChannel *channel)
     HxConnection *c = &channel->connection;
     ssize_t n = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_TRUNC);
     if (n > (ssize_t)MIN(sizeof vsock->message, c->guest_buffer)) {
-        hx_vsock_complain(
-            vsock,
-            "a message of %zd bytes from the host's port %u to the guest's port %u is "
-            "longer than the buffer for it: the connection is reset",
-            n, c->host_port, c->guest_port);
+        hx_log_warning("a message of %zd bytes from the host's port %u to the guest's port %u is "
+                       "longer than the buffer for it: the connection is reset",
+                       n, c->host_port, c->guest_port);
         channel->reset_due = true;
     } else if (n > 0) {
         channel->message = (HxHostMessage){.data = g_memdup2(vsock->message, n), .size = n};

@@ -96,7 +96,7 @@ static void open_for_guest(HxVsock *vsock, const struct virtio_vsock_hdr *packet
         const char *reason = fd == -EAGAIN    ? "the listener has too many that it did not accept"
                              : fd == -ENOBUFS ? "there are too many connections"
                                               : g_strerror(-fd);
-        hx_vsock_complain(vsock, "the guest's connection to port %u is refused: %s", port, reason);
+        hx_log_warning("the guest's connection to port %u is refused: %s", port, reason);
     }
     if (!channel)
         hx_vsock_refuse(vsock, HX_VSOCK_HOST_CID, port, le32toh(packet->src_port), type);
@@ -147,11 +147,10 @@ static bool receive_for(HxVsock *vsock, HxChannel *channel, const struct virtio_
         hx_channel_detach(channel);
         break;
     case HX_PACKET_VIOLATION:
-        hx_vsock_complain(vsock,
-                          "the guest broke the protocol (operation %u, %u bytes): its connection "
-                          "from port %u to port %u is reset",
-                          le16toh(packet->op), size, channel->connection.guest_port,
-                          channel->connection.host_port);
+        hx_log_warning("the guest broke the protocol (operation %u, %u bytes): its connection "
+                       "from port %u to port %u is reset",
+                       le16toh(packet->op), size, channel->connection.guest_port,
+                       channel->connection.host_port);
         hx_channel_reset(channel);
         break;
     default:
@@ -193,8 +192,8 @@ static bool receive_packet(HxVsock *vsock, const HxChain *chain, struct iovec *i
     uint64_t to = le64toh(packet.dst_cid);
     uint32_t host_port = le32toh(packet.dst_port), guest_port = le32toh(packet.src_port);
     if (le64toh(packet.src_cid) != vsock->guest_cid) {
-        hx_vsock_complain(vsock, "a packet of the guest's is dropped: it says it is from CID %llu",
-                          (unsigned long long)le64toh(packet.src_cid));
+        hx_log_warning("a packet of the guest's is dropped: it says it is from CID %llu",
+                       (unsigned long long)le64toh(packet.src_cid));
         return false;
     }
     if (op != VIRTIO_VSOCK_OP_RW)

@@ -13,7 +13,7 @@
 #include "launcher/vsock/device.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "launcher/base/fd.h"
@@ -22,26 +22,12 @@
 
 /* Ports below are for programs to listen at; those of connections from the host are above. */
 #define FIRST_HOST_PORT (1u << 30)
-#define COMPLAINTS_MAX 100
-
-void hx_vsock_complain(HxVsock *vsock, const char *format, ...)
-{
-    if (vsock->complaints++ >= COMPLAINTS_MAX)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    g_autofree char *text = g_strdup_vprintf(format, arguments);
-    va_end(arguments);
-    hx_log_warning("%s%s", text,
-                   vsock->complaints == COMPLAINTS_MAX ? " (no more of this until the next reset)"
-                                                       : "");
-}
 
 void hx_vsock_refuse(HxVsock *vsock, uint64_t cid, uint32_t host_port, uint32_t guest_port,
                      uint16_t type)
 {
     if (vsock->resets_count == HX_RESETS_MAX) {
-        hx_vsock_complain(vsock, "the guest takes no packets: an RST is lost");
+        hx_log_warning("the guest takes no packets: an RST is lost");
         return;
     }
     unsigned end = (vsock->resets_start + vsock->resets_count++) % HX_RESETS_MAX;
@@ -50,7 +36,7 @@ void hx_vsock_refuse(HxVsock *vsock, uint64_t cid, uint32_t host_port, uint32_t 
 
 bool hx_vsock_has_room(HxVsock *vsock)
 {
-    if (vsock->all.length < HX_VSOCK_CONNECTIONS_MAX)
+    if (vsock->all.length < vsock->connections_max)
         return true;
     for (GList *link = vsock->all.head; link; link = link->next) {
         HxChannel *channel = link->data;
@@ -98,6 +84,17 @@ static void connect_guest(void *data, int fd, int type, uint32_t port)
     hx_channel_new(vsock, &connection, fd);
 }
 
+/* So many that clients which have not said where to, the front end and its messages find
+ * descriptors too: a listening socket that cannot accept would be ready without end. */
+static unsigned connections_max(void)
+{
+    const rlim_t others = HX_HOST_CLIENTS_MAX + 64;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= others)
+        return 16;
+    return MIN(HX_VSOCK_CONNECTIONS_MAX, limit.rlim_cur - others);
+}
+
 HxVsock *hx_vsock_new(HxEvents *events, HxSession *session, uint64_t guest_cid,
                       const char *host_path, int *ret_error)
 {
@@ -107,6 +104,7 @@ HxVsock *hx_vsock_new(HxEvents *events, HxSession *session, uint64_t guest_cid,
     vsock->guest_cid = guest_cid;
     vsock->by_ports = g_hash_table_new(g_int64_hash, g_int64_equal);
     vsock->next_host_port = FIRST_HOST_PORT;
+    vsock->connections_max = connections_max();
     vsock->host = hx_host_sockets_new(events, host_path, connect_guest, vsock, ret_error);
     if (!vsock->host)
         g_clear_pointer(&vsock, hx_vsock_free);
@@ -131,7 +129,6 @@ void hx_vsock_reset(HxVsock *vsock)
     }
     vsock->resets_count = 0;
     vsock->returned_since = vsock->look_again = 0;
-    vsock->complaints = 0;
 }
 
 void hx_vsock_end_lost(HxVsock *vsock, bool tell_guest)

@@ -25,9 +25,10 @@
  *   - a message whose end has not come when its sender shuts down is dropped.
  */
 
-/* Connections at once, those that are ending included; one more is refused.  Memory for data is at
- * most HX_CONNECTION_BUFFER each for streams; for messages twice that, in each direction one
- * buffer, and one bit per byte of it. */
+/* Connections at once, those that are ending included; one more is refused.  Fewer where the limit
+ * on descriptors (RLIMIT_NOFILE) is below 2400.  Memory for data is at most HX_CONNECTION_BUFFER
+ * each for streams; for messages twice that, in each direction one buffer, and one bit per byte of
+ * it. */
 #define HX_VSOCK_CONNECTIONS_MAX 2048
 
 /* The longest path for the host's socket: "_4294967295" is added for the guest's connections. */

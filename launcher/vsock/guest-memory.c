@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <linux/magic.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
@@ -31,6 +35,15 @@ static int check_regions(const HxRegionDescription *regions, unsigned count)
     return 0;
 }
 
+/* What munmap() wants the length to be a multiple of.  Not st_blksize, which other file systems,
+ * and tmpfs with transparent huge pages, set to more than they map. */
+static uint64_t page_size(int fd)
+{
+    struct statfs fs;
+    uint64_t page = sysconf(_SC_PAGESIZE);
+    return fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC ? (uint64_t)fs.f_bsize : page;
+}
+
 static int map_region(const HxRegionDescription *description, int fd, HxRegion *ret_region)
 {
     struct stat status;
@@ -45,7 +58,7 @@ static int map_region(const HxRegionDescription *description, int fd, HxRegion *
     if (mapping == MAP_FAILED)
         return -errno;
     madvise(mapping, end, MADV_DONTDUMP);
-    uint64_t page = MAX(status.st_blksize, 4096);
+    uint64_t page = page_size(fd);
     *ret_region = (HxRegion){
         .guest_address = description->guest_address,
         .user_address = description->user_address,
@@ -82,6 +95,38 @@ void hx_guest_memory_clear(HxGuestMemory *memory)
     for (unsigned i = 0; i < memory->count; i++)
         munmap(memory->regions[i].mapping, memory->regions[i].mapping_size);
     memory->count = 0;
+    memory->lost = false;
+}
+
+/* --- SIGBUS --------------------------------------------------------------------------------------
+ */
+
+static HxGuestMemory *survivor;
+
+static void on_bus_error(int signal_number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    for (unsigned i = 0; i < survivor->count; i++) {
+        const HxRegion *r = &survivor->regions[i];
+        if ((uintptr_t)info->si_addr - (uintptr_t)r->mapping >= r->mapping_size)
+            continue;
+        if (mmap(r->mapping, r->mapping_size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+            break;
+        survivor->lost = true;
+        errno = saved;
+        return;
+    }
+    /* Not the guest's memory: the access, or whoever sent the signal, ends the process. */
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+int hx_guest_memory_survive(HxGuestMemory *memory)
+{
+    survivor = memory;
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+    return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
 }
 
 void *hx_guest_memory_from_user(const HxGuestMemory *memory, uint64_t address, uint64_t size)

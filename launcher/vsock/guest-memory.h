@@ -2,6 +2,7 @@
 /* The guest's memory as the front end shares it, and the translation of its addresses. */
 #pragma once
 
+#include <signal.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -26,7 +27,13 @@ typedef struct {
 typedef struct {
     HxRegion regions[HX_GUEST_MEMORY_REGIONS];
     unsigned count;
+    volatile sig_atomic_t lost; /* the front end has shortened the file behind a region */
 } HxGuestMemory;
+
+/* From now on SIGBUS within @memory does not end the process: the region becomes zeros of its own,
+ * and @memory lost until it is mapped anew or cleared.  One HxGuestMemory of a process at a time,
+ * which outlives all access; the handler stays.  Returns 0 or a negative errno. */
+int hx_guest_memory_survive(HxGuestMemory *memory);
 
 /* Map @count regions, the i-th from @fds[i], in place of what @memory had.  The descriptors stay
  * the caller's.  Returns 0 or a negative errno, and then @memory is as it was: -EINVAL for regions

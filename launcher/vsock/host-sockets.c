@@ -173,7 +173,7 @@ static void listener_ready(HxEventSource *source, uint32_t events)
         hx_close(&sockets->spare_fd);
         fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
         hx_close(&fd);
-        sockets->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        sockets->spare_fd = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
         hx_log_warning("out of descriptors: a client of the host is refused");
     }
 }
@@ -208,7 +208,7 @@ HxHostSockets *hx_host_sockets_new(HxEvents *events, const char *path, HxHostCon
         .events = events,
         .path = g_strdup(path),
         .listeners = {{.fd = -1}, {.fd = -1}},
-        .spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
+        .spare_fd = -1,
         .connect = connect,
         .data = data,
         .clients = G_QUEUE_INIT,
@@ -216,6 +216,7 @@ HxHostSockets *hx_host_sockets_new(HxEvents *events, const char *path, HxHostCon
     *ret_error = open_listener(sockets, SOCK_STREAM, "");
     if (*ret_error == 0)
         *ret_error = open_listener(sockets, SOCK_SEQPACKET, HX_HOST_SEQPACKET_SUFFIX);
+    sockets->spare_fd = fcntl(sockets->listeners[0].fd, F_DUPFD_CLOEXEC, 0);
     if (*ret_error < 0)
         g_clear_pointer(&sockets, hx_host_sockets_free);
     return sockets;

@@ -188,8 +188,11 @@ static int run(const Arguments *arguments, int front_end, HxEvents *events, cons
     if (r == 0)
         hx_log_info("guest CID %" PRId64 ", host socket %s", arguments->guest_cid,
                     arguments->host_socket);
-    while (r == 0 && !signals->stop && !hx_vhost_user_ended(vhost))
-        r = hx_events_dispatch(events, hx_vsock_run(vsock));
+    while (r == 0 && !signals->stop && !hx_vhost_user_ended(vhost)) {
+        int64_t timeout = hx_vsock_run(vsock);
+        hx_vhost_user_check_memory(vhost);
+        r = hx_events_dispatch(events, hx_vhost_user_ended(vhost) ? 0 : timeout);
+    }
     return r;
 }
 
@@ -268,6 +271,7 @@ int main(int argc, char **argv)
 {
     prepare_descriptors();
     hx_log_init("helixvm-vsock", TRUE);
+    hx_log_limit(200, 60);
     if (wants_capabilities(argc, argv)) {
         puts("{\n  \"type\": \"vsock\"\n}");
         return 0;

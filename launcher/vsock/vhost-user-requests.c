@@ -9,6 +9,7 @@
 
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
+#include "launcher/vsock/event-descriptor.h"
 #include "launcher/vsock/vhost-user-private.h"
 
 #define FEATURES                                                                                   \
@@ -204,7 +205,7 @@ static int fd_of(HxVhostUser *vhost, HxVhostMessage *m, HxVirtqueue **ret_queue,
         vhost->n_fds != !none)
         return -EINVAL;
     *ret_fd = none ? -1 : take_fd(vhost);
-    return none ? 0 : hx_set_nonblocking(*ret_fd, true);
+    return none ? 0 : hx_event_descriptor_check(*ret_fd);
 }
 
 static int set_vring_kick(HxVhostUser *vhost, HxVhostMessage *m)

@@ -24,6 +24,10 @@
 #include "launcher/base/log.h"
 #include "launcher/vsock/vhost-user-private.h"
 
+/* A front end that never stops talking is not the only one to be heard: three for a message with
+ * payload. */
+#define RECEIVES_PER_TURN 96
+
 HxVirtqueue *hx_vhost_user_queue(HxVhostUser *vhost, unsigned index)
 {
     return &vhost->queues[index];
@@ -187,11 +191,21 @@ static void disconnect(HxVhostUser *vhost)
         hx_log_error("cannot wait for the next front end: %s", g_strerror(-r));
 }
 
+void hx_vhost_user_check_memory(HxVhostUser *vhost)
+{
+    if (!vhost->memory.lost)
+        return;
+    hx_log_error(
+        "the front end is dropped: it has taken back memory that it shares (SIGBUS); share "
+        "a file that keeps its size, as QEMU's memory-backend-memfd does");
+    disconnect(vhost);
+}
+
 static void connection_ready(HxEventSource *source, uint32_t events)
 {
     HxVhostUser *vhost = HX_CONTAINER_OF(source, HxVhostUser, connection);
     HxVhostHeader *header = &vhost->message.header;
-    for (;;) {
+    for (int i = 0; i < RECEIVES_PER_TURN; i++) {
         int r = 0;
         size_t wanted = sizeof *header;
         if (vhost->received >= sizeof *header) {
@@ -350,7 +364,9 @@ HxVhostUser *hx_vhost_user_new(HxEvents *events, HxSession *session, int listen_
     };
     for (unsigned i = 0; i < HX_VSOCK_QUEUES; i++)
         hx_vhost_init_queue(vhost, i);
-    *ret_error = listen_fd < 0 ? 0 : hx_events_add(events, &vhost->listener, listen_fd, EPOLLIN);
+    *ret_error = hx_guest_memory_survive(&vhost->memory);
+    if (*ret_error == 0 && listen_fd >= 0)
+        *ret_error = hx_events_add(events, &vhost->listener, listen_fd, EPOLLIN);
     if (*ret_error < 0)
         g_clear_pointer(&vhost, hx_vhost_user_free);
     return vhost;

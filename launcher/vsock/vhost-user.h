@@ -38,6 +38,9 @@ bool hx_vhost_user_ended(const HxVhostUser *vhost);
 
 void hx_vhost_user_free(HxVhostUser *vhost);
 
+/* Drop a front end whose memory was lost in the last round of packets.  To be called after it. */
+void hx_vhost_user_check_memory(HxVhostUser *vhost);
+
 /* Owned by @vhost, and as long-lived. */
 HxVirtqueue *hx_vhost_user_queue(HxVhostUser *vhost, unsigned index);
 

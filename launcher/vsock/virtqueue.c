@@ -18,9 +18,9 @@
 #include <endian.h>
 #include <errno.h>
 #include <glib.h>
-#include <unistd.h>
 
 #include "launcher/base/log.h"
+#include "launcher/vsock/event-descriptor.h"
 
 /* Each of the driver's fields goes through these, once. */
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
@@ -33,15 +33,6 @@
 static uint16_t *avail_event(HxVirtqueue *queue)
 {
     return (uint16_t *)(void *)&queue->used->ring[queue->size];
-}
-
-static void signal_fd(int fd)
-{
-    if (fd < 0)
-        return;
-    /* Non-blocking; a full counter has its reader's attention already. */
-    uint64_t one = 1;
-    ssize_t ignored G_GNUC_UNUSED = write(fd, &one, sizeof one);
 }
 
 void hx_virtqueue_init(HxVirtqueue *queue, const HxGuestMemory *memory, const char *name)
@@ -91,7 +82,7 @@ int hx_virtqueue_recover(HxVirtqueue *queue)
     if (r < 0)
         return r;
     queue->last_avail = queue->avail_seen = queue->used_next;
-    signal_fd(queue->call_fd);
+    hx_event_descriptor_signal(queue->call_fd);
     return 0;
 }
 
@@ -110,7 +101,7 @@ void hx_virtqueue_break(HxVirtqueue *queue, const char *reason)
     queue->broken = true;
     hx_log_error("the guest's driver broke the %s queue: %s; the device stops until its next reset",
                  queue->name, reason);
-    signal_fd(queue->error_fd);
+    hx_event_descriptor_signal(queue->error_fd);
 }
 
 /* The table that an indirect descriptor stands for (2.7.5.3), or NULL with the queue broken. */
@@ -249,7 +240,7 @@ void hx_virtqueue_flush(HxVirtqueue *queue)
         wanted = !(le16toh(LOAD(queue->avail->flags)) & VRING_AVAIL_F_NO_INTERRUPT);
     }
     if (wanted)
-        signal_fd(queue->call_fd);
+        hx_event_descriptor_signal(queue->call_fd);
 }
 
 void hx_virtqueue_disable_kick(HxVirtqueue *queue)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A log whose disk is full for a while: it says what it lost. */
+/* The log: one whose disk is full for a while, and the limit on lines. */
 #include "launcher/base/log.h"
 
 #include <fcntl.h>
@@ -39,9 +39,29 @@ static void test_full(void)
     g_rmdir(directory);
 }
 
+static void test_limit(void)
+{
+    if (g_test_subprocess()) {
+        hx_log_init("test", FALSE);
+        hx_log_limit(3, 1);
+        for (int i = 0; i < 1000; i++)
+            hx_log_info("line %d", i);
+        g_usleep(1100000);
+        hx_log_info("later");
+        hx_log_info("last");
+        return;
+    }
+    g_test_trap_subprocess(NULL, 20 * G_USEC_PER_SEC, G_TEST_SUBPROCESS_DEFAULT);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("*test: line 0\ntest: line 1\ntest: line 2\n"
+                              "test: later (997 lines before this were too many, and left out)\n"
+                              "test: last\n*");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/log/full", test_full);
+    g_test_add_func("/base/log/full", test_full);
+    g_test_add_func("/base/log/limit", test_limit);
     return g_test_run();
 }

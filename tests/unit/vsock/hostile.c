@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 
 #include "launcher/base/fd.h"
 #include "launcher/base/unix-socket.h"
@@ -324,6 +326,168 @@ static void test_resets_pile_up(void)
     frontend_free(f);
 }
 
+/* --- descriptors, memory and time
+ * ----------------------------------------------------------------- */
+
+static unsigned count_descriptors(Frontend *f)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", f->pid);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    g_assert_nonnull(dir);
+    unsigned count = 0;
+    while (g_dir_read_name(dir))
+        count++;
+    return count;
+}
+
+static unsigned count_mappings(Frontend *f)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/maps", f->pid), *text = NULL;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    unsigned count = 0;
+    for (const char *at = text; (at = strstr(at, "memfd:guest")); at++)
+        count++;
+    return count;
+}
+
+/* What is not an eventfd is refused for each of kick, call and error. */
+static void test_wrong_descriptors(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.no_driver = true});
+    int pipe_fds[2], pair[2];
+    g_assert_cmpint(pipe2(pipe_fds, O_CLOEXEC), ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
+    const struct {
+        const char *what;
+        int fd;
+    } wrong[] = {
+        {"a pipe's reading end", pipe_fds[0]},
+        {"a pipe's writing end", pipe_fds[1]},
+        {"a socket", pair[0]},
+        {"the listening socket of the device", f->listen_fd},
+        {"a file", f->memfd},
+        {"a directory", open("/", O_PATH | O_CLOEXEC)},
+        {"a character device", open("/dev/zero", O_RDWR | O_CLOEXEC)},
+        {"an epoll descriptor", epoll_create1(EPOLL_CLOEXEC)},
+        {"a timer", timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)},
+    };
+    static const unsigned requests[] = {HX_VHOST_SET_VRING_KICK, HX_VHOST_SET_VRING_CALL,
+                                        HX_VHOST_SET_VRING_ERR};
+    for (unsigned i = 0; i < G_N_ELEMENTS(wrong); i++)
+        for (unsigned j = 0; j < G_N_ELEMENTS(requests); j++) {
+            g_test_message("%s for request %u", wrong[i].what, requests[j]);
+            g_assert_cmpint(wrong[i].fd, >=, 0);
+            frontend_message(f, requests[j], 1, U64(1), 8, &wrong[i].fd, 1);
+            g_assert_true(frontend_is_dropped(f));
+            frontend_reconnect(f);
+            frontend_message(f, requests[j], 1, U64(1), 8, &f->fd, 1);
+            g_assert_true(frontend_is_dropped(f));
+            frontend_reconnect(f);
+        }
+    for (unsigned i = 5; i < G_N_ELEMENTS(wrong); i++)
+        close(wrong[i].fd);
+    for (int i = 0; i < 2; i++) {
+        close(pipe_fds[i]);
+        close(pair[i]);
+    }
+    frontend_start(f);
+    frontend_free(f);
+}
+
+/* All messages so far have been handled. */
+static void wait_handled(Frontend *f)
+{
+    uint64_t features;
+    frontend_message(f, HX_VHOST_GET_FEATURES, HX_VHOST_VERSION, NULL, 0, NULL, 0);
+    frontend_reply(f, HX_VHOST_GET_FEATURES, &features, sizeof features);
+}
+
+/* Front ends that come and go, with and without complete messages, leave nothing behind. */
+static void test_reconnects(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    const int fds[] = {f->memfd, f->memfd, f->memfd, f->memfd,
+                       f->memfd, f->memfd, f->memfd, f->memfd};
+    frontend_reconnect(f);
+    frontend_start(f);
+    wait_handled(f);
+    unsigned descriptors = count_descriptors(f), mappings = count_mappings(f);
+    g_assert_cmpuint(mappings, ==, 2);
+    for (unsigned i = 0; i < 1000; i++) {
+        /* one in the middle of a message, one with too much, one with working queues */
+        frontend_reconnect(f);
+        frontend_message(f, HX_VHOST_SET_MEM_TABLE, 1, NULL, 8, fds, 8);
+        frontend_reconnect(f);
+        frontend_message(f, HX_VHOST_SET_VRING_CALL, 1, U64(0), 8, fds, 8);
+        frontend_reconnect(f);
+        if (i % 10 == 0)
+            frontend_start(f);
+    }
+    frontend_start(f);
+    wait_handled(f);
+    g_assert_cmpuint(count_descriptors(f), ==, descriptors);
+    g_assert_cmpuint(count_mappings(f), ==, mappings);
+    frontend_free(f);
+}
+
+/* A file shortened while it is mapped: SIGBUS where it is read, and the front end is dropped. */
+static void test_shortened_memory(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    static const unsigned sizes[] = {0, 0x10000 /* the rings are there, the packets are not */};
+    for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_test_message("%u bytes left", sizes[i]);
+        tx_descriptor(f, 0, frontend_guest_address(f, frontend_slot(f, 1)), 44, 0, 0);
+        f->queues[TX].vring.avail->ring[0] = 0;
+        f->queues[TX].vring.avail->idx = 1;
+        g_assert_cmpint(ftruncate(f->memfd, sizes[i]), ==, 0);
+        g_assert_cmpint(eventfd_write(f->queues[TX].kick, 1), ==, 0);
+        g_assert_true(frontend_is_dropped(f));
+        g_assert_cmpint(ftruncate(f->memfd, 2 * FRONTEND_REGION), ==, 0);
+        frontend_reconnect(f);
+        frontend_start(f);
+    }
+    /* Between the check of its size and the first use. */
+    unsigned base[2];
+    frontend_stop(f, base);
+    g_assert_cmpint(ftruncate(f->memfd, 0), ==, 0);
+    frontend_message(f, HX_VHOST_SET_VRING_KICK, 1, U64(0), 8, &f->queues[0].kick, 1);
+    g_assert_true(frontend_is_dropped(f));
+    g_assert_cmpint(ftruncate(f->memfd, 2 * FRONTEND_REGION), ==, 0);
+    frontend_reconnect(f);
+    frontend_start(f);
+    frontend_free(f);
+}
+
+static gpointer talk(gpointer data)
+{
+    Frontend *f = data;
+    HxVhostHeader messages[256];
+    for (unsigned i = 0; i < G_N_ELEMENTS(messages); i++)
+        messages[i] = (HxVhostHeader){HX_VHOST_SET_OWNER, HX_VHOST_VERSION, 0};
+    while (send(f->fd, messages, sizeof messages, MSG_NOSIGNAL) > 0)
+        ;
+    return NULL;
+}
+
+/* A front end that never stops sending messages: the host's programs are still heard. */
+static void test_talkative(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.no_driver = true});
+    GThread *thread = g_thread_new("talk", talk, f);
+    for (int i = 0; i < 20; i++) {
+        int fd = hx_unix_connect(f->host_path, SOCK_STREAM);
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(hx_write_all(fd, "CONNECT 22\n", 11), ==, 0);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        g_assert_cmpint(poll(&p, 1, FRONTEND_TIMEOUT), ==, 1);
+        close(fd);
+    }
+    shutdown(f->fd, SHUT_RDWR);
+    g_thread_join(thread);
+    frontend_free(f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -331,6 +495,10 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/hostile/garbage", test_garbage);
     g_test_add_func("/vsock/hostile/chains", test_chains);
     g_test_add_func("/vsock/hostile/packets", test_packets);
+    g_test_add_func("/vsock/hostile/wrong-descriptors", test_wrong_descriptors);
+    g_test_add_func("/vsock/hostile/reconnects", test_reconnects);
+    g_test_add_func("/vsock/hostile/shortened-memory", test_shortened_memory);
+    g_test_add_func("/vsock/hostile/talkative", test_talkative);
     g_test_add_func("/vsock/hostile/resets-pile-up", test_resets_pile_up);
     return g_test_run();
 }
