@@ -18,6 +18,7 @@
 #include "launcher/base/log.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/vsock/device.h"
+#include "launcher/vsock/sandbox.h"
 #include "launcher/vsock/session.h"
 #include "launcher/vsock/vhost-user.h"
 
@@ -209,7 +210,8 @@ static void serve(const Arguments *arguments, int front_end, HxEvents *events, H
     HxVhostUser *vhost =
         hx_vhost_user_new(events, session, is_listening(front_end) ? front_end : -1,
                           arguments->guest_cid, reset_device, vsock, &r);
-    if (vhost)
+    const char *const paths[] = {arguments->host_socket, arguments->socket_path, NULL};
+    if (vhost && hx_sandbox_enter(paths, error))
         r = run(arguments, front_end, events, signals, vsock, vhost);
     if (r < 0)
         hx_set_error_errno(error, HX_ERROR_FAILED, -r, "cannot serve the device");
@@ -282,6 +284,7 @@ int main(int argc, char **argv)
         hx_log_error("%s", error->message);
         return hx_error_exit_status(error);
     }
+    hx_sandbox_close_others((const int[]){arguments.fd, arguments.ready_fd, arguments.store_fd}, 3);
     hx_autofd int front_end = -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         hx_set_error_errno(&error, HX_ERROR_HOST, errno, "cannot give up new privileges");
