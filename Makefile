@@ -142,10 +142,10 @@ check: all $(UNIT_TESTS)
 stress: all
 	BUILD=$(BUILD) tests/stress/enclosed tests/stress/killed $(or $(ROUNDS),100) $(SEED)
 
-# Random traffic through the vsock device: ROUNDS of steps (200000) four times, SEED to repeat a run.
+# Random traffic through the vsock device: ROUNDS of steps (1000000) four times, SEED to repeat a run.
 .PHONY: stress-vsock
 stress-vsock: $(BUILD)/helixvm-vsock $(BUILD)/tests/unit/vsock/random
-	BUILD=$(BUILD) ROUNDS=$(or $(ROUNDS),200000) SEED=$(SEED) $(BUILD)/tests/unit/vsock/random
+	BUILD=$(BUILD) ROUNDS=$(or $(ROUNDS),1000000) SEED=$(SEED) $(BUILD)/tests/unit/vsock/random
 
 # --- the main job, and checks of the sources -----------------------------------------------------
 

@@ -251,6 +251,56 @@ static void test_held_data(void)
     g_assert_null(held.data);
 }
 
+/* Against a queue of lengths: at any place of the ring, across its end, full and empty. */
+static void test_held_messages(void)
+{
+    HxHeldData held = {.messages = true};
+    g_autoptr(GArray) model = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    g_autofree uint8_t *bytes = g_malloc0(HX_CONNECTION_BUFFER);
+    struct iovec part[2];
+    uint32_t whole = 0, unfinished = 0;
+    for (int i = 0; i < 20000; i++) {
+        uint32_t room = HX_CONNECTION_BUFFER - held.length;
+        uint32_t wish =
+            g_test_rand_int_range(0, 50) ? (uint32_t)g_test_rand_int_range(1, 200) : room;
+        unsigned count = hx_held_peek(&held, part);
+        g_assert_cmpuint(hx_iov_size(part, count), ==,
+                         model->len > 0 ? g_array_index(model, uint32_t, 0) : 0);
+        switch (g_test_rand_int_range(0, 4)) {
+        case 0:
+        case 1:
+            if (room > 0)
+                hx_held_append(&held, &(struct iovec){bytes, MIN(wish, room)}, 1);
+            unfinished += MIN(wish, room);
+            break;
+        case 2:
+            if (unfinished > 0) {
+                hx_held_end_message(&held);
+                g_array_append_val(model, unfinished);
+                whole += unfinished;
+                unfinished = 0;
+            }
+            break;
+        case 3:
+            if (i % 50 == 0) {
+                g_assert_cmpuint(hx_held_drop_unfinished(&held), ==, unfinished);
+                unfinished = 0;
+            } else if (model->len > 0) {
+                uint32_t size = g_array_index(model, uint32_t, 0);
+                hx_held_drop(&held, size);
+                whole -= size;
+                g_array_remove_index(model, 0);
+            }
+            break;
+        }
+        g_assert_cmpuint(held.length, ==, whole + unfinished);
+        g_assert_cmpuint(held.unfinished, ==, unfinished);
+    }
+    hx_held_clear(&held);
+    g_assert_null(held.data);
+    g_assert_null(held.ends);
+}
+
 static void test_iov(void)
 {
     char text[] = "abcdefghij";
@@ -283,6 +333,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/connection/unknown-operations", test_unknown_operations);
     g_test_add_func("/vsock/host/connect-line", test_connect_line);
     g_test_add_func("/vsock/held-data", test_held_data);
+    g_test_add_func("/vsock/held-messages", test_held_messages);
     g_test_add_func("/vsock/iov", test_iov);
     return g_test_run();
 }

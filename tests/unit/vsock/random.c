@@ -415,12 +415,11 @@ static void test_random(gconstpointer data)
             host_listens(m.f, i % 2 ? SOCK_SEQPACKET : SOCK_STREAM, HOST_PORT + i);
     run(&m, rounds);
     g_test_message("%u connections, %" G_GUINT64_FORMAT " bytes to the host, %" G_GUINT64_FORMAT
-                   " to the guest, %u kicks for %u packets",
-                   m.opened, m.to_host, m.to_guest, m.f->queues[1].kicks,
-                   m.f->queues[1].vring.avail->idx);
+                   " to the guest",
+                   m.opened, m.to_host, m.to_guest);
     g_assert_cmpuint(m.opened, >, CONNECTIONS);
     g_assert_cmpuint(m.to_host, >, rounds * 500);
-    g_assert_cmpuint(m.to_guest, >, rounds * 100);
+    g_assert_cmpuint(m.to_guest, >, rounds * 20);
     for (unsigned i = 0; i < 2 * CONNECTIONS; i++)
         host_unlistens(m.f, HOST_PORT + i, &m.listeners[i / 2][i % 2]);
     frontend_free(m.f);
