@@ -131,9 +131,9 @@ PROVE := prove --timer --failures
 .PHONY: check check-unit check-vm
 check-unit: all $(UNIT_TESTS)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
-check-vm: all
+check-vm: all $(BUILD)/bench/traffic
 	BUILD=$(BUILD) $(PROVE) $(sort $(wildcard tests/vm/*.t))
-check: all $(UNIT_TESTS)
+check: all $(UNIT_TESTS) $(BUILD)/bench/traffic
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
@@ -212,12 +212,23 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-
 
 # --- benchmarks ----------------------------------------------------------------------------------
 
-.PHONY: bench bench-initrd bench-launcher
+# Both ends of the traffic, and the guest's whole user space: static.
+BENCH_GUEST_SRC := $(wildcard tests/bench/traffic/*.c)
+$(BUILD)/bench/traffic: $(BENCH_GUEST_SRC) tests/bench/traffic/traffic.h $(BUILD)/flags
+	@mkdir -p $(@D) && echo link $@ && $(CC) -std=gnu17 -D_GNU_SOURCE -I. -Wall -Wextra \
+		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $@ $(BENCH_GUEST_SRC)
+$(BUILD)/obj/tests/bench/%.o: COMPONENT_CFLAGS = $(vsock_CFLAGS)
+$(BUILD)/bench/vsock-floor: $(BUILD)/obj/tests/bench/vsock-floor.o $(BUILD)/lib/vsock.a $(BUILD)/lib/base.a
+	$(LINK) $^ $(vsock_LIBS)
+
+.PHONY: bench bench-initrd bench-launcher bench-vsock
 bench-initrd: all
 	BUILD=$(BUILD) tests/bench/boot-initrd
+bench-vsock: all $(BUILD)/bench/traffic $(BUILD)/bench/vsock-floor
+	BUILD=$(BUILD) tests/bench/vsock $(RUNS)
 bench-launcher: all
 	BUILD=$(BUILD) tests/bench/launcher
-bench: bench-initrd bench-launcher
+bench: bench-initrd bench-launcher bench-vsock
 
 .PHONY: clean help
 clean:

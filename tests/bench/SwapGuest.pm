@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A guest under TCG that is nothing but tests/bench/traffic, whose vsock device's back end is swapped
+# while it runs: the device is unplugged and plugged in again.  So transports take turns in one guest,
+# without a boot between them.
+package SwapGuest;
+
+use strict;
+use warnings;
+use Exporter qw(import);
+use File::Temp ();
+use IO::Select;
+use IO::Socket::UNIX;
+use JSON::PP;
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+use constant {
+    # TCG runs the kernel's "rep movsb" byte by byte, the instructions without it word by word: the
+    # guest's own copies would hide what the transports cost.
+    CPU => 'max,-erms,-fsrm',
+    DIRECTIONS => ['guest to host', 'host to guest'],
+    SIZES => [map { $_ * 1024 } 4, 16, 32, 64, 128], # bytes of each write
+    CID => 3,
+    PORT => 5000,
+    BOOT_TIMEOUT => 120,
+    TIMEOUT => 30, # of QEMU's answers and of commands
+    STALL => 2.5, # s, after which a transfer that makes no progress is over
+};
+
+our @EXPORT_OK = qw(DIRECTIONS SIZES);
+
+my %running; # every process that this one started
+
+sub slurp {
+    my ($path) = @_;
+    open my $file, '<:raw', $path or return '';
+    local $/;
+    return <$file> // '';
+}
+
+sub spawn {
+    my ($log, @command) = @_;
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>>', $log;
+        open STDERR, '>&', \*STDOUT;
+        exec @command or POSIX::_exit(127);
+    }
+    return $running{$pid} = $pid;
+}
+
+sub reap {
+    my ($pid) = @_;
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    delete $running{$pid};
+}
+
+# A file of a cpio archive, "newc" format.
+sub cpio_entry {
+    my ($name, $mode, $data) = @_;
+    my $header = '070701' . join '', map { sprintf '%08x', $_ } 0, $mode, 0, 0, 1, 0, length $data,
+        0, 0, 0, 0, length($name) + 1, 0;
+    my $entry = "$header$name\0";
+    $entry .= "\0" x (-length($entry) % 4) . $data;
+    return $entry . "\0" x (-length($entry) % 4);
+}
+
+# The image's initial ramdisk, whose files come first, with our /init over its own.
+sub make_initrd {
+    my ($self) = @_;
+    my $path = "$self->{directory}/initrd";
+    open my $out, '>:raw', $path or die "$path: $!\n";
+    print $out slurp($self->{image}{initrd}), "\0" x (-(-s $self->{image}{initrd}) % 4),
+        cpio_entry('init', 0100755, slurp("$self->{build}/bench/traffic")),
+        cpio_entry('TRAILER!!!', 0, '');
+    close $out or die "$path: $!\n";
+    return $path;
+}
+
+# Calls @connect until it gives a socket.
+sub await {
+    my ($what, $timeout, $attempt) = @_;
+    my $deadline = time + $timeout;
+    while (time < $deadline) {
+        my $got = $attempt->();
+        return $got if $got;
+        sleep 0.02;
+    }
+    die "$what did not come within $timeout s\n";
+}
+
+sub connect_unix {
+    my ($path) = @_;
+    return await($path, TIMEOUT, sub { IO::Socket::UNIX->new(Peer => $path) });
+}
+
+# new(image => {kernel, initrd}, build => DIR) boots it.
+sub new {
+    my ($class, %option) = @_;
+    my $self = bless {%option}, $class;
+    $self->{directory} = File::Temp->newdir('helixvm-traffic-XXXXXX', TMPDIR => 1);
+    my $dir = "$self->{directory}";
+    $self->{qemu} = spawn("$dir/qemu.log",
+        'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
+        '-machine', 'q35,memory-backend=ram', '-accel', 'tcg,thread=multi', '-cpu', CPU,
+        '-smp', 2, '-m', 512, '-object', 'memory-backend-memfd,id=ram,size=512M,share=on',
+        '-kernel', $self->{image}{kernel}, '-initrd', $self->make_initrd,
+        '-append', 'console=ttyS0 quiet panic=-1',
+        '-chardev', "file,id=console,path=$dir/console.log", '-serial', 'chardev:console',
+        '-chardev', "socket,id=control,path=$dir/control,server=on,wait=off",
+        '-serial', 'chardev:control', '-qmp', "unix:$dir/qmp,server=on,wait=off",
+        '-device', 'pcie-root-port,id=vsock-slot,chassis=1',
+        '-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net',
+        '-chardev', "socket,id=port,path=$dir/port,server=on,wait=off",
+        '-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=port');
+    $self->{qmp} = {socket => connect_unix("$dir/qmp"), text => ''};
+    $self->{guest} = {in => connect_unix("$dir/control"), text => '', name => 'the guest'};
+    $self->{guest}{out} = $self->{guest}{in};
+    $self->qmp('qmp_capabilities');
+    my $told = line_from($self->{guest}, BOOT_TIMEOUT);
+    die "the guest did not start:\n" . slurp("$dir/console.log") if $told ne 'ready';
+    $self->start_host;
+    return $self;
+}
+
+# The host's end of the traffic.
+sub start_host {
+    my ($self) = @_;
+    pipe my $in, my $to or die "pipe: $!\n";
+    pipe my $from, my $out or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        open STDIN, '<&', $in;
+        open STDOUT, '>&', $out;
+        exec "$self->{build}/bench/traffic" or POSIX::_exit(127);
+    }
+    $running{$pid} = $pid;
+    $self->{host} = {in => $from, out => $to, text => '', name => 'the host', pid => $pid};
+    line_from($self->{host}, TIMEOUT);
+}
+
+# The next line, without its end.
+sub line_from {
+    my ($end, $timeout) = @_;
+    my $deadline = time + $timeout;
+    until ($end->{text} =~ /\n/) {
+        my $left = $deadline - time;
+        die "no answer from $end->{name} within $timeout s\n"
+            if $left <= 0 || !IO::Select->new($end->{in})->can_read($left);
+        sysread $end->{in}, $end->{text}, 4096, length $end->{text} or die "$end->{name} is gone\n";
+    }
+    (my $line, $end->{text}) = split /\r?\n/, $end->{text}, 2;
+    return $line;
+}
+
+sub order {
+    my ($end, $command) = @_;
+    syswrite $end->{out}, "$command\n";
+}
+
+# {status => done|stalled|error, text, bytes, ns, …}
+sub result_of {
+    my ($end) = @_;
+    my $text = line_from($end, TIMEOUT);
+    my ($status) = $text =~ /^(\w+)/;
+    return {status => $status, text => $text, $text =~ /(\w+)=(\d+)/g};
+}
+
+sub qmp {
+    my ($self, $command, $arguments, $event) = @_;
+    my $qmp = $self->{qmp};
+    syswrite $qmp->{socket},
+        encode_json({execute => $command, ($arguments ? (arguments => $arguments) : ())}) . "\n";
+    my $end = {in => $qmp->{socket}, text => $qmp->{text}, name => "QEMU ($command)"};
+    my ($answer, $seen) = (undef, !$event);
+    until ($answer && $seen) {
+        my $message = decode_json(line_from($end, TIMEOUT));
+        die "QEMU: $command: $message->{error}{desc}\n" if $message->{error};
+        $answer = $message if exists $message->{return};
+        $seen = 1 if $event && ($message->{event} // '') eq $event
+            && ($message->{data}{device} // '') eq ($arguments->{id} // '');
+    }
+    $qmp->{text} = $end->{text};
+    return $answer->{return};
+}
+
+# Plug in a vsock device whose back end @command is; PATH and PATH_PORT are its host's sockets.
+sub attach {
+    my ($self, @command) = @_;
+    my $dir = "$self->{directory}";
+    my %place = ('{device}' => "$dir/device", '{host}' => "$dir/v", '{cid}' => CID);
+    unlink glob("$dir/v*"), "$dir/device";
+    $self->{backend} = spawn("$dir/backend.log", map { s/(\{\w+\})/$place{$1}/gr } @command);
+    await("$command[0]'s socket", TIMEOUT, sub { -S "$dir/device" });
+    $self->qmp('chardev-add', {id => 'vsock', backend => {type => 'socket', data => {
+        addr => {type => 'unix', data => {path => "$dir/device"}}, server => JSON::PP::false}}});
+    $self->qmp('device_add', {driver => 'vhost-user-vsock-pci', id => 'vsock', chardev => 'vsock',
+        bus => 'vsock-slot'});
+    await('the device in the guest', TIMEOUT, sub {
+        order($self->{guest}, 'cid - 0 0');
+        return result_of($self->{guest})->{cid} == CID;
+    });
+}
+
+sub detach {
+    my ($self) = @_;
+    return unless $self->{backend};
+    $self->qmp('device_del', {id => 'vsock'}, 'DEVICE_DELETED');
+    $self->qmp('chardev-remove', {id => 'vsock'});
+    reap(delete $self->{backend});
+}
+
+# CPU seconds that a process has used, to the ns.
+sub cpu_of {
+    my ($pid) = @_;
+    my $ns = 0;
+    for my $path (glob "/proc/$pid/task/*/schedstat") {
+        $ns += (split ' ', slurp($path))[0] // 0;
+    }
+    return $ns / 1e9;
+}
+
+# Run the commands "VERB {address} …" on both sides: first the side that listens.
+# Returns their results and the CPU seconds of the back end and of QEMU.
+sub together {
+    my ($self, $transport, $host_command, $guest_command) = @_;
+    my @pids = grep { $_ } $self->{backend}, $self->{qemu};
+    my ($host_address, $guest_address) = map { $_ && s/\{dir\}/$self->{directory}/r } @$transport{qw(host guest)};
+    if ($host_command) {
+        order($self->{host}, $host_command =~ s/\{address\}/$host_address/r);
+        line_from($self->{host}, TIMEOUT) if $host_address =~ /-listen:/;
+    }
+    my @before = map { cpu_of($_) } @pids;
+    order($self->{guest}, $guest_command =~ s/\{address\}/$guest_address/r);
+    my $guest = result_of($self->{guest});
+    my $host = $host_command ? result_of($self->{host}) : undef;
+    my @cpu = map { cpu_of($pids[$_]) - $before[$_] } 0 .. $#pids;
+    return {guest => $guest, host => $host, backend_cpu => @cpu > 1 ? $cpu[0] : undef,
+        qemu_cpu => $cpu[-1]};
+}
+
+# Our own vsock device, as attach() and together() take it.
+sub own_transport {
+    my ($self) = @_;
+    return {
+        name => 'helixvm-vsock',
+        host => 'unix-listen:{dir}/v_' . PORT,
+        guest => 'vsock:' . PORT,
+        backend => ["$self->{build}/helixvm-vsock", '--socket-path={device}', '--guest-cid={cid}',
+            '--host-socket={host}'],
+    };
+}
+
+# Writes of @size bytes for @seconds.  Returns {speed, MB/s; backend_cpu, of all its threads, and
+# qemu_cpu, of the vCPUs too, s/GB}, or what the receiver said as {text} where the transfer hangs.
+sub transfer {
+    my ($self, $transport, $direction, $size, $seconds) = @_;
+    my $sending = "send {address} $size " . ($transport->{stays} ? 1.2 * $seconds : $seconds + STALL);
+    my $receiving = "receive {address} 0 $seconds";
+    my $to_host = $direction eq DIRECTIONS->[0];
+    my $both = $self->together($transport, $to_host ? ($receiving, $sending) : ($sending, $receiving));
+    my $result = $both->{$to_host ? 'host' : 'guest'};
+    return {text => $result->{text}} if $result->{status} ne 'done' || !$result->{bytes};
+    my $gb = $result->{bytes} / 1e9;
+    return {
+        speed => 1000 * $gb / ($result->{ns} / 1e9),
+        backend_cpu => defined $both->{backend_cpu} ? $both->{backend_cpu} / $gb : undef,
+        qemu_cpu => $both->{qemu_cpu} / $gb,
+    };
+}
+
+# CPU seconds of the back end in @seconds with @count connections open and quiet; undef where they
+# cannot be opened.
+sub idle_cpu {
+    my ($self, $transport, $count, $seconds) = @_;
+    my ($host, $guest) = map { $_ && s/\{dir\}/$self->{directory}/r } @$transport{qw(host guest)};
+    my $held = $seconds + 2;
+    order($self->{host}, "hold $host $count $held");
+    line_from($self->{host}, TIMEOUT);
+    order($self->{guest}, "hold $guest $count $held");
+    my @told = map { line_from($_, TIMEOUT) } @$self{qw(guest host)};
+    if (grep { $_ ne 'holding' } @told) {
+        print STDERR "$transport->{name}: @told\n";
+        $told[$_] eq 'holding' and result_of($self->{(qw(guest host))[$_]}) for 0, 1;
+        return undef;
+    }
+    sleep 0.5;
+    my $before = cpu_of($self->{backend});
+    sleep $seconds;
+    my $cpu = cpu_of($self->{backend}) - $before;
+    result_of($_) for @$self{qw(guest host)};
+    return $cpu;
+}
+
+sub stop {
+    my ($self) = @_;
+    reap($_) for grep { $_ } map { delete $self->{$_} } qw(qemu backend);
+    reap(delete $self->{host}{pid}) if $self->{host}{pid};
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local ($., $@, $!, $^E, $?);
+    $self->stop;
+}
+
+$SIG{INT} = $SIG{TERM} = sub { exit 130 };
+END {
+    my $status = $?;
+    reap($_) for keys %running;
+    $? = $status;
+}
+
+1;
