@@ -24,9 +24,8 @@
 #include "launcher/base/log.h"
 #include "launcher/vsock/vhost-user-private.h"
 
-/* A front end that never stops talking is not the only one to be heard: three for a message with
- * payload. */
-#define RECEIVES_PER_TURN 96
+/* A front end that never stops talking is not the only one to be heard. */
+#define MESSAGES_PER_TURN 32
 
 HxVirtqueue *hx_vhost_user_queue(HxVhostUser *vhost, unsigned index)
 {
@@ -205,7 +204,8 @@ static void connection_ready(HxEventSource *source, uint32_t events)
 {
     HxVhostUser *vhost = HX_CONTAINER_OF(source, HxVhostUser, connection);
     HxVhostHeader *header = &vhost->message.header;
-    for (int i = 0; i < RECEIVES_PER_TURN; i++) {
+    /* A turn ends between two messages: one that is whole causes no event any more. */
+    for (int handled = 0; handled < MESSAGES_PER_TURN;) {
         int r = 0;
         size_t wanted = sizeof *header;
         if (vhost->received >= sizeof *header) {
@@ -236,6 +236,7 @@ static void connection_ready(HxEventSource *source, uint32_t events)
         close_fds(vhost);
         vhost->received = 0;
         vhost->message = (HxVhostMessage){0};
+        handled++;
     }
 }
 

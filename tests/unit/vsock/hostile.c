@@ -459,6 +459,66 @@ static void test_shortened_memory(void)
     frontend_free(f);
 }
 
+typedef struct {
+    Frontend *frontend;
+    bool stop;
+} Scribbler;
+
+/* Fields that are right for the most part and wrong at any moment. */
+static gpointer scribble(gpointer data)
+{
+    Scribbler *scribbler = data;
+    Frontend *f = scribbler->frontend;
+    g_autoptr(GRand) random = g_rand_new_with_seed(1);
+    while (!__atomic_load_n(&scribbler->stop, __ATOMIC_RELAXED)) {
+        unsigned i = g_rand_int_range(random, 0, 8);
+        struct vring_desc *table =
+            g_rand_boolean(random) ? f->queues[TX].vring.desc : (void *)frontend_slot(f, 4);
+        uint32_t *slot = frontend_slot(f, 1 + i % 3);
+        volatile struct vring_desc *d = &table[i];
+        d->addr = frontend_guest_address(f, g_rand_int_range(random, 0, 50) ? slot : (void *)table);
+        d->len = g_rand_int_range(random, 0, 20) ? 100 : g_rand_int(random);
+        d->flags = g_rand_int_range(random, 0, 20) ? 0 : g_rand_int_range(random, 0, 8);
+        d->next = g_rand_int_range(random, 0, 300);
+        ((volatile uint32_t *)slot)[g_rand_int_range(random, 0, 11)] =
+            g_rand_int_range(random, 0, 50);
+    }
+    return NULL;
+}
+
+/* Descriptors, an indirect table and packets that change while the device reads them. */
+static void test_changing_memory(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .indirect = true});
+    Scribbler scribbler = {.frontend = f};
+    GThread *thread = g_thread_new("scribble", scribble, &scribbler);
+    gint64 end = g_get_monotonic_time() + G_USEC_PER_SEC;
+    unsigned rounds = 0;
+    for (; g_get_monotonic_time() < end; rounds++) {
+        for (unsigned i = 0; i < 100; i++)
+            f->queues[TX].vring.avail->ring[i] = i % 8;
+        for (unsigned i = 0; i < 100; i++) {
+            f->queues[TX].vring.avail->idx++;
+            eventfd_write(f->queues[TX].kick, 1);
+        }
+        wait_handled(f);
+        g_assert_true(frontend_is_alive(f));
+        unsigned base[2];
+        frontend_stop(f, base);
+        frontend_start(f);
+    }
+    g_test_message("%u rounds", rounds);
+    __atomic_store_n(&scribbler.stop, true, __ATOMIC_RELAXED);
+    g_thread_join(thread);
+    unsigned base[2];
+    frontend_stop(f, base);
+    frontend_start(f);
+    tx_descriptor(f, 0, 0, 44, 0, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "a buffer outside memory, after all that");
+    frontend_free(f);
+}
+
 static gpointer talk(gpointer data)
 {
     Frontend *f = data;
@@ -468,6 +528,23 @@ static gpointer talk(gpointer data)
     while (send(f->fd, messages, sizeof messages, MSG_NOSIGNAL) > 0)
         ;
     return NULL;
+}
+
+/* Many messages at once, each to be answered: none is left behind when a turn ends. */
+static void test_many_messages(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.no_driver = true});
+    HxVhostHeader messages[100];
+    for (unsigned count = 1; count <= G_N_ELEMENTS(messages); count++) {
+        uint64_t features;
+        for (unsigned i = 0; i < count; i++)
+            messages[i] = (HxVhostHeader){HX_VHOST_GET_FEATURES, HX_VHOST_VERSION, 0};
+        size_t size = count * sizeof messages[0];
+        g_assert_cmpint(hx_write_all(f->fd, messages, size), ==, 0);
+        for (unsigned i = 0; i < count; i++)
+            frontend_reply(f, HX_VHOST_GET_FEATURES, &features, sizeof features);
+    }
+    frontend_free(f);
 }
 
 /* A front end that never stops sending messages: the host's programs are still heard. */
@@ -498,6 +575,8 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/hostile/wrong-descriptors", test_wrong_descriptors);
     g_test_add_func("/vsock/hostile/reconnects", test_reconnects);
     g_test_add_func("/vsock/hostile/shortened-memory", test_shortened_memory);
+    g_test_add_func("/vsock/hostile/changing-memory", test_changing_memory);
+    g_test_add_func("/vsock/hostile/many-messages", test_many_messages);
     g_test_add_func("/vsock/hostile/talkative", test_talkative);
     g_test_add_func("/vsock/hostile/resets-pile-up", test_resets_pile_up);
     return g_test_run();
