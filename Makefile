@@ -137,6 +137,20 @@ check: all $(UNIT_TESTS) $(BUILD)/bench/traffic
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
+# The vsock device under libFuzzer, in this process, with ASan and UBSan: SECONDS each (60), one of
+# them with TARGET=.  tests/fuzz/NAME.c is a target, device.c what they share.
+FUZZ_TARGETS := $(or $(TARGET),vhost-user rings packets)
+.PHONY: fuzz fuzz-programs
+fuzz:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang SANITIZE=address,undefined \
+		CFLAGS='-O1 -g -Wno-missing-field-initializers -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping' fuzz-programs
+	tests/fuzz/run $(BUILD)/fuzz $(or $(SECONDS),60) $(FUZZ_TARGETS)
+fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/%)
+$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/*.c)): COMPONENT_CFLAGS = $(vsock_CFLAGS)
+$(addprefix $(BUILD)/,vhost-user rings packets): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o \
+		$(BUILD)/obj/tests/fuzz/device.o $(BUILD)/lib/vsock.a $(BUILD)/lib/base.a
+	$(LINK) -fsanitize=fuzzer $^ $(vsock_LIBS)
+
 # SIGKILL at random moments for all that a VM stands on: ROUNDS of them (100), SEED to repeat a run.
 .PHONY: stress
 stress: all
