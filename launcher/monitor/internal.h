@@ -4,6 +4,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "launcher/base/fd-store.h"
 #include "launcher/domain/domain.h"
 #include "launcher/domain/libvirt-connection.h"
 #include "launcher/monitor/monitor.h"
@@ -75,7 +76,14 @@ struct HxMonitor {
     guint encoder_watch;
     guint encoder_timer;    /* it is late then; or is to be started then */
     guint encoder_failures; /* since one was ready */
-    guint log_timer;        /* keeps the logs within their bounds */
+    /* What helixvm-vsock needs to go on when it was killed. */
+    HxFdStore *vsock_store;
+    int vsock_listen_fd, vsock_store_fd, vsock_ready_fd;
+    guint vsock_store_watch, vsock_ready_watch;
+    guint vsock_timer;    /* it is late then */
+    gint64 vsock_started; /* monotonic, µs */
+    guint vsock_failures; /* that came soon after a start */
+    guint log_timer;      /* keeps the logs within their bounds */
     HxDisplayKind display;
     char *x_display;
     char *render_node;
@@ -153,14 +161,35 @@ void hx_monitor_say_end(HxMonitor *monitor, const GError *error, const char *tex
 gboolean hx_monitor_open_control(HxMonitor *monitor, GError **error);
 void hx_monitor_close_control(HxMonitor *monitor);
 
+/* part.c */
+#define HX_VSOCK_LOG "vsock.log"
+#define HX_ENCODER_LOG "encoder.log"
+/* How long a part may take to get ready. */
+#define HX_PART_START_MS 10000
+/* Start @argv as @part with @fds from descriptor 3 on; stderr is its log, or the monitor's. */
+gboolean hx_part_spawn(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
+                       const int *fds, size_t n_fds, GError **error);
+/* The same, and behind @fds a pipe for the line by which it says that it is ready: its reading end
+ * is returned.  -1 with @error. */
+int hx_part_begin(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
+                  const int *fds, size_t n_fds, GError **error);
+/* Wait for @part's line on @fd: for g_free.  NULL with @error where it ends first or says nothing
+ * in time. */
+char *hx_part_await_line(HxPart *part, int fd, GError **error);
+/* End it by SIGTERM, or SIGKILL where that does not. */
+void hx_part_stop(HxPart *part);
+
 /* monitor-parts.c */
 gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error);
 /* Choose the display and start what takes its time; hx_monitor_start_display waits for that. */
 gboolean hx_monitor_begin_display(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error);
-gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error);
 void hx_monitor_stop_parts(HxMonitor *monitor);
+
+/* vsock.c */
+gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error);
+void hx_monitor_stop_vsock(HxMonitor *monitor);
 
 /* monitor-guest.c: what the guest says of itself */
 gboolean hx_monitor_listen_notify(HxMonitor *monitor, GError **error);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The processes beside QEMU: the guard, Xvfb, helixvm-vsock, helixvm-encoder.
+/* The processes beside QEMU: the guard, Xvfb, helixvm-encoder, and helixvm-vsock (vsock.c).
  *
  * Theory of operation.  Each starts with the descriptors it needs and says READY=1 (Xvfb: its
  * display's number) on a pipe; until then the start waits.  Each gets SIGKILL when the monitor
- * dies, but for the guard, whose hour comes then (monitor-guard.c).  Xvfb, which takes longest,
+ * dies, but for the guard, whose hour comes then (cli/verb-monitor.c).  Xvfb, which takes longest,
  * starts before libvirt is asked for anything, and is waited for after that.  One that ends by
  * itself calls its `ended`: the encoder is started again, without the VM noticing; without the
- * display or the vsock device the VM cannot go on. */
+ * display the VM cannot go on. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
@@ -29,151 +29,12 @@
 #include "launcher/monitor/internal.h"
 #include "launcher/vm/log-file.h"
 
-#define VSOCK_LOG "vsock.log"
-#define ENCODER_LOG "encoder.log"
-#define LOG_BOUND_SECONDS 10
-#define START_TIMEOUT_MS 10000
-#define STOP_TIMEOUT_MS 3000
 #define ENCODER_RESTART_MS 200
 #define RESTART_DOUBLINGS 6
 /* An encoder that ends this often will not get better by another start. */
 #define ENCODER_RESTARTS_MAX 1000
 #define GUARD_RESTARTS_MAX 1000
 #define GUARD_RESTART_MS 1000
-
-static char *describe_end(int status)
-{
-    if (WIFSIGNALED(status))
-        return g_strdup_printf("was ended by signal %d (%s)", WTERMSIG(status),
-                               g_strsignal(WTERMSIG(status)));
-    return g_strdup_printf("ended with status %d", WEXITSTATUS(status));
-}
-
-static void on_part_ended(GPid pid, int status, void *data)
-{
-    HxPart *part = data;
-    g_autofree char *how = describe_end(status);
-    part->pid = 0;
-    part->watch = 0;
-    hx_log_info("%s (pid %d) %s", part->name, (int)pid, how);
-    if (!part->stopping && part->ended)
-        part->ended(part->monitor, how);
-}
-
-static gboolean bound_logs(void *data)
-{
-    HxMonitor *monitor = data;
-    static const char *const logs[] = {"monitor.log", VSOCK_LOG, ENCODER_LOG};
-    for (size_t i = 0; i < G_N_ELEMENTS(logs); i++)
-        hx_log_file_bound(hx_vm_state_path(monitor->vm, logs[i]));
-    return G_SOURCE_CONTINUE;
-}
-
-/* Start @argv as @part with @fds from descriptor 3 on; stderr is its log, or the monitor's. */
-static gboolean spawn_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
-                           const int *fds, size_t n_fds, GError **error)
-{
-    part->monitor = monitor;
-    part->name = name;
-    part->stopping = FALSE;
-    g_ptr_array_add(argv, NULL);
-    if (!monitor->log_timer)
-        monitor->log_timer = g_timeout_add_seconds(LOG_BOUND_SECONDS, bound_logs, monitor);
-    hx_autofd int log = -1;
-    if (part->log) {
-        log =
-            hx_log_file_open(hx_vm_state_path(monitor->vm, part->log), part->restarts == 0, error);
-        if (log < 0)
-            return FALSE;
-    }
-    HxProcess process = {
-        .argv = (const char *const *)argv->pdata,
-        .program = part->program,
-        .stdin_fd = -1,
-        .stdout_fd = -1,
-        .stderr_fd = log >= 0 ? log : monitor->log_fd,
-        .fds = fds,
-        .n_fds = n_fds,
-        .own_session = TRUE,
-        .outlives_parent = part->outlives_monitor,
-    };
-    part->pid = hx_process_spawn(&process, error);
-    if (part->pid < 0) {
-        part->pid = 0;
-        return FALSE;
-    }
-    part->watch = g_child_watch_add(part->pid, on_part_ended, part);
-    return TRUE;
-}
-
-/* What comes on a pipe up to the first newline, while the main loop runs. */
-typedef struct {
-    GString *line;
-    gboolean complete, closed;
-} ReadyLine;
-
-static gboolean on_ready_line(int fd, GIOCondition condition, void *data)
-{
-    ReadyLine *ready = data;
-    char buffer[64];
-    ssize_t n = read(fd, buffer, sizeof buffer);
-    if (n > 0)
-        g_string_append_len(ready->line, buffer, n);
-    if (n == 0 || (n < 0 && errno != EINTR) || ready->line->len > 256)
-        ready->closed = TRUE;
-    if (strchr(ready->line->str, '\n'))
-        ready->complete = TRUE;
-    return ready->complete || ready->closed ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
-}
-
-static gboolean has_spoken(void *data)
-{
-    const ReadyLine *ready = data;
-    return ready->complete || ready->closed;
-}
-
-/* Wait for @part's line on @fd.  NULL with @error where it ends first or says nothing in time. */
-static char *await_line(HxPart *part, int fd, GError **error)
-{
-    ReadyLine ready = {.line = g_string_new(NULL)};
-    guint source = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP, on_ready_line, &ready);
-    if (!hx_monitor_iterate(has_spoken, &ready, START_TIMEOUT_MS))
-        g_source_remove(source);
-    char *line = g_strstrip(g_string_free(ready.line, FALSE));
-    if (ready.complete)
-        return line;
-    g_free(line);
-    g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s did not get ready%s: see %s", part->name,
-                ready.closed ? "" : " in 10 s",
-                hx_vm_state_path(part->monitor->vm, part->log ? part->log : "monitor.log"));
-    return NULL;
-}
-
-/* Start @argv as @part with @fds from descriptor 3 on, and behind them a pipe for the line by which
- * it says that it is ready: its reading end is returned.  -1 with @error. */
-static int begin_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
-                      const int *fds, size_t n_fds, GError **error)
-{
-    int pipe_fds[2];
-    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
-        return -1;
-    hx_autofd int read_end = pipe_fds[0];
-    hx_autofd int write_end = pipe_fds[1];
-    g_autofree int *all = g_new(int, n_fds + 1);
-    for (size_t i = 0; i < n_fds; i++)
-        all[i] = fds[i];
-    all[n_fds] = write_end;
-    return spawn_part(part, monitor, name, argv, all, n_fds + 1, error) ? hx_steal_fd(&read_end)
-                                                                        : -1;
-}
-
-/* begin_part, and wait for the line: for g_free.  NULL with @error. */
-static char *start_part(HxPart *part, HxMonitor *monitor, const char *name, GPtrArray *argv,
-                        const int *fds, size_t n_fds, GError **error)
-{
-    hx_autofd int ready_fd = begin_part(part, monitor, name, argv, fds, n_fds, error);
-    return ready_fd < 0 ? NULL : await_line(part, ready_fd, error);
-}
 
 /* --- the guard ----------------------------------------------------------------------------------
  */
@@ -215,7 +76,7 @@ gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error)
     monitor->guard.ended = guard_ended;
     monitor->guard.outlives_monitor = TRUE;
     monitor->guard.program = HX_PROCESS_SELF;
-    return spawn_part(&monitor->guard, monitor, "guard", argv, &read_end, 1, error);
+    return hx_part_spawn(&monitor->guard, monitor, "guard", argv, &read_end, 1, error);
 }
 
 /* --- Xvfb ---------------------------------------------------------------------------------------
@@ -245,7 +106,7 @@ static gboolean begin_xvfb(HxMonitor *monitor, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(arguments); i++)
         g_ptr_array_add(argv, (void *)arguments[i]);
     monitor->xvfb.ended = display_ended;
-    monitor->xvfb_ready_fd = begin_part(&monitor->xvfb, monitor, "Xvfb", argv, NULL, 0, error);
+    monitor->xvfb_ready_fd = hx_part_begin(&monitor->xvfb, monitor, "Xvfb", argv, NULL, 0, error);
     return monitor->xvfb_ready_fd >= 0;
 }
 
@@ -275,7 +136,7 @@ gboolean hx_monitor_begin_display(HxMonitor *monitor, GError **error)
 /* Wait for Xvfb, and let QEMU's user in. */
 static gboolean finish_xvfb(HxMonitor *monitor, GError **error)
 {
-    g_autofree char *number = await_line(&monitor->xvfb, monitor->xvfb_ready_fd, error);
+    g_autofree char *number = hx_part_await_line(&monitor->xvfb, monitor->xvfb_ready_fd, error);
     hx_close(&monitor->xvfb_ready_fd);
     if (!number)
         return FALSE;
@@ -305,58 +166,6 @@ gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
         return FALSE;
     hx_monitor_end_phase(monitor, "Xvfb %s, software GL: the host has no DRM render node",
                          monitor->x_display);
-    return TRUE;
-}
-
-/* --- helixvm-vsock ------------------------------------------------------------------------------
- */
-
-static void vsock_ended(HxMonitor *monitor, const char *reason)
-{
-    hx_monitor_fail(monitor, g_error_new(HX_ERROR, HX_ERROR_HOST,
-                                         "the vsock device, helixvm-vsock, %s", reason));
-}
-
-static gboolean start_vhost_user(HxMonitor *monitor, GError **error)
-{
-    const char *path = hx_vm_runtime_path(monitor->vm, "vsock-device.sock");
-    hx_autofd int front_end = hx_unix_listen(path, SOCK_STREAM, 0600);
-    if (front_end < 0 || chown(path, monitor->qemu_user, -1) < 0) {
-        hx_set_error_errno(error, HX_ERROR_HOST, front_end < 0 ? -front_end : errno,
-                           "cannot listen on %s for QEMU", path);
-        return FALSE;
-    }
-    g_autofree char *program = hx_part_path("helixvm-vsock", error);
-    if (!program)
-        return FALSE;
-    g_autofree char *cid = g_strdup_printf("--guest-cid=%u", monitor->cid);
-    g_autofree char *host =
-        g_strdup_printf("--host-socket=%s", hx_vm_runtime_path(monitor->vm, "vsock.sock"));
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_ptr_array_add(argv, program);
-    g_ptr_array_add(argv, "--fd=3");
-    g_ptr_array_add(argv, "--ready-fd=4");
-    g_ptr_array_add(argv, cid);
-    g_ptr_array_add(argv, host);
-    monitor->vsock.log = VSOCK_LOG;
-    monitor->vsock.ended = vsock_ended;
-    g_autofree char *line =
-        start_part(&monitor->vsock, monitor, "helixvm-vsock", argv, &front_end, 1, error);
-    return line != NULL;
-}
-
-gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error)
-{
-    hx_monitor_begin_phase(monitor, "vsock");
-    if (monitor->vsock_kind == HX_VSOCK_KERNEL) {
-        hx_monitor_end_phase(monitor, "the kernel's vhost-vsock");
-        return TRUE;
-    }
-    if (!start_vhost_user(monitor, error))
-        return FALSE;
-    hx_monitor_end_phase(monitor, "vhost-user device helixvm-vsock, CID %u%s%s", monitor->cid,
-                         monitor->vsock_reason ? ": " : "",
-                         monitor->vsock_reason ? monitor->vsock_reason : "");
     return TRUE;
 }
 
@@ -405,7 +214,7 @@ static gboolean on_encoder_late(void *data)
     HxMonitor *monitor = data;
     monitor->encoder_timer = 0;
     hx_monitor_note(monitor, "helixvm-encoder did not get ready in %d s: killing it",
-                    START_TIMEOUT_MS / 1000);
+                    HX_PART_START_MS / 1000);
     if (monitor->encoder.pid)
         kill(monitor->encoder.pid, SIGKILL);
     return G_SOURCE_REMOVE;
@@ -423,7 +232,7 @@ static gboolean restart_encoder(void *data)
     if (monitor->encoder_ready_fd >= 0) {
         monitor->encoder_watch =
             g_unix_fd_add(monitor->encoder_ready_fd, G_IO_IN | G_IO_HUP, on_encoder_line, monitor);
-        monitor->encoder_timer = g_timeout_add(START_TIMEOUT_MS, on_encoder_late, monitor);
+        monitor->encoder_timer = g_timeout_add(HX_PART_START_MS, on_encoder_late, monitor);
         return G_SOURCE_REMOVE;
     }
     hx_monitor_note(monitor, "%s", error->message);
@@ -444,7 +253,7 @@ static void encoder_ended(HxMonitor *monitor, const char *reason)
     schedule_encoder(monitor);
 }
 
-/* As begin_part. */
+/* As hx_part_begin. */
 static int begin_encoder(HxMonitor *monitor, GError **error)
 {
     g_autofree char *program = hx_part_path("helixvm-encoder", error);
@@ -474,10 +283,10 @@ static int begin_encoder(HxMonitor *monitor, GError **error)
     g_ptr_array_add(argv, bitrate);
     g_ptr_array_add(argv, interval);
     const int fds[] = {monitor->encoder_listen_fd, monitor->encoder_stats_fd};
-    monitor->encoder.log = ENCODER_LOG;
+    monitor->encoder.log = HX_ENCODER_LOG;
     monitor->encoder.ended = encoder_ended;
-    return begin_part(&monitor->encoder, monitor, "helixvm-encoder", argv, fds, G_N_ELEMENTS(fds),
-                      error);
+    return hx_part_begin(&monitor->encoder, monitor, "helixvm-encoder", argv, fds,
+                         G_N_ELEMENTS(fds), error);
 }
 
 gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
@@ -496,7 +305,8 @@ gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
         return FALSE;
     }
     hx_autofd int ready_fd = begin_encoder(monitor, error);
-    g_autofree char *line = ready_fd >= 0 ? await_line(&monitor->encoder, ready_fd, error) : NULL;
+    g_autofree char *line =
+        ready_fd >= 0 ? hx_part_await_line(&monitor->encoder, ready_fd, error) : NULL;
     if (!line)
         return FALSE;
     hx_monitor_end_phase(monitor, "helixvm-encoder, x264 %s, vsock port %d",
@@ -507,32 +317,14 @@ gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
 /* --- all ----------------------------------------------------------------------------------------
  */
 
-static gboolean has_ended(void *data)
-{
-    return ((HxPart *)data)->pid == 0;
-}
-
-static void stop_part(HxPart *part)
-{
-    part->stopping = TRUE;
-    if (!part->pid)
-        return;
-    kill(part->pid, SIGTERM);
-    if (hx_monitor_iterate(has_ended, part, STOP_TIMEOUT_MS))
-        return;
-    hx_log_warning("%s does not end: killing it", part->name);
-    kill(part->pid, SIGKILL);
-    hx_monitor_iterate(has_ended, part, 0);
-}
-
 void hx_monitor_stop_parts(HxMonitor *monitor)
 {
     forget_encoder_start(monitor);
-    stop_part(&monitor->encoder);
-    stop_part(&monitor->vsock);
-    stop_part(&monitor->xvfb);
+    hx_part_stop(&monitor->encoder);
+    hx_monitor_stop_vsock(monitor);
+    hx_part_stop(&monitor->xvfb);
     hx_x_display_remove(monitor->vm);
-    stop_part(&monitor->guard);
+    hx_part_stop(&monitor->guard);
     g_clear_handle_id(&monitor->guard_timer, g_source_remove);
     hx_close(&monitor->guard_fd);
     hx_close(&monitor->xvfb_ready_fd);
