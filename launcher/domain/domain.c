@@ -198,7 +198,13 @@ static void write_machine(xmlTextWriter *xml, const HxProfile *profile, const Hx
     else if (!g_str_equal(parts->accelerator, "hvf"))
         empty(xml, "gic", "version", is_emulated(parts) ? "3" : "host");
     end(xml);
-    empty(xml, "cpu", "mode", is_emulated(parts) ? "maximum" : "host-passthrough");
+    start(xml, "cpu", "mode", is_emulated(parts) ? "maximum" : "host-passthrough", NULL);
+    /* An emulated "rep movsb" goes byte by byte: without these a kernel copies by words. */
+    static const char *const slow_when_emulated[] = {"erms", "fsrm"};
+    for (size_t i = 0; i < G_N_ELEMENTS(slow_when_emulated); i++)
+        if (is_emulated(parts) && !is_arm)
+            empty(xml, "feature", "policy", "disable", "name", slow_when_emulated[i]);
+    end(xml);
     empty(xml, "clock", "offset", "utc");
     text(xml, "on_poweroff", "destroy");
     text(xml, "on_reboot", "restart");
