@@ -41,7 +41,7 @@ static void leave(HxMonitor *monitor)
     g_clear_handle_id(&monitor->vsock_timer, g_source_remove);
     g_clear_handle_id(&monitor->vsock_ready_watch, g_source_remove);
     hx_close(&monitor->vsock_ready_fd);
-    if (monitor->vsock_store_fd >= 0)
+    if (monitor->vsock_store_fd >= 0 && monitor->vsock_store)
         hx_fd_store_collect(monitor->vsock_store, monitor->vsock_store_fd);
     g_clear_handle_id(&monitor->vsock_store_watch, g_source_remove);
     hx_close(&monitor->vsock_store_fd);
@@ -85,6 +85,8 @@ static void vsock_ended(HxMonitor *monitor, const char *reason)
         monitor->vsock_timer = g_timeout_add(HX_PART_START_MS, on_late, monitor);
         return;
     }
+    /* With it goes QEMU's connection, at which QEMU would wait for answers while it ends. */
+    g_clear_pointer(&monitor->vsock_store, hx_fd_store_free);
     hx_monitor_fail(monitor,
                     g_error_new(HX_ERROR, HX_ERROR_HOST, "the vsock device, helixvm-vsock, %s%s%s",
                                 reason, error ? ", and cannot be started again: " : "",

@@ -90,8 +90,34 @@ ok(rename("$program.new", $program), 'is put into its place');
 kill 'KILL', status_of($vm)->{processes}{guard}{pid};
 ok(wait_until(10, sub { my $guard = status_of($vm)->{processes}{guard};
     $guard->{restarts} == 1 && $guard->{state} eq 'running' }), 'the guard is started again all the same');
-kill 'KILL', status_of($vm)->{processes}{'helixvm-vsock'}{pid};
-stops('helixvm-vsock is killed', $qemu, qr/helixvm-vsock/, 30);
+# The guest's connections end, and new ones work at once.
+for my $time (1 .. 3) {
+    my $session = start_helixvm('exec', $vm, '--', 'sh', '-c', 'echo begun; exec sleep 100');
+    ok(wait_until(60, sub { slurp($session->{out}->filename) =~ /begun/ }), 'a command runs');
+    kill 'KILL', status_of($vm)->{processes}{'helixvm-vsock'}{pid};
+    my $ended = finish($session, 20);
+    cmp_ok($ended->{status}, '>', 0, "helixvm-vsock is killed, $time: what ran over it fails");
+    is(helixvm_ok({seconds => 30}, 'exec', $vm, '--', 'echo', 'back')->{out}, "back\n",
+        'a new command runs');
+    is(status_of($vm)->{processes}{'helixvm-vsock'}{restarts}, $time, 'status counts it');
+}
+is(helixvm_ok({seconds => 60}, 'exec', $vm, '--', 'sh', '-c',
+        'for i in $(seq 30); do pgrep -x sshd-session >/dev/null || break;
+             [ $(pgrep -cx sshd-session) -gt 2 ] || break; sleep 1; done;
+         [ $(pgrep -cx sshd-session) -le 2 ] && echo ended')->{out}, "ended\n",
+    'the guest, too, saw the connections end');
+is(qemu_pid($vm), $qemu, 'QEMU went on');
+# One that ends again and again is given up.
+my ($device, $last) = (0, 0);
+for (1 .. 8) {
+    wait_until(10, sub {
+        my $told = status_of($vm);
+        $device = ($told->{processes} // {})->{'helixvm-vsock'}{pid} // 0;
+        $told->{state} ne 'running' || ($device && $device != $last) });
+    last if !$device || $device == $last;
+    kill 'KILL', $last = $device;
+}
+stops('helixvm-vsock is killed again and again', $qemu, qr/helixvm-vsock/, 30);
 
 # A VM that fails while it is to be powered off is down all the same.
 $qemu = up('after helixvm-vsock');
