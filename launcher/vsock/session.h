@@ -7,7 +7,10 @@
  * messages that set up memory and queues with theirs (launcher/base/fd-store.h).  The next process
  * takes them in as if they came from the front end.  Where the rings stand is in guest memory
  * (virtqueue.c), and the guest's connections, of which nothing is left, are in a table of ports in
- * shared memory: each gets an RST, so that no program in the guest waits for what never comes. */
+ * shared memory: each gets an RST, so that no program in the guest waits for what never comes.
+ *
+ * What cannot be restored is a message of the front end's at which the process is killed: one that
+ * it has taken and not kept yet is lost, and an answer that it owes is never given. */
 #pragma once
 
 #include <glib.h>
