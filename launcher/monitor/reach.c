@@ -33,21 +33,18 @@ static gboolean end_by_libvirt(HxVm *vm, GCancellable *cancel, GError **error)
     return hx_stale_domain_end(vm, connection, &ended, error);
 }
 
-/* A domain whose monitor was killed is ended by libvirt, unless libvirtd was killed, too, or hangs.
- */
+/* QEMU first, by a signal: a libvirtd that was killed, too, and is started anew waits for the
+ * answers of a QEMU whose display has gone with the monitor.  Then libvirt's own record of it. */
 static gboolean end_domain(HxVm *vm, GCancellable *cancel, GError **error)
 {
+    g_autoptr(GError) not_signalled = NULL;
     g_autoptr(GError) cause = NULL;
-    end_by_libvirt(vm, cancel, &cause);
-    if (g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED)) {
-        g_propagate_error(error, g_steal_pointer(&cause));
-        return FALSE;
-    }
-    /* Also one that a libvirtd which was started anew has not found. */
-    if (hx_stale_qemu_end(vm, error))
+    gboolean is_gone = hx_stale_qemu_end(vm, &not_signalled);
+    if (end_by_libvirt(vm, cancel, &cause) || is_gone)
         return TRUE;
-    if (cause)
-        g_prefix_error(error, "%s; and ", cause->message);
+    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED))
+        g_prefix_error(&cause, "%s; and ", not_signalled->message);
+    g_propagate_error(error, g_steal_pointer(&cause));
     return FALSE;
 }
 
