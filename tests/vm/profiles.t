@@ -34,6 +34,10 @@ my $run = "$dir/run/$vm";
 # The default image's kernel and ramdisk; the disks are empty.
 make_hollow_image("$dir/state");
 make_hollow_image("$dir/state", name => 'arm', architecture => 'aarch64', boot => 'firmware');
+for my $image (qw(default arm)) {
+    system('qemu-img', 'create', '-q', '-f', 'qcow2', "$dir/state/images/$image/disk.qcow2", '1G') == 0
+        or BAIL_OUT('qemu-img');
+}
 for my $file (qw(kernel initrd)) {
     copy("$images/default/$file", "$dir/state/images/default/$file")
         or BAIL_OUT("no default image: $build/helixvm image build");
