@@ -126,7 +126,7 @@ endef
 $(foreach c,$(COMPONENTS),$(eval $(call unit_tests,$(c))))
 .SECONDARY:
 
-PROVE := prove --timer --failures
+PROVE := prove --timer --failures --exec tests/one
 
 .PHONY: check check-unit check-vm
 check-unit: all $(UNIT_TESTS)
