@@ -17,9 +17,9 @@
 #include "launcher/base/process.h"
 #include "launcher/base/unix-socket.h"
 
-/* Long enough to span two commands typed in a row, and a boot between them; short enough not to
- * linger. */
-#define DAEMON_IDLE_SECONDS "20"
+/* What libvirt's own units give its daemons.  A fresh one reads all it knows of its emulators anew,
+ * for most of a second of the next `up`. */
+#define DAEMON_IDLE_SECONDS "120"
 /* libvirtd's own bound on its end is 30 s. */
 #define ENDING_SECONDS 35
 #define ENDING_PAUSE_MS 100

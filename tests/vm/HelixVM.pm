@@ -207,11 +207,18 @@ sub pixel {
 
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 130 };
 
-# Where no init system starts libvirt's daemons, helixvm does, and they end when they are idle.
+# Where no init system starts libvirt's daemons, helixvm does; by themselves they end minutes later.
 sub daemons {
     return grep { contents($_) =~ /^(libvirtd|virtlogd)$/ } glob '/proc/[0-9]*/comm';
 }
 my $had_daemons = daemons();
+
+# The daemons that the tests' helixvm started.
+sub end_daemons {
+    return if $had_daemons;
+    kill 'TERM', map { m{(\d+)} } daemons();
+    wait_until(40, sub { !daemons() }) or warn "libvirt's daemons do not end\n";
+}
 
 # The libvirtd that the tests' helixvm started; undef where one was there before.
 sub own_libvirtd {
@@ -235,7 +242,7 @@ END {
         $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
         end_started();
         down_and_delete($_) for @vms;
-        wait_until(20, sub { !daemons() }) unless $had_daemons;
+        end_daemons();
         $? = $status;
     }
 }

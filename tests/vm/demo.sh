@@ -21,12 +21,14 @@ step() {
 }
 
 # Whatever happens, the VM does not stay, nor the libvirt daemons that it was the first to need:
-# where no init system runs they end by themselves when they are idle.
-pgrep -x libvirtd >/dev/null && had_libvirtd=yes || had_libvirtd=no
-wait_for_libvirtd() {
-    [[ $had_libvirtd == no ]] || return
-    for ((i = 0; i < 40; i++)); do
-        pgrep -x libvirtd >/dev/null || pgrep -x virtlogd >/dev/null || return
+# where no init system runs they would end by themselves, minutes later.
+daemons() { pgrep -x 'libvirtd|virtlogd'; }
+had_daemons=$(daemons)
+end_daemons() {
+    [[ -z $had_daemons ]] || return
+    kill -TERM $(daemons) 2>/dev/null
+    for ((i = 0; i < 80; i++)); do
+        daemons >/dev/null || return
         sleep 0.5
     done
 }
@@ -36,7 +38,7 @@ clean_up() {
     trap - EXIT
     setsid --wait "$helixvm" down --force "$name" >/dev/null 2>&1
     setsid --wait "$helixvm" delete --yes "$name" >/dev/null 2>&1
-    wait_for_libvirtd
+    end_daemons
 }
 trap clean_up EXIT
 trap 'trap "" INT TERM HUP; exit 130' INT
