@@ -11,6 +11,7 @@
 #include "cli/relay.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
+#include "launcher/base/fd-passing.h"
 #include "launcher/base/fd.h"
 
 static gboolean pin_host_key(HxVm *vm, const HxGuest *guest, GError **error)
@@ -25,28 +26,11 @@ static gboolean pin_host_key(HxVm *vm, const HxGuest *guest, GError **error)
 static gboolean pass_fd(int fd, GError **error)
 {
     char byte = 0;
-    struct iovec data = {&byte, 1};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {
-        .msg_iov = &data,
-        .msg_iovlen = 1,
-        .msg_control = control.space,
-        .msg_controllen = sizeof control.space,
-    };
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    *(int *)CMSG_DATA(header) = fd;
-    ssize_t n;
-    while ((n = sendmsg(STDOUT_FILENO, &message, MSG_NOSIGNAL)) < 0 && errno == EINTR) {
-    }
+    const struct iovec data = {&byte, 1};
+    ssize_t n = hx_send_fds(STDOUT_FILENO, &data, 1, &fd, 1, 0);
     if (n == 1)
         return TRUE;
-    hx_set_error_errno(error, HX_ERROR_USAGE, errno,
+    hx_set_error_errno(error, HX_ERROR_USAGE, -n,
                        "cannot hand the connection over on stdout, which --fdpass wants to be "
                        "a Unix socket");
     return FALSE;

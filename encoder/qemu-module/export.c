@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "encoder/qemu-module/module.h"
+#include "launcher/base/fd-passing.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
 #include "launcher/base/unix-socket.h"
@@ -115,22 +116,6 @@ static const char *handle_read(const HxExportRead *request)
     return send_packet(&answer, sizeof answer) ? NULL : "it takes no answers";
 }
 
-/* The descriptor that came with @message, -1 where none did; more than one are closed. */
-static int received_fd(struct msghdr *message)
-{
-    hx_autofd int fd = -1;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            hx_close(&fd);
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-        }
-    }
-    return hx_steal_fd(&fd);
-}
-
 /* NULL, or why the client cannot be kept. */
 static const char *take_packet(void)
 {
@@ -142,21 +127,16 @@ static const char *take_packet(void)
         HxExportHello hello;
         HxExportRead read;
     } packet = {0};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec iov = {&packet, sizeof packet};
-    struct msghdr message = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
-    };
-    ssize_t length = recvmsg(client.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+    const struct iovec iov = {&packet, sizeof packet};
+    hx_autofd int fd = -1;
+    unsigned n_fds = 1;
+    ssize_t length = hx_receive_fds(client.fd, &iov, 1, &fd, &n_fds, MSG_DONTWAIT);
+    if (length == -EAGAIN)
+        return NULL;
+    if (length == -E2BIG || length == -EMSGSIZE)
+        return "a packet that is none of the protocol";
     if (length < 0)
-        return errno == EAGAIN || errno == EINTR ? NULL : g_strerror(errno);
-    hx_autofd int fd = received_fd(&message);
+        return g_strerror(-length);
     if (length == 0)
         return "it closed the connection";
     if (packet.head.magic == HX_EXPORT_MAGIC) {

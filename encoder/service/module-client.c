@@ -19,6 +19,7 @@
 #include "encoder/export-protocol.h"
 #include "encoder/protocol.h"
 #include "encoder/service/statistics.h"
+#include "launcher/base/fd-passing.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
 #include "launcher/base/unix-socket.h"
@@ -148,24 +149,10 @@ static int greet(HxModuleClient *client)
         .slot_count = SLOTS,
         .slot_size = HX_EXPORT_SLOT_SIZE_MAX,
     };
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {&hello, sizeof hello};
-    struct msghdr message = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
-    };
-    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    memcpy(CMSG_DATA(c), &client->memory, sizeof client->memory);
-    if (sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        return -errno;
+    const struct iovec iov = {&hello, sizeof hello};
+    ssize_t n = hx_send_fds(client->fd, &iov, 1, &client->memory, 1, MSG_DONTWAIT);
+    if (n < 0)
+        return n;
     HxExportHelloAnswer answer;
     int r = receive(client, &answer, sizeof answer);
     if (r < 0)

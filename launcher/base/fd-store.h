@@ -3,14 +3,17 @@
  * is kept by who started it, as systemd's does (FDSTORE in sd_notify(3)), with data beside it.
  *
  * The two share a pair of SOCK_SEQPACKET sockets, made for each start.  The keeper first hands over
- * all that it has, then hx_fd_store_end; from then on only the process sends. */
+ * all that it has, ended by HX_FD_STORE_END; from then on only the process sends.  Each has its
+ * store, which one thread uses. */
 #pragma once
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HX_FD_STORE_FDS_MAX 8
+#include "launcher/base/fd-passing.h"
+
+#define HX_FD_STORE_FDS_MAX HX_FDS_PASSED_MAX
 #define HX_FD_STORE_DATA_MAX 512
 
 /* One message.  With neither data nor descriptors it says that there is no such entry any more. */
@@ -29,16 +32,8 @@ typedef struct {
  * (-EAGAIN: the other end does not read). */
 int hx_fd_store_send(int socket, const HxFdStoreEntry *entry);
 
-/* Receive one entry; its descriptors are then the caller's.  Waits only where @wait.  Returns 1;
- * 0 where the other end has closed or, without @wait, nothing is there; a negative errno (-EPROTO:
- * no such message). */
-int hx_fd_store_receive(int socket, bool wait, HxFdStoreEntry *ret_entry);
-
 /* Close the descriptors of @entry. */
 void hx_fd_store_entry_clear(HxFdStoreEntry *entry);
-
-/* --- the keeper's side: one thread ---------------------------------------------------------------
- */
 
 typedef struct HxFdStore HxFdStore;
 
@@ -48,9 +43,24 @@ HxFdStore *hx_fd_store_new(void);
 void hx_fd_store_free(HxFdStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxFdStore, hx_fd_store_free)
 
+/* --- the keeper's side ---------------------------------------------------------------------- */
+
 /* Take in all that has arrived at @socket.  Returns 1; 0 where the other end has closed; a negative
  * errno. */
 int hx_fd_store_collect(HxFdStore *store, int socket);
 
 /* Hand over all entries, then the end.  Returns 0 or a negative errno. */
 int hx_fd_store_hand_over(const HxFdStore *store, int socket);
+
+/* --- the process's side --------------------------------------------------------------------- */
+
+/* Take in all that the keeper hands over; waits for it.  Returns 0 or a negative errno (-EPIPE: it
+ * closed before the end). */
+int hx_fd_store_take_over(HxFdStore *store, int socket);
+
+/* The entry with @key, or NULL.  Owned by @store; a descriptor that is taken from it is replaced
+ * by -1. */
+HxFdStoreEntry *hx_fd_store_lookup(const HxFdStore *store, uint32_t key);
+
+/* Close and forget all entries of this side's store; the keeper's stay. */
+void hx_fd_store_forget(HxFdStore *store);

@@ -7,10 +7,9 @@
 /* Wait @milliseconds, or until @cancel, which may be NULL, is cancelled.  Any thread. */
 void hx_pause(guint milliseconds, GCancellable *cancel);
 
-/* Wait until @fd can be read, or its other end is closed; at most until @deadline, monotonic time
- * in microseconds, or until @cancel, which may be NULL, is cancelled.  Returns 0 or a negative
- * errno
- * (-ETIMEDOUT, -ECANCELED).  Any thread. */
+/* Wait until @fd can be read, or its other end is closed; at most until @deadline, monotonic
+ * time in microseconds, or until @cancel, which may be NULL, is cancelled.  Returns 0 or a
+ * negative errno (-ETIMEDOUT, -ECANCELED).  Any thread. */
 int hx_await_readable(int fd, gint64 deadline, GCancellable *cancel);
 
 /* TRUE with HX_ERROR_CANCELLED, "interrupted", where @cancel, which may be NULL, is cancelled. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Theory of operation.  Each check runs in a thread of its own and puts its answer into a queue;
- * what is not in the queue when time is up hangs, and is reported so.  An
- * interruption comes by the same queue.  Such a thread may still
- * write to what it was given: that is never freed. */
+ * what is not in the queue when time is up hangs, and is reported so.  An interruption comes by
+ * the same queue.  Such a thread may still write to what it was given: that is never freed. */
 #include "launcher/doctor/doctor.h"
 
 #include "launcher/base/error.h"

@@ -26,8 +26,8 @@ char *hx_vm_domain_name(HxVm *vm)
     return g_strdup_printf("helixvm-%s", hx_vm_name(vm));
 }
 
-/* systemd.system-credentials(7): where the guest reports, whom its root admits, and what
- * it mounts. */
+/* systemd.system-credentials(7): where the guest reports, whom its root admits, and what it
+ * mounts. */
 static char **credentials(const HxProfile *profile, const HxVmDomain *domain)
 {
     g_autofree char *line = g_strconcat(domain->public_key, "\n", NULL);

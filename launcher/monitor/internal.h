@@ -150,7 +150,7 @@ void hx_monitor_request_stop(HxMonitor *monitor, guint timeout);
 /* The VM cannot go on: takes @error (the first one counts). */
 void hx_monitor_fail(HxMonitor *monitor, GError *error);
 
-/* monitor-events.c */
+/* events.c */
 void hx_monitor_begin_phase(HxMonitor *monitor, const char *phase);
 void hx_monitor_end_phase(HxMonitor *monitor, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void hx_monitor_note(HxMonitor *monitor, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -179,7 +179,7 @@ char *hx_part_await_line(HxPart *part, int fd, GError **error);
 /* End it by SIGTERM, or SIGKILL where that does not. */
 void hx_part_stop(HxPart *part);
 
-/* monitor-parts.c */
+/* parts.c */
 gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error);
 /* Choose the display and start what takes its time; hx_monitor_start_display waits for that. */
 gboolean hx_monitor_begin_display(HxMonitor *monitor, GError **error);
@@ -191,7 +191,7 @@ void hx_monitor_stop_parts(HxMonitor *monitor);
 gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error);
 void hx_monitor_stop_vsock(HxMonitor *monitor);
 
-/* monitor-guest.c: what the guest says of itself */
+/* guest.c: what the guest says of itself */
 gboolean hx_monitor_listen_notify(HxMonitor *monitor, GError **error);
 void hx_monitor_close_notify(HxMonitor *monitor);
 
@@ -203,10 +203,10 @@ gboolean hx_monitor_await_ssh(HxMonitor *monitor, GError **error);
 /* The domain has ended: ask no more, and wait for the thread. */
 void hx_monitor_end_ssh(HxMonitor *monitor);
 
-/* monitor-boot.c: FALSE with @error where the guest does not get there */
+/* boot.c: FALSE with @error where the guest does not get there */
 gboolean hx_monitor_await_ready(HxMonitor *monitor, GError **error);
 
-/* monitor-libvirt.c */
+/* libvirt.c */
 gboolean hx_monitor_open_libvirt(HxMonitor *monitor, GError **error);
 /* The connection broke (libvirt_lost): connect anew and find the domain again.  Where that cannot
  * be done within 30 s the VM fails; where QEMU has ended meanwhile domain_ended says so. */
@@ -215,7 +215,7 @@ void hx_monitor_set_domain_ended(HxMonitor *monitor, gboolean crashed, gboolean 
                                  const char *reason);
 void hx_monitor_close_libvirt(HxMonitor *monitor);
 
-/* monitor-domain.c */
+/* domain.c */
 gboolean hx_monitor_start_domain(HxMonitor *monitor, GError **error);
 /* The guest runs: what was tried before is not to be tried again for a while. */
 void hx_monitor_remember_accelerators(HxMonitor *monitor);
@@ -224,17 +224,17 @@ void hx_monitor_remember_accelerators(HxMonitor *monitor);
 gboolean hx_monitor_start_again(HxMonitor *monitor, GError **error);
 void hx_monitor_close_domain(HxMonitor *monitor);
 
-/* monitor-stop.c */
+/* stop.c */
 /* End the domain at once, by libvirt or where that cannot by a signal to QEMU, and wait until QEMU
  * has ended.  Where it does not the VM fails. */
 void hx_monitor_end_domain(HxMonitor *monitor);
 /* Power the guest off, or force it after stop_timeout.  Sets @ret_text to what was done. */
 void hx_monitor_stop_domain(HxMonitor *monitor, char **ret_text);
 
-/* monitor-changes.c: say each state that the VM comes to */
+/* changes.c: say each state that the VM comes to */
 void hx_monitor_tell_changes(HxMonitor *monitor);
 void hx_monitor_stop_changes(HxMonitor *monitor);
 
-/* monitor-status.c: one word, a literal; and all as one line of JSON, for g_free */
+/* status.c: one word, a literal; and all as one line of JSON, for g_free */
 const char *hx_monitor_state(const HxMonitor *monitor);
 char *hx_monitor_status(HxMonitor *monitor);

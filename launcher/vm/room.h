@@ -7,9 +7,8 @@
 
 /* Refuse, before anything is made for @vm, what the host cannot give: HX_ERROR_HOST with what is
  * asked for and what is there, for memory, room on the file system of the VM's disks, or ports;
- * HX_ERROR_CONFIG for a folder that cannot be shared or a disk that would have to
- * shrink; HX_ERROR_NOT_FOUND where the base image is
- * missing.  The VM is down. */
+ * HX_ERROR_CONFIG for a folder that cannot be shared or a disk that would have to shrink;
+ * HX_ERROR_NOT_FOUND where the base image is missing.  The VM is down. */
 gboolean hx_room_check(HxVm *vm, const HxProfile *profile, GError **error);
 
 /* Refuse disks for which there is no room, or that would have to shrink, as above. */

@@ -172,8 +172,7 @@ static void reset_device(void *data)
 }
 
 /* Go on with what an earlier process had, and serve until a signal comes or the one front end is
- * gone.  Returns 0 or a negative
- * errno. */
+ * gone.  Returns 0 or a negative errno. */
 static int run(const Arguments *arguments, int front_end, HxEvents *events, const Signals *signals,
                HxVsock *vsock, HxVhostUser *vhost)
 {

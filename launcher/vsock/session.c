@@ -16,28 +16,6 @@ static uint32_t key_of(uint32_t request, unsigned queue)
     return request << 8 | queue;
 }
 
-static void free_entry(void *data)
-{
-    hx_fd_store_entry_clear(data);
-    g_free(data);
-}
-
-static int receive_all(HxSession *session)
-{
-    for (;;) {
-        HxFdStoreEntry entry;
-        int r = hx_fd_store_receive(session->socket, true, &entry);
-        if (r < 0)
-            return r;
-        if (r == 0)
-            return -EPIPE;
-        if (entry.key == HX_FD_STORE_END)
-            return 0;
-        g_hash_table_insert(session->restored, GUINT_TO_POINTER(entry.key),
-                            g_memdup2(&entry, sizeof entry));
-    }
-}
-
 static void send_entry(HxSession *session, const HxFdStoreEntry *entry)
 {
     if (session->socket < 0)
@@ -52,8 +30,7 @@ static void send_entry(HxSession *session, const HxFdStoreEntry *entry)
 static int map_connections(HxSession *session)
 {
     size_t size = session->n_connections * sizeof *session->connections;
-    HxFdStoreEntry *entry =
-        g_hash_table_lookup(session->restored, GUINT_TO_POINTER(KEY_CONNECTIONS));
+    HxFdStoreEntry *entry = hx_fd_store_lookup(session->restored, KEY_CONNECTIONS);
     struct stat status;
     hx_autofd int fd = -1;
     if (entry && entry->n_fds == 1 && fstat(entry->fds[0], &status) == 0 &&
@@ -80,10 +57,10 @@ int hx_session_init(HxSession *session, int socket, unsigned n_connections)
     *session = (HxSession){
         .socket = socket,
         .n_connections = n_connections,
-        .restored = g_hash_table_new_full(NULL, NULL, NULL, free_entry),
+        .restored = hx_fd_store_new(),
         .free_slots = g_array_new(FALSE, FALSE, sizeof(unsigned)),
     };
-    int r = socket < 0 ? 0 : receive_all(session);
+    int r = socket < 0 ? 0 : hx_fd_store_take_over(session->restored, socket);
     if (r == 0)
         r = map_connections(session);
     if (r < 0)
@@ -95,7 +72,7 @@ void hx_session_clear(HxSession *session)
 {
     if (session->connections)
         munmap(session->connections, session->n_connections * sizeof *session->connections);
-    g_clear_pointer(&session->restored, g_hash_table_unref);
+    g_clear_pointer(&session->restored, hx_fd_store_free);
     g_clear_pointer(&session->free_slots, g_array_unref);
     *session = (HxSession){.socket = -1};
 }
@@ -107,7 +84,7 @@ void hx_session_keep_front_end(HxSession *session, int fd)
 
 int hx_session_restore_front_end(HxSession *session)
 {
-    HxFdStoreEntry *entry = g_hash_table_lookup(session->restored, GUINT_TO_POINTER(KEY_FRONT_END));
+    HxFdStoreEntry *entry = hx_fd_store_lookup(session->restored, KEY_FRONT_END);
     return entry && entry->n_fds == 1 ? hx_steal_fd(&entry->fds[0]) : -1;
 }
 
@@ -134,12 +111,12 @@ void hx_session_forget(HxSession *session, uint32_t request, unsigned queue)
 
 HxFdStoreEntry *hx_session_restore(HxSession *session, uint32_t request, unsigned queue)
 {
-    return g_hash_table_lookup(session->restored, GUINT_TO_POINTER(key_of(request, queue)));
+    return hx_fd_store_lookup(session->restored, key_of(request, queue));
 }
 
 void hx_session_forget_restored(HxSession *session)
 {
-    g_hash_table_remove_all(session->restored);
+    hx_fd_store_forget(session->restored);
 }
 
 unsigned hx_session_add_connection(HxSession *session, uint32_t guest_port, uint32_t host_port,

@@ -26,8 +26,8 @@ typedef struct {
 } HxSessionConnection;
 
 typedef struct {
-    int socket;           /* to the keeper; -1 where nothing is kept */
-    GHashTable *restored; /* key → HxFdStoreEntry */
+    int socket;          /* to the keeper; -1 where nothing is kept */
+    HxFdStore *restored; /* what the last process kept */
     HxSessionConnection *connections;
     unsigned n_connections;
     GArray *free_slots; /* unsigned */

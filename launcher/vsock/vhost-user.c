@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "launcher/base/fd-passing.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
 #include "launcher/vsock/vhost-user-private.h"
@@ -103,38 +104,13 @@ static void close_fds(HxVhostUser *vhost)
 
 static int receive(HxVhostUser *vhost, size_t wanted)
 {
-    union {
-        struct cmsghdr align;
-        char buffer[CMSG_SPACE(sizeof(int) * HX_VHOST_FDS_MAX)];
-    } control;
-    struct iovec iov = {(char *)&vhost->message.header + vhost->received, wanted - vhost->received};
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control,
-    };
-    ssize_t n = recvmsg(vhost->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    const struct iovec iov = {(char *)&vhost->message.header + vhost->received,
+                              wanted - vhost->received};
+    unsigned n_fds = HX_VHOST_FDS_MAX - vhost->n_fds;
+    ssize_t n = hx_receive_fds(vhost->fd, &iov, 1, vhost->fds + vhost->n_fds, &n_fds, MSG_DONTWAIT);
     if (n < 0)
-        return -errno;
-    bool too_many = msg.msg_flags & MSG_CTRUNC;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        unsigned count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (unsigned i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (vhost->n_fds < HX_VHOST_FDS_MAX) {
-                vhost->fds[vhost->n_fds++] = fd;
-            } else {
-                close(fd);
-                too_many = true;
-            }
-        }
-    }
-    if (too_many)
-        return -E2BIG;
+        return n;
+    vhost->n_fds += n_fds;
     if (n == 0)
         return -ENODATA;
     vhost->received += n;

@@ -17,9 +17,9 @@ enum { HX_VSOCK_RX = 0, HX_VSOCK_TX = 1, HX_VSOCK_QUEUES = 2 };
 typedef struct HxVhostUser HxVhostUser;
 
 /* Serve the front ends that connect to @listen_fd, one after another; with -1 the one that
- * hx_vhost_user_serve gets or hx_vhost_user_restore finds.  @reset is called whenever
- * the guest that was there is gone: another one, or the same after a reset, knows nothing of what
- * was before.  @listen_fd stays the caller's, non-blocking, and so does @session, which keeps what
+ * hx_vhost_user_serve gets or hx_vhost_user_restore finds.  @reset is called whenever the guest
+ * that was there is gone: another one, or the same after a reset, knows nothing of what was
+ * before.  @listen_fd stays the caller's, non-blocking, and so does @session, which keeps what
  * the front end sets up.  Returns NULL with *ret_error, a negative errno. */
 HxVhostUser *hx_vhost_user_new(HxEvents *events, HxSession *session, int listen_fd,
                                uint64_t guest_cid, void (*reset)(void *data), void *data,
