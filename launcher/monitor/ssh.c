@@ -11,6 +11,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/pause.h"
 #include "launcher/monitor/internal.h"
 
 #define SSH_PORT 22
@@ -36,25 +37,17 @@ static SshTry *ssh_try_new(HxMonitor *monitor)
  * negative errno. */
 static int read_until(int fd, char *buffer, size_t size, gint64 deadline, GCancellable *cancel)
 {
-    GPollFD fds[2] = {{.fd = fd, .events = G_IO_IN}};
-    guint n_fds = g_cancellable_make_pollfd(cancel, &fds[1]) ? 2 : 1;
-    int r = 0;
-    while (size > 0 && r == 0) {
-        gint64 left = (deadline - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND;
-        if (left <= 0 || g_cancellable_is_cancelled(cancel)) {
-            r = left <= 0 ? -ETIMEDOUT : -ECANCELED;
-            break;
-        }
-        g_poll(fds, n_fds, left);
+    while (size > 0) {
+        int r = hx_await_readable(fd, deadline, cancel);
+        if (r < 0)
+            return r;
         ssize_t n = recv(fd, buffer, size, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-            r = n == 0 ? -ENODATA : -errno;
+            return n == 0 ? -ENODATA : -errno;
         buffer += MAX(n, 0);
         size -= MAX(n, 0);
     }
-    if (n_fds == 2)
-        g_cancellable_release_fd(cancel);
-    return r;
+    return 0;
 }
 
 static void read_banner(SshTry *attempt)

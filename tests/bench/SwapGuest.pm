@@ -6,13 +6,17 @@ package SwapGuest;
 
 use strict;
 use warnings;
+use Cwd qw(abs_path);
 use Exporter qw(import);
+use File::Basename;
 use File::Temp ();
 use IO::Select;
 use IO::Socket::UNIX;
 use JSON::PP;
 use POSIX ();
 use Time::HiRes qw(sleep time);
+use lib dirname(abs_path(__FILE__)) . '/..';
+use Files;
 
 use constant {
     # TCG runs the kernel's "rep movsb" byte by byte, the instructions without it word by word: the
@@ -30,13 +34,6 @@ use constant {
 our @EXPORT_OK = qw(DIRECTIONS SIZES);
 
 my %running; # every process that this one started
-
-sub slurp {
-    my ($path) = @_;
-    open my $file, '<:raw', $path or return '';
-    local $/;
-    return <$file> // '';
-}
 
 sub spawn {
     my ($log, @command) = @_;
@@ -120,7 +117,7 @@ sub new {
     $self->{guest}{out} = $self->{guest}{in};
     $self->qmp('qmp_capabilities');
     my $told = line_from($self->{guest}, BOOT_TIMEOUT);
-    die "the guest did not start:\n" . slurp("$dir/console.log") if $told ne 'ready';
+    die "the guest did not start:\n" . contents("$dir/console.log") if $told ne 'ready';
     $self->start_host;
     return $self;
 }
@@ -217,7 +214,7 @@ sub cpu_of {
     my ($pid) = @_;
     my $ns = 0;
     for my $path (glob "/proc/$pid/task/*/schedstat") {
-        $ns += (split ' ', slurp($path))[0] // 0;
+        $ns += (split ' ', contents($path))[0] // 0;
     }
     return $ns / 1e9;
 }
