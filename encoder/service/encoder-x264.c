@@ -56,8 +56,7 @@ static int x264_open(const HxEncoderSettings *settings, HxEncoder **ret_encoder)
     p->i_width = (int)settings->width;
     p->i_height = (int)settings->height;
     p->i_csp = X264_CSP_NV12;
-    /* One thread a session: sessions share the cores, and the guest has them first. */
-    p->i_threads = 1;
+    p->i_threads = (int)settings->threads;
     p->i_fps_num = settings->fps_num;
     p->i_fps_den = settings->fps_den;
     p->i_timebase_num = settings->fps_den;

@@ -15,6 +15,7 @@ typedef struct {
     uint32_t fps_num; /* frames per second that the bitrate is meant for */
     uint32_t fps_den;
     uint32_t keyframe_interval; /* frames, at most so many from keyframe to keyframe */
+    uint32_t threads;           /* that encode one picture together; 1: the caller's alone */
     const char *preset;         /* of x264's names; outlives the encoder */
 } HxEncoderSettings;
 

@@ -18,6 +18,7 @@ typedef struct {
     char *preset;
     int bitrate;
     int keyframe_interval;
+    int threads;
     int max_sessions;
     int peer_cid;
 } Arguments;
@@ -57,6 +58,8 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
          "Most frames from keyframe to keyframe (120)", "FRAMES"},
         {"peer-cid", 0, 0, G_OPTION_ARG_INT, &ret->peer_cid,
          "Serve this guest alone on vsock sockets (any)", "CID"},
+        {"threads", 0, 0, G_OPTION_ARG_INT, &ret->threads, "Encoding threads of each session (1)",
+         "N"},
         {"max-sessions", 0, 0, G_OPTION_ARG_INT, &ret->max_sessions, "Most sessions at once (8)",
          "N"},
         G_OPTION_ENTRY_NULL,
@@ -79,6 +82,7 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
     }
     return check_range("--bitrate", ret->bitrate, 10000, 1000000000, error) &&
            check_range("--keyframe-interval", ret->keyframe_interval, 1, 100000, error) &&
+           check_range("--threads", ret->threads, 1, 16, error) &&
            check_range("--max-sessions", ret->max_sessions, 1, 64, error);
 }
 
@@ -123,6 +127,7 @@ static gboolean serve(const Arguments *arguments, GError **error)
                 .fps_num = 30,
                 .fps_den = 1,
                 .keyframe_interval = (uint32_t)arguments->keyframe_interval,
+                .threads = (uint32_t)arguments->threads,
                 .preset = arguments->preset,
             },
         .max_sessions = (guint)arguments->max_sessions,
@@ -156,6 +161,8 @@ int main(int argc, char **argv)
         .ready_fd = -1,
         .bitrate = 8000000,
         .keyframe_interval = 120,
+        /* Sessions share the cores, and the guest has them first. */
+        .threads = 1,
         .max_sessions = 8,
     };
     g_autoptr(GError) error = NULL;

@@ -160,6 +160,10 @@ char *hx_service_describe(HxService *service)
     json_builder_add_string_value(builder, service->context.encoder->name);
     json_builder_set_member_name(builder, "preset");
     json_builder_add_string_value(builder, service->context.defaults.preset);
+    json_builder_set_member_name(builder, "threads");
+    json_builder_add_int_value(builder, service->context.defaults.threads);
+    json_builder_set_member_name(builder, "max_sessions");
+    json_builder_add_int_value(builder, service->context.max_sessions);
     json_builder_set_member_name(builder, "module");
     json_builder_begin_object(builder);
     hx_module_client_describe(service->context.module, builder);

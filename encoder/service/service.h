@@ -30,7 +30,7 @@ int hx_service_listen(HxService *service, int fd);
 int hx_service_listen_statistics(HxService *service, int fd);
 
 /* The JSON object, for g_free:
- *   encoder, preset, version
+ *   encoder, preset, version, threads, max_sessions
  *   module: {connected, reason (null where connected), reads, failures, main_thread_ms {p50, p99}}
  *   connections: how many there are
  *   sessions: [{connection, session_id, width, height, bitrate, frames, keyframes, unchanged,

@@ -184,8 +184,11 @@ gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error);
 /* Choose the display and start what takes its time; hx_monitor_start_display waits for that. */
 gboolean hx_monitor_begin_display(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error);
-gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error);
 void hx_monitor_stop_parts(HxMonitor *monitor);
+
+/* encoder.c */
+gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error);
+void hx_monitor_stop_encoder(HxMonitor *monitor);
 
 /* vsock.c */
 gboolean hx_monitor_start_vsock(HxMonitor *monitor, GError **error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The processes beside QEMU: the guard, Xvfb, helixvm-encoder, and helixvm-vsock (vsock.c).
+/* The processes beside QEMU: the guard, Xvfb, helixvm-vsock (vsock.c), and helixvm-encoder
+ * (encoder.c).
  *
  * Theory of operation.  Each starts with the descriptors it needs and says READY=1 (Xvfb: its
  * display's number) on a pipe; until then the start waits.  Each gets SIGKILL when the monitor
@@ -29,10 +30,6 @@
 #include "launcher/monitor/internal.h"
 #include "launcher/vm/log-file.h"
 
-#define ENCODER_RESTART_MS 200
-#define RESTART_DOUBLINGS 6
-/* An encoder that ends this often will not get better by another start. */
-#define ENCODER_RESTARTS_MAX 1000
 #define GUARD_RESTARTS_MAX 1000
 #define GUARD_RESTART_MS 1000
 
@@ -169,158 +166,12 @@ gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error)
     return TRUE;
 }
 
-/* --- helixvm-encoder ----------------------------------------------------------------------------
- */
-
-static int begin_encoder(HxMonitor *monitor, GError **error);
-static gboolean restart_encoder(void *data);
-
-/* Wait neither for an encoder to be ready nor to start one. */
-static void forget_encoder_start(HxMonitor *monitor)
-{
-    g_clear_handle_id(&monitor->encoder_timer, g_source_remove);
-    g_clear_handle_id(&monitor->encoder_watch, g_source_remove);
-    hx_close(&monitor->encoder_ready_fd);
-}
-
-/* Start it again in a while: the longer, the more often it was in vain. */
-static void schedule_encoder(HxMonitor *monitor)
-{
-    if (!monitor->encoder_timer)
-        monitor->encoder_timer =
-            g_timeout_add(ENCODER_RESTART_MS << MIN(monitor->encoder_failures++, RESTART_DOUBLINGS),
-                          restart_encoder, monitor);
-}
-
-/* The one that was started again is ready, or has ended: then encoder_ended is called, too. */
-static gboolean on_encoder_line(int fd, GIOCondition condition, void *data)
-{
-    HxMonitor *monitor = data;
-    char buffer[64];
-    ssize_t n = read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR)
-        return G_SOURCE_CONTINUE;
-    if (n > 0) {
-        monitor->encoder_failures = 0;
-        g_clear_handle_id(&monitor->encoder_timer, g_source_remove);
-    }
-    monitor->encoder_watch = 0;
-    hx_close(&monitor->encoder_ready_fd);
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean on_encoder_late(void *data)
-{
-    HxMonitor *monitor = data;
-    monitor->encoder_timer = 0;
-    hx_monitor_note(monitor, "helixvm-encoder did not get ready in %d s: killing it",
-                    HX_PART_START_MS / 1000);
-    if (monitor->encoder.pid)
-        kill(monitor->encoder.pid, SIGKILL);
-    return G_SOURCE_REMOVE;
-}
-
-/* By events: whoever waits for the VM's end must not wait for an encoder's start. */
-static gboolean restart_encoder(void *data)
-{
-    HxMonitor *monitor = data;
-    g_autoptr(GError) error = NULL;
-    monitor->encoder_timer = 0;
-    if (monitor->encoder.stopping || monitor->encoder.pid)
-        return G_SOURCE_REMOVE;
-    monitor->encoder_ready_fd = begin_encoder(monitor, &error);
-    if (monitor->encoder_ready_fd >= 0) {
-        monitor->encoder_watch =
-            g_unix_fd_add(monitor->encoder_ready_fd, G_IO_IN | G_IO_HUP, on_encoder_line, monitor);
-        monitor->encoder_timer = g_timeout_add(HX_PART_START_MS, on_encoder_late, monitor);
-        return G_SOURCE_REMOVE;
-    }
-    hx_monitor_note(monitor, "%s", error->message);
-    if (monitor->encoder.restarts++ < ENCODER_RESTARTS_MAX)
-        schedule_encoder(monitor);
-    return G_SOURCE_REMOVE;
-}
-
-static void encoder_ended(HxMonitor *monitor, const char *reason)
-{
-    forget_encoder_start(monitor);
-    if (monitor->encoder.restarts >= ENCODER_RESTARTS_MAX) {
-        hx_monitor_note(monitor, "helixvm-encoder %s, again: it is not restarted any more", reason);
-        return;
-    }
-    monitor->encoder.restarts++;
-    hx_monitor_note(monitor, "helixvm-encoder %s: restarting it", reason);
-    schedule_encoder(monitor);
-}
-
-/* As hx_part_begin. */
-static int begin_encoder(HxMonitor *monitor, GError **error)
-{
-    g_autofree char *program = hx_part_path("helixvm-encoder", error);
-    if (!program)
-        return -1;
-    const HxProfile *profile = monitor->profile;
-    g_autofree char *preset =
-        g_strdup_printf("--preset=%s", hx_profile_string(profile, "encoder.preset"));
-    g_autofree char *bitrate = g_strdup_printf(
-        "--bitrate=%" G_GINT64_FORMAT, hx_profile_integer(profile, "encoder.bitrate") * 1000);
-    g_autofree char *interval =
-        g_strdup_printf("--keyframe-interval=%" G_GINT64_FORMAT,
-                        hx_profile_integer(profile, "encoder.keyframe-interval"));
-    g_autofree char *module =
-        g_strdup_printf("--module-socket=%s", hx_vm_runtime_path(monitor->vm, "qemu/export.sock"));
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_ptr_array_add(argv, program);
-    g_ptr_array_add(argv, "--listen-fd=3");
-    g_ptr_array_add(argv, "--stats-fd=4");
-    g_ptr_array_add(argv, "--ready-fd=5");
-    if (monitor->display != HX_DISPLAY_NONE)
-        g_ptr_array_add(argv, module);
-    g_autofree char *peer = g_strdup_printf("--peer-cid=%u", monitor->cid);
-    if (monitor->vsock_kind == HX_VSOCK_KERNEL)
-        g_ptr_array_add(argv, peer);
-    g_ptr_array_add(argv, preset);
-    g_ptr_array_add(argv, bitrate);
-    g_ptr_array_add(argv, interval);
-    const int fds[] = {monitor->encoder_listen_fd, monitor->encoder_stats_fd};
-    monitor->encoder.log = HX_ENCODER_LOG;
-    monitor->encoder.ended = encoder_ended;
-    return hx_part_begin(&monitor->encoder, monitor, "helixvm-encoder", argv, fds,
-                         G_N_ELEMENTS(fds), error);
-}
-
-gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
-{
-    hx_monitor_begin_phase(monitor, "encoder");
-    if (monitor->vsock_kind == HX_VSOCK_VHOST_USER) {
-        g_autofree char *file = g_strdup_printf("vsock.sock_%d", HX_ENCODER_PORT);
-        monitor->encoder_listen_fd =
-            hx_unix_listen(hx_vm_runtime_path(monitor->vm, file), SOCK_STREAM, 0600);
-    }
-    monitor->encoder_stats_fd =
-        hx_unix_listen(hx_vm_runtime_path(monitor->vm, "encoder.sock"), SOCK_STREAM, 0600);
-    int r = MIN(monitor->encoder_listen_fd, monitor->encoder_stats_fd);
-    if (r < 0) {
-        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot listen for the encoder's clients");
-        return FALSE;
-    }
-    hx_autofd int ready_fd = begin_encoder(monitor, error);
-    g_autofree char *line =
-        ready_fd >= 0 ? hx_part_await_line(&monitor->encoder, ready_fd, error) : NULL;
-    if (!line)
-        return FALSE;
-    hx_monitor_end_phase(monitor, "helixvm-encoder, x264 %s, vsock port %d",
-                         hx_profile_string(monitor->profile, "encoder.preset"), HX_ENCODER_PORT);
-    return TRUE;
-}
-
 /* --- all ----------------------------------------------------------------------------------------
  */
 
 void hx_monitor_stop_parts(HxMonitor *monitor)
 {
-    forget_encoder_start(monitor);
-    hx_part_stop(&monitor->encoder);
+    hx_monitor_stop_encoder(monitor);
     hx_monitor_stop_vsock(monitor);
     hx_part_stop(&monitor->xvfb);
     hx_x_display_remove(monitor->vm);
@@ -330,8 +181,6 @@ void hx_monitor_stop_parts(HxMonitor *monitor)
     hx_close(&monitor->xvfb_ready_fd);
     hx_close(&monitor->x_authority_fd);
     g_clear_handle_id(&monitor->log_timer, g_source_remove);
-    hx_close(&monitor->encoder_listen_fd);
-    hx_close(&monitor->encoder_stats_fd);
     g_clear_pointer(&monitor->x_display, g_free);
     g_clear_pointer(&monitor->render_node, g_free);
 }

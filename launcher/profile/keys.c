@@ -75,6 +75,11 @@ static const HxProfileKey keys[] = {
      "The bit rate where the guest asks for none, kbit/s."},
     {"encoder", "keyframe-interval", HX_PROFILE_INTEGER, "120", NULL, 1, 10000,
      "Frames from one keyframe to the next at most."},
+    {"encoder", "threads", HX_PROFILE_INTEGER, "1", NULL, 1, 16,
+     "Threads that encode each session's frames, a slice each.  More of them shorten the time of a "
+     "frame, and take the host's cores from the guest."},
+    {"encoder", "max-sessions", HX_PROFILE_INTEGER, "8", NULL, 1, 64,
+     "Streams that the VM's guest has encoded at once; one more is told so by an error."},
     {NULL, NULL, 0, NULL, NULL, 0, 0, NULL},
 };
 

@@ -79,6 +79,9 @@ static void test_errors(void)
                  NULL);
     expect_error("[gpu]\n\n# two\nmemory=1\n", ":4:", "gpu.memory", "machine.memory", NULL);
     expect_error("[machine]\ncpus=0\n", ":2:", "from 1 to 64", NULL);
+    expect_error("[encoder]\npreset=placebo\n", "ultrafast, superfast", NULL);
+    expect_error("[encoder]\nthreads=17\n", "from 1 to 16", NULL);
+    expect_error("[encoder]\nmax-sessions=0\n", "from 1 to 64", NULL);
     expect_error("[machine]\ncpus=two\n", "from 1 to 64", NULL);
     expect_error("[gpu]\nvenus=yes\n", "true or false", NULL);
     expect_error("[vsock]\ndevice=fast\n", "auto, kernel, vhost-user", NULL);

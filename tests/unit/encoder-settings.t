@@ -1,0 +1,33 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Each value that a profile's encoder keys allow is one that helixvm-encoder takes.
+use strict;
+use warnings;
+use Test::More;
+
+my $build = $ENV{BUILD} // 'build';
+# Keys whose unit is another than the option's.
+my %unit = (bitrate => 1000);
+
+# What helixvm-encoder objects to: with good settings, that standard input is no listening socket.
+sub objection {
+    my (@options) = @_;
+    open my $pipe, '-|', "$build/helixvm-encoder --listen-fd=0 @options 2>&1 </dev/null" or die;
+    my $text = join '', <$pipe>;
+    close $pipe;
+    return $text;
+}
+
+my $keys = qx{$build/helixvm profile keys --mdoc};
+my %values = $keys =~ /^\.It Sy encoder\.(\S+)\n.*?^Values: (.*?); standard/gms;
+for my $key (qw(preset bitrate keyframe-interval threads max-sessions)) {
+    my ($low, $high) = ($values{$key} // '') =~ /^(\d+) to (\d+)$/;
+    my @all = defined $low ? map { $_ * ($unit{$key} // 1) } $low, $high
+        : split /, /, $values{$key} // '';
+    isnt(scalar @all, 0, "there are values of $key");
+    like(objection("--$key=$_"), qr/--listen-fd 0 is no listening/, "--$key=$_") for @all;
+}
+like(objection('--threads=0'), qr/--threads is 0, not within 1 and 16/, 'one thread at least');
+like(objection('--preset=warp'), qr/no preset warp/, 'a preset that x264 has not');
+
+done_testing;
