@@ -263,9 +263,12 @@ static void test_restart(Fixture *fixture, gconstpointer data)
     stop(pipeline);
 }
 
+/* Returns when all its threads have stopped: until then it may answer. */
 static void hang_service(Fixture *fixture, GstElement *sink)
 {
+    siginfo_t stopped;
     kill(fixture->service, SIGSTOP);
+    g_assert_cmpint(waitid(P_PID, fixture->service, &stopped, WSTOPPED), ==, 0);
 }
 
 static void test_hang(Fixture *fixture, gconstpointer data)
@@ -282,7 +285,7 @@ static void test_hang(Fixture *fixture, gconstpointer data)
 static void test_stop_while_waiting(Fixture *fixture, gconstpointer data)
 {
     Counter counter = {0};
-    kill(fixture->service, SIGSTOP);
+    hang_service(fixture, NULL);
     GstElement *pipeline = launch_counted(fixture, &counter, 10, "timeout=60000");
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     g_autoptr(GstBus) bus = gst_element_get_bus(pipeline);
