@@ -9,6 +9,11 @@
  * the output thread, unable to send, shuts the socket down.  The last job tells the output thread
  * to end, which tells the main thread.
  *
+ * A serial port (hx_connection_start()) has no end of the stream between its clients.  One that
+ * stops within a message leaves a gap in which the next one's first bytes would be lost: after
+ * SERIAL_SILENCE_MS the rest is no longer waited for, and the next message begins at the next
+ * header, found by HXFR's magic, of which type and size fit each other.
+ *
  * A payload's memory grows as its bytes arrive: to claim 64 MiB costs nobody anything. */
 #include "encoder/service/connection.h"
 
@@ -26,6 +31,7 @@
 
 #define JOBS 2
 #define STALL_TIMEOUT_S 30
+#define SERIAL_SILENCE_MS 500
 #define PAYLOAD_STEP (256u * 1024)
 #define COMPLAINTS_MAX 100
 
@@ -55,6 +61,8 @@ struct HxConnection {
     HxConnectionContext *context;
     int fd;
     char *peer;
+    gboolean is_serial;
+    gboolean is_lost; /* the intake thread's: the next header is looked for, an ERROR has said so */
     GThread *intake;
     GThread *output;
     Job jobs[JOBS];
@@ -154,6 +162,29 @@ static void answer_error(HxConnection *connection, HxSession *session, guint16 s
     submit(connection, job);
 }
 
+/* Serial: those of the clients that were there before.  The intake thread's. */
+static void end_sessions(HxConnection *connection)
+{
+    Job *jobs[JOBS];
+    /* With all jobs here the output thread has none, and so no session. */
+    for (size_t i = 0; i < JOBS; i++)
+        jobs[i] = g_async_queue_pop(connection->free_jobs);
+    g_mutex_lock(&connection->lock);
+    g_atomic_int_add(&connection->context->n_sessions, -(gint)connection->sessions->len);
+    g_ptr_array_set_size(connection->sessions, 0);
+    g_mutex_unlock(&connection->lock);
+    for (size_t i = 0; i < JOBS; i++)
+        g_async_queue_push(connection->free_jobs, jobs[i]);
+}
+
+static gboolean take_place(HxConnectionContext *context)
+{
+    if (g_atomic_int_add(&context->n_sessions, 1) < context->max_sessions)
+        return TRUE;
+    g_atomic_int_add(&context->n_sessions, -1);
+    return FALSE;
+}
+
 /* NULL where there are too many. */
 static HxSession *get_session(HxConnection *connection, guint16 id)
 {
@@ -164,10 +195,13 @@ static HxSession *get_session(HxConnection *connection, guint16 id)
         if (hx_session_id(session) == id)
             return session;
     }
-    if (g_atomic_int_add(&context->n_sessions, 1) >= context->max_sessions) {
-        g_atomic_int_add(&context->n_sessions, -1);
-        return NULL;
+    gboolean has_place = take_place(context);
+    if (!has_place && connection->is_serial) {
+        end_sessions(connection);
+        has_place = take_place(context);
     }
+    if (!has_place)
+        return NULL;
     HxSession *session = hx_session_new(id, context->encoder, &context->defaults);
     g_mutex_lock(&connection->lock);
     g_ptr_array_add(connection->sessions, session);
@@ -305,6 +339,8 @@ static void handle_message(HxConnection *connection, const HxfrHeader *header, g
         handle_setting(connection, header);
         break;
     case HXFR_PING: {
+        if (connection->is_serial)
+            end_sessions(connection);
         Job *job = begin_job(connection, JOB_ANSWER, NULL);
         hxfr_encode_empty(job->answer, HXFR_PONG, header->session_id);
         job->answer_size = HXFR_HEADER_SIZE;
@@ -322,30 +358,103 @@ static void handle_message(HxConnection *connection, const HxfrHeader *header, g
     }
 }
 
+/* Drop the first byte of @bytes, and those behind it with which no header begins; returns how many
+ * of the @count are left. */
+static size_t drop_to_magic(uint8_t *bytes, size_t count)
+{
+    uint8_t magic[4];
+    hxfr_put32(magic, HXFR_MAGIC);
+    size_t start = 1;
+    while (start < count && memcmp(bytes + start, magic, MIN(count - start, sizeof magic)) != 0)
+        start++;
+    memmove(bytes, bytes + start, count - start);
+    return count - start;
+}
+
+/* Read on until @bytes is a header. */
+static int find_header(HxConnection *connection, uint8_t bytes[HXFR_HEADER_SIZE],
+                       HxfrHeader *ret_header)
+{
+    size_t count = HXFR_HEADER_SIZE;
+    while (hxfr_decode_header(bytes, count, ret_header) < 0) {
+        count = drop_to_magic(bytes, count);
+        while (count < HXFR_HEADER_SIZE) {
+            ssize_t n = recv(connection->fd, bytes + count, HXFR_HEADER_SIZE - count, 0);
+            if (n == 0)
+                return -ENODATA;
+            if (n < 0 && errno != EAGAIN && errno != EINTR)
+                return -errno;
+            count += MAX(n, 0);
+        }
+    }
+    return 0;
+}
+
+/* Serial: the message that was under way, or was none, has its ERROR. */
+static void lose(HxConnection *connection, guint16 session_id, const char *message)
+{
+    if (!connection->is_lost) {
+        complain(connection, message);
+        answer_error(connection, NULL, session_id, HXFR_E_INVALID, message);
+        end_sessions(connection);
+    }
+    connection->is_lost = TRUE;
+}
+
+/* 0, or as hxfr_decode_header() and read_exactly(). */
+static int read_header(HxConnection *connection, HxfrHeader *ret_header)
+{
+    uint8_t bytes[HXFR_HEADER_SIZE];
+    int r = read_exactly(connection, bytes, sizeof bytes, TRUE);
+    if (r == 0)
+        r = hxfr_decode_header(bytes, sizeof bytes, ret_header);
+    if (connection->is_serial && (r == -EBADMSG || r == -EMSGSIZE)) {
+        lose(connection, 0, "not an HXFR message");
+        r = find_header(connection, bytes, ret_header);
+    }
+    return r;
+}
+
+/* A message of which the rest does not come, or that is none; FALSE when the stream has ended or
+ * cannot be followed any more. */
+static gboolean go_on_after(HxConnection *connection, int failure, guint16 session_id)
+{
+    switch (failure) {
+    case -EBADMSG:
+    case -EMSGSIZE: {
+        const char *message = failure == -EBADMSG ? "not an HXFR message" : "bad payload size";
+        complain(connection, message);
+        answer_error(connection, NULL, session_id, HXFR_E_INVALID, message);
+        return FALSE;
+    }
+    case -ETIMEDOUT:
+        if (connection->is_serial)
+            lose(connection, session_id, "stalled within a message");
+        else
+            complain(connection, "stalled within a message");
+        return connection->is_serial;
+    case -EPIPE:
+        complain(connection, "ended within a message");
+        return FALSE;
+    case -ENOMEM:
+        complain(connection, "no memory for its message");
+        return FALSE;
+    default:
+        return FALSE;
+    }
+}
+
 /* False when the stream has ended or cannot be followed any more. */
 static gboolean take_message(HxConnection *connection)
 {
-    uint8_t bytes[HXFR_HEADER_SIZE];
     HxfrHeader header = {0};
-    int r = read_exactly(connection, bytes, sizeof bytes, TRUE);
+    int r = read_header(connection, &header);
     gint64 clock = g_get_monotonic_time();
-    if (r == 0) {
-        r = hxfr_decode_header(bytes, sizeof bytes, &header);
-        if (r < 0) {
-            const char *message = r == -EBADMSG ? "not an HXFR message" : "bad payload size";
-            complain(connection, message);
-            answer_error(connection, NULL, header.session_id, HXFR_E_INVALID, message);
-            return FALSE;
-        }
+    if (r == 0)
         r = read_payload(connection, header.payload_size);
-    }
-    if (r < 0) {
-        if (r == -ETIMEDOUT || r == -EPIPE || r == -ENOMEM)
-            complain(connection, r == -ETIMEDOUT ? "stalled within a message"
-                                 : r == -EPIPE   ? "ended within a message"
-                                                 : "no memory for its message");
-        return FALSE;
-    }
+    if (r < 0)
+        return go_on_after(connection, r, header.session_id);
+    connection->is_lost = FALSE;
     handle_message(connection, &header, lap(&clock));
     return TRUE;
 }
@@ -476,12 +585,14 @@ static void *run_output(void *data)
 /* --- life
  * ------------------------------------------------------------------------------------------- */
 
-HxConnection *hx_connection_start(HxConnectionContext *context, int fd, const char *peer)
+HxConnection *hx_connection_start(HxConnectionContext *context, int fd, const char *peer,
+                                  gboolean is_serial)
 {
     HxConnection *connection = g_new0(HxConnection, 1);
     connection->context = context;
     connection->fd = fd;
     connection->peer = g_strdup(peer);
+    connection->is_serial = is_serial;
     connection->free_jobs = g_async_queue_new();
     connection->work = g_async_queue_new();
     for (size_t i = 0; i < JOBS; i++)
@@ -490,9 +601,10 @@ HxConnection *hx_connection_start(HxConnectionContext *context, int fd, const ch
     g_mutex_init(&connection->lock);
     connection->ended = g_idle_source_new();
     g_source_set_callback(connection->ended, on_ended, connection, NULL);
-    struct timeval timeout = {.tv_sec = STALL_TIMEOUT_S};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    const struct timeval stall = {.tv_sec = STALL_TIMEOUT_S};
+    const struct timeval silence = {.tv_usec = SERIAL_SILENCE_MS * 1000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, is_serial ? &silence : &stall, sizeof stall);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &stall, sizeof stall);
     connection->output = g_thread_new("output", run_output, connection);
     connection->intake = g_thread_new("intake", run_intake, connection);
     return connection;

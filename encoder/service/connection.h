@@ -24,8 +24,15 @@ typedef struct {
 } HxConnectionContext;
 
 /* Serve the connected stream socket @fd, which the connection then owns.  @peer, copied, names it
- * in the log and the statistics. */
-HxConnection *hx_connection_start(HxConnectionContext *context, int fd, const char *peer);
+ * in the log and the statistics.
+ *
+ * Where @is_serial there is a serial port behind it, whose clients come and go without a new
+ * connection.  A message that is broken off, or bytes that are none, then have one ERROR, and what
+ * comes up to the next header is read over.  A client begins with PING and reads over what comes
+ * before its PONG; where none comes in a second, it sends PING again.  PING, a lost message and a
+ * place that is wanting end the sessions of clients before it: its own begin with keyframes. */
+HxConnection *hx_connection_start(HxConnectionContext *context, int fd, const char *peer,
+                                  gboolean is_serial);
 
 /* Make it end soon: both threads return from whatever they wait for.  Main thread. */
 void hx_connection_stop(HxConnection *connection);

@@ -12,6 +12,7 @@
 
 typedef struct {
     char **listen_fds;
+    int serial_fd;
     char *module_path;
     int stats_fd;
     int ready_fd;
@@ -45,6 +46,8 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
     const GOptionEntry entries[] = {
         {"listen-fd", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ret->listen_fds,
          "Serve HXFR on this listening stream socket; may be given again", "N"},
+        {"serial-fd", 0, 0, G_OPTION_ARG_INT, &ret->serial_fd,
+         "Serve HXFR on this listening stream socket, behind which is a serial port", "N"},
         {"module-socket", 0, 0, G_OPTION_ARG_FILENAME, &ret->module_path,
          "Socket of the module in QEMU", "PATH"},
         {"stats-fd", 0, 0, G_OPTION_ARG_INT, &ret->stats_fd,
@@ -101,9 +104,15 @@ static gboolean add_sockets(HxService *service, const Arguments *arguments, GErr
             return FALSE;
         }
     }
+    int r = arguments->serial_fd < 0 ? 0 : hx_service_listen_serial(service, arguments->serial_fd);
+    if (r < 0) {
+        hx_set_error_errno(error, HX_ERROR_USAGE, -r,
+                           "--serial-fd %d is no listening stream socket", arguments->serial_fd);
+        return FALSE;
+    }
     if (arguments->stats_fd < 0)
         return TRUE;
-    int r = hx_service_listen_statistics(service, arguments->stats_fd);
+    r = hx_service_listen_statistics(service, arguments->stats_fd);
     if (r < 0)
         hx_set_error_errno(error, HX_ERROR_USAGE, -r, "--stats-fd %d is no listening stream socket",
                            arguments->stats_fd);
@@ -157,6 +166,7 @@ static gboolean serve(const Arguments *arguments, GError **error)
 int main(int argc, char **argv)
 {
     g_auto(Arguments) arguments = {
+        .serial_fd = -1,
         .stats_fd = -1,
         .ready_fd = -1,
         .bitrate = 8000000,

@@ -6,6 +6,7 @@
 #include <json-glib/json-glib.h>
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -27,7 +28,9 @@ struct HxService {
 };
 
 typedef struct {
+    HxService *service;
     int fd;
+    gboolean is_serial;
     GSource *source;
 } Listener;
 
@@ -66,8 +69,10 @@ HxService *hx_service_new(const HxServiceOptions *options)
     return service;
 }
 
-static char *name_peer(HxService *service, const struct sockaddr_storage *address)
+static char *name_peer(const Listener *listener, const struct sockaddr_storage *address)
 {
+    if (listener->is_serial)
+        return g_strdup("virtio-serial");
     switch (address->ss_family) {
     case AF_VSOCK: {
         const struct sockaddr_vm *vm = (const struct sockaddr_vm *)address;
@@ -78,7 +83,7 @@ static char *name_peer(HxService *service, const struct sockaddr_storage *addres
         return g_strdup_printf("tcp port %u", ntohs(in->sin_port));
     }
     default:
-        return g_strdup_printf("unix %" G_GUINT64_FORMAT, service->accepted);
+        return g_strdup_printf("unix %" G_GUINT64_FORMAT, listener->service->accepted);
     }
 }
 
@@ -91,7 +96,8 @@ static gboolean is_stranger(const HxService *service, const struct sockaddr_stor
 
 static gboolean on_client(int listening, GIOCondition condition, void *data)
 {
-    HxService *service = data;
+    const Listener *listener = data;
+    HxService *service = listener->service;
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
     hx_autofd int fd = accept4(listening, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
@@ -100,9 +106,13 @@ static gboolean on_client(int listening, GIOCondition condition, void *data)
     service->accepted++;
     if (service->connections->len >= (guint)service->context.max_sessions + SPARE_CONNECTIONS)
         return G_SOURCE_CONTINUE;
-    g_autofree char *peer = name_peer(service, &address);
-    g_ptr_array_add(service->connections,
-                    hx_connection_start(&service->context, hx_steal_fd(&fd), peer));
+    g_autofree char *peer = name_peer(listener, &address);
+    /* An answer's last segment is not to wait for the acknowledgement of those before it. */
+    int on = 1;
+    if (address.ss_family == AF_INET)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    g_ptr_array_add(service->connections, hx_connection_start(&service->context, hx_steal_fd(&fd),
+                                                              peer, listener->is_serial));
     return G_SOURCE_CONTINUE;
 }
 
@@ -111,13 +121,13 @@ static gboolean on_statistics(int listening, GIOCondition condition, void *data)
     hx_autofd int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return G_SOURCE_CONTINUE;
-    g_autofree char *text = hx_service_describe(data);
+    g_autofree char *text = hx_service_describe(((const Listener *)data)->service);
     /* It fits the socket's buffer; a reader that is gone is no matter. */
     ssize_t ignored G_GNUC_UNUSED = send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
     return G_SOURCE_CONTINUE;
 }
 
-static int add_listener(HxService *service, int fd, GUnixFDSourceFunc callback)
+static int add_listener(HxService *service, int fd, GUnixFDSourceFunc callback, gboolean is_serial)
 {
     int type = 0, listening = 0;
     socklen_t length = sizeof type;
@@ -132,9 +142,11 @@ static int add_listener(HxService *service, int fd, GUnixFDSourceFunc callback)
     if (r < 0)
         return r;
     Listener *listener = g_new0(Listener, 1);
+    listener->service = service;
     listener->fd = fd;
+    listener->is_serial = is_serial;
     listener->source = g_unix_fd_source_new(fd, G_IO_IN);
-    g_source_set_callback(listener->source, G_SOURCE_FUNC(callback), service, NULL);
+    g_source_set_callback(listener->source, G_SOURCE_FUNC(callback), listener, NULL);
     g_source_attach(listener->source, NULL);
     g_ptr_array_add(service->listeners, listener);
     return 0;
@@ -142,12 +154,17 @@ static int add_listener(HxService *service, int fd, GUnixFDSourceFunc callback)
 
 int hx_service_listen(HxService *service, int fd)
 {
-    return add_listener(service, fd, on_client);
+    return add_listener(service, fd, on_client, FALSE);
+}
+
+int hx_service_listen_serial(HxService *service, int fd)
+{
+    return add_listener(service, fd, on_client, TRUE);
 }
 
 int hx_service_listen_statistics(HxService *service, int fd)
 {
-    return add_listener(service, fd, on_statistics);
+    return add_listener(service, fd, on_statistics, FALSE);
 }
 
 char *hx_service_describe(HxService *service)

@@ -25,6 +25,10 @@ HxService *hx_service_new(const HxServiceOptions *options);
  */
 int hx_service_listen(HxService *service, int fd);
 
+/* The same for a socket whose clients are the far ends of a serial port: hx_connection_start()
+ * tells the difference. */
+int hx_service_listen_serial(HxService *service, int fd);
+
 /* Answer each connection to @fd, a listening Unix stream socket, with one JSON object, and close
  * it. Otherwise as hx_service_listen(). */
 int hx_service_listen_statistics(HxService *service, int fd);

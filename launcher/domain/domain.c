@@ -306,6 +306,17 @@ static void write_network(xmlTextWriter *xml, const HxProfile *profile)
     end(xml);
 }
 
+/* QEMU connects, and does so again after an encoder's end: the socket outlives the encoder. */
+static void write_encoder_port(xmlTextWriter *xml, const char *path)
+{
+    start(xml, "channel", "type", "unix", NULL);
+    start(xml, "source", "mode", "connect", "path", path, NULL);
+    empty(xml, "reconnect", "enabled", "yes", "timeout", "1");
+    end(xml);
+    empty(xml, "target", "type", "virtio", "name", "com.helix.frame-export");
+    end(xml);
+}
+
 static void write_display(xmlTextWriter *xml, const HxDomainParts *parts)
 {
     switch (parts->display) {
@@ -348,6 +359,8 @@ static void write_devices(xmlTextWriter *xml, const HxProfile *profile, const Hx
     empty(xml, "source", "path", parts->console_log, "append", "off");
     empty(xml, "target", "port", "0");
     end(xml);
+    if (parts->encoder_socket)
+        write_encoder_port(xml, parts->encoder_socket);
     write_display(xml, parts);
     empty(xml, "memballoon", "model", "none");
     start(xml, "rng", "model", "virtio", NULL);

@@ -42,9 +42,10 @@ typedef struct {
     HxVsockKind vsock;
     const char *vsock_socket; /* the vhost-user socket of helixvm-vsock */
     const char *const
-        *credentials;          /* "NAME=VALUE" for systemd, by SMBIOS type 11; NULL-terminated */
-    const char *export_module; /* libhelixvm-export.so as QEMU's user sees it; NULL: none */
-    const char *export_socket; /* where it listens */
+        *credentials;           /* "NAME=VALUE" for systemd, by SMBIOS type 11; NULL-terminated */
+    const char *export_module;  /* libhelixvm-export.so as QEMU's user sees it; NULL: none */
+    const char *export_socket;  /* where it listens */
+    const char *encoder_socket; /* of the encoder, for the virtio-serial port; NULL: no such port */
 } HxDomainParts;
 
 /* The domain's XML, for g_free.  NULL with HX_ERROR_FAILED where libxml2 fails. */

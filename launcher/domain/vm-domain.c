@@ -127,6 +127,9 @@ char *hx_vm_domain_xml(HxVm *vm, const HxProfile *profile, const HxVmDomain *dom
         .credentials = (const char *const *)credential_list,
         .export_module = has_gpu ? hx_vm_state_path(vm, "libhelixvm-export.so") : NULL,
         .export_socket = hx_vm_runtime_path(vm, "qemu/export.sock"),
+        .encoder_socket = hx_profile_boolean(profile, "encoder.serial")
+                              ? hx_vm_runtime_path(vm, HX_ENCODER_SERIAL_SOCKET)
+                              : NULL,
     };
     return hx_domain_xml(profile, &parts, error);
 }

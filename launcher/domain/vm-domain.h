@@ -19,6 +19,8 @@ typedef struct {
 
 /* The vsock port of the host's frame-export service (HXFR). */
 #define HX_ENCODER_PORT 5000
+/* Where the guest's virtio-serial port of that service comes out, in the VM's runtime directory. */
+#define HX_ENCODER_SERIAL_SOCKET "encoder-serial.sock"
 /* The vsock port that takes READY=1 where the guest is alone on its vsock. */
 #define HX_NOTIFY_PORT 5009
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* helixvm-encoder beside a VM: the sockets it serves, its settings, and its restarts, which the VM
  * does not notice: the sockets are kept here, and who connects meanwhile waits. */
+#include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/parts.h"
+#include "launcher/base/port.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/domain/vm-domain.h"
 #include "launcher/monitor/internal.h"
@@ -98,7 +101,7 @@ static void encoder_ended(HxMonitor *monitor, const char *reason)
 }
 
 /* The options that keys of the profile are. */
-static GPtrArray *settings_of(const HxProfile *profile)
+static GPtrArray *options_of(const HxProfile *profile)
 {
     static const struct {
         const char *option, *key;
@@ -128,47 +131,101 @@ static int begin(HxMonitor *monitor, GError **error)
     g_autofree char *module =
         g_strdup_printf("--module-socket=%s", hx_vm_runtime_path(monitor->vm, "qemu/export.sock"));
     g_autofree char *peer = g_strdup_printf("--peer-cid=%u", monitor->cid);
-    g_autoptr(GPtrArray) settings = settings_of(monitor->profile);
+    g_autoptr(GPtrArray) options = options_of(monitor->profile);
+    const struct {
+        const char *option;
+        int fd;
+    } sockets[] = {
+        {"listen-fd", monitor->encoder_listen_fd},
+        {"stats-fd", monitor->encoder_stats_fd},
+        {"listen-fd", monitor->encoder_tcp_fd},
+        {"serial-fd", monitor->encoder_serial_fd},
+    };
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    int fds[G_N_ELEMENTS(sockets)];
+    guint n_fds = 0;
     g_ptr_array_add(argv, program);
-    g_ptr_array_add(argv, "--listen-fd=3");
-    g_ptr_array_add(argv, "--stats-fd=4");
-    g_ptr_array_add(argv, "--ready-fd=5");
+    for (size_t i = 0; i < G_N_ELEMENTS(sockets); i++) {
+        if (sockets[i].fd < 0)
+            continue;
+        g_ptr_array_add(options, g_strdup_printf("--%s=%u", sockets[i].option, 3 + n_fds));
+        fds[n_fds++] = sockets[i].fd;
+    }
+    g_ptr_array_add(options, g_strdup_printf("--ready-fd=%u", 3 + n_fds));
     if (monitor->display != HX_DISPLAY_NONE)
         g_ptr_array_add(argv, module);
     if (monitor->vsock_kind == HX_VSOCK_KERNEL)
         g_ptr_array_add(argv, peer);
-    for (guint i = 0; i < settings->len; i++)
-        g_ptr_array_add(argv, settings->pdata[i]);
-    const int fds[] = {monitor->encoder_listen_fd, monitor->encoder_stats_fd};
+    for (guint i = 0; i < options->len; i++)
+        g_ptr_array_add(argv, options->pdata[i]);
     monitor->encoder.log = HX_ENCODER_LOG;
     monitor->encoder.ended = encoder_ended;
-    return hx_part_begin(&monitor->encoder, monitor, "helixvm-encoder", argv, fds,
-                         G_N_ELEMENTS(fds), error);
+    return hx_part_begin(&monitor->encoder, monitor, "helixvm-encoder", argv, fds, n_fds, error);
+}
+
+static int listen_unix(HxMonitor *monitor, const char *file)
+{
+    return hx_unix_listen(hx_vm_runtime_path(monitor->vm, file), SOCK_STREAM, 0600);
+}
+
+/* For QEMU, by which the guest's virtio-serial port comes. */
+static int listen_serial(HxMonitor *monitor)
+{
+    hx_autofd int fd = listen_unix(monitor, HX_ENCODER_SERIAL_SOCKET);
+    const char *path = hx_vm_runtime_path(monitor->vm, HX_ENCODER_SERIAL_SOCKET);
+    if (fd >= 0 && chown(path, monitor->qemu_user, -1) < 0)
+        return -errno;
+    return hx_steal_fd(&fd);
+}
+
+gboolean hx_monitor_listen_encoder(HxMonitor *monitor, GError **error)
+{
+    const HxProfile *profile = monitor->profile;
+    g_autofree char *vsock = g_strdup_printf("vsock.sock_%d", HX_ENCODER_PORT);
+    if (monitor->vsock_kind == HX_VSOCK_VHOST_USER)
+        monitor->encoder_listen_fd = listen_unix(monitor, vsock);
+    monitor->encoder_stats_fd = listen_unix(monitor, "encoder.sock");
+    int r = MIN(monitor->encoder_listen_fd, monitor->encoder_stats_fd);
+    if (r >= 0 && hx_profile_boolean(profile, "encoder.serial"))
+        r = monitor->encoder_serial_fd = listen_serial(monitor);
+    if (r < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot listen for the encoder's clients");
+        return FALSE;
+    }
+    gint64 port = hx_profile_integer(profile, "encoder.tcp-port");
+    if (hx_profile_boolean(profile, "encoder.tcp"))
+        r = monitor->encoder_tcp_fd = hx_port_listen(port);
+    if (r < 0)
+        hx_set_error_errno(error, HX_ERROR_HOST, -r,
+                           "cannot take the guest's frames at TCP port %" G_GINT64_FORMAT
+                           " of 127.0.0.1; choose another encoder.tcp-port",
+                           port);
+    return r >= 0;
+}
+
+/* ", TCP port 15937, virtio-serial": the ways in beside vsock; for g_free. */
+static char *describe_ways(const HxMonitor *monitor)
+{
+    g_autofree char *tcp =
+        monitor->encoder_tcp_fd < 0
+            ? g_strdup("")
+            : g_strdup_printf(", TCP port %" G_GINT64_FORMAT,
+                              hx_profile_integer(monitor->profile, "encoder.tcp-port"));
+    return g_strconcat(tcp, monitor->encoder_serial_fd < 0 ? "" : ", virtio-serial", NULL);
 }
 
 gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
 {
     hx_monitor_begin_phase(monitor, "encoder");
-    if (monitor->vsock_kind == HX_VSOCK_VHOST_USER) {
-        g_autofree char *file = g_strdup_printf("vsock.sock_%d", HX_ENCODER_PORT);
-        monitor->encoder_listen_fd =
-            hx_unix_listen(hx_vm_runtime_path(monitor->vm, file), SOCK_STREAM, 0600);
-    }
-    monitor->encoder_stats_fd =
-        hx_unix_listen(hx_vm_runtime_path(monitor->vm, "encoder.sock"), SOCK_STREAM, 0600);
-    int r = MIN(monitor->encoder_listen_fd, monitor->encoder_stats_fd);
-    if (r < 0) {
-        hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot listen for the encoder's clients");
-        return FALSE;
-    }
     hx_autofd int ready_fd = begin(monitor, error);
     g_autofree char *line =
         ready_fd >= 0 ? hx_part_await_line(&monitor->encoder, ready_fd, error) : NULL;
     if (!line)
         return FALSE;
-    hx_monitor_end_phase(monitor, "helixvm-encoder, x264 %s, vsock port %d",
-                         hx_profile_string(monitor->profile, "encoder.preset"), HX_ENCODER_PORT);
+    g_autofree char *ways = describe_ways(monitor);
+    hx_monitor_end_phase(monitor, "helixvm-encoder, x264 %s, vsock port %d%s",
+                         hx_profile_string(monitor->profile, "encoder.preset"), HX_ENCODER_PORT,
+                         ways);
     return TRUE;
 }
 
@@ -178,4 +235,6 @@ void hx_monitor_stop_encoder(HxMonitor *monitor)
     hx_part_stop(&monitor->encoder);
     hx_close(&monitor->encoder_listen_fd);
     hx_close(&monitor->encoder_stats_fd);
+    hx_close(&monitor->encoder_tcp_fd);
+    hx_close(&monitor->encoder_serial_fd);
 }

@@ -93,6 +93,8 @@ struct HxMonitor {
     int cid_fd; /* holds it, where it is of the registry (launcher/host/cid-registry.h) */
     int encoder_listen_fd;
     int encoder_stats_fd;
+    int encoder_tcp_fd;    /* -1: not wanted */
+    int encoder_serial_fd; /* -1: not wanted */
     int notify_fd;
     guint notify_watch;
     guint notify_connections;
@@ -187,6 +189,8 @@ gboolean hx_monitor_start_display(HxMonitor *monitor, GError **error);
 void hx_monitor_stop_parts(HxMonitor *monitor);
 
 /* encoder.c */
+/* Make the sockets that it serves, before QEMU starts, which connects to one of them. */
+gboolean hx_monitor_listen_encoder(HxMonitor *monitor, GError **error);
 gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error);
 void hx_monitor_stop_encoder(HxMonitor *monitor);
 

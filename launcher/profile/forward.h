@@ -17,7 +17,3 @@ GPtrArray *hx_forwards_parse(const char *value, char **ret_objection);
 /* See that each host port of @forwards could be taken now.  HX_ERROR_HOST names the port that
  * cannot, and the process that has it, as far as the caller may know. */
 gboolean hx_forwards_check(const GPtrArray *forwards, GError **error);
-
-/* The inode of the socket that listens on @port in @table, a text like /proc/net/tcp (or udp, where
- * @udp; tcp6, udp6; proc_pid_net(5)); 0 where there is none. */
-guint64 hx_forward_listener(const char *table, gboolean udp, guint16 port);

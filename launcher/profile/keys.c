@@ -80,6 +80,15 @@ static const HxProfileKey keys[] = {
      "frame, and take the host's cores from the guest."},
     {"encoder", "max-sessions", HX_PROFILE_INTEGER, "8", NULL, 1, 64,
      "Streams that the VM's guest has encoded at once; one more is told so by an error."},
+    {"encoder", "tcp", HX_PROFILE_BOOLEAN, "false", NULL, 0, 0,
+     "The guest may also send its frames to encoder.tcp-port of its gateway, 10.0.2.2 on QEMU's "
+     "network; see SECURITY for who else may."},
+    {"encoder", "tcp-port", HX_PROFILE_INTEGER, "15937", NULL, 1024, 65535,
+     "The TCP port of the host's 127.0.0.1 for that; one that is taken is refused before the VM "
+     "starts."},
+    {"encoder", "serial", HX_PROFILE_BOOLEAN, "false", NULL, 0, 0,
+     "The guest may also send its frames to its virtio-serial port com.helix.frame-export, "
+     "/dev/virtio-ports/com.helix.frame-export, which one client at a time can open."},
     {NULL, NULL, 0, NULL, NULL, 0, 0, NULL},
 };
 

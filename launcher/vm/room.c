@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "launcher/base/error.h"
+#include "launcher/base/port.h"
 #include "launcher/disk/disk.h"
 #include "launcher/image/image.h"
 #include "launcher/profile/extra-disk.h"
@@ -123,6 +124,37 @@ static gboolean check_forwards(const HxProfile *profile, GError **error)
     return FALSE;
 }
 
+static gboolean check_encoder_port(const HxProfile *profile, GError **error)
+{
+    if (!hx_profile_boolean(profile, "encoder.tcp"))
+        return TRUE;
+    guint16 port = hx_profile_integer(profile, "encoder.tcp-port");
+    if (!g_str_equal(hx_profile_string(profile, "network.mode"), "user")) {
+        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
+                    "encoder.tcp needs network.mode=user, and it is %s: the guest reaches it there",
+                    hx_profile_string(profile, "network.mode"));
+        return FALSE;
+    }
+    g_autoptr(GPtrArray) forwards = hx_profile_forwards(profile);
+    for (guint i = 0; i < forwards->len; i++) {
+        const HxForward *forward = forwards->pdata[i];
+        if (forward->udp || forward->host_port != port)
+            continue;
+        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
+                    "encoder.tcp-port and network.forward both want TCP port %u of 127.0.0.1: "
+                    "choose another for one of them",
+                    port);
+        return FALSE;
+    }
+    g_autofree char *why = hx_port_objection(FALSE, port);
+    if (why)
+        g_set_error(error, HX_ERROR, HX_ERROR_HOST,
+                    "cannot take the guest's frames at TCP port %u of 127.0.0.1: %s: choose "
+                    "another encoder.tcp-port, or set encoder.tcp=false",
+                    port, why);
+    return why == NULL;
+}
+
 gboolean hx_room_check_shares(HxVm *vm, const HxProfile *profile, GError **error)
 {
     g_autoptr(GPtrArray) shares = hx_profile_shares(profile);
@@ -134,5 +166,6 @@ gboolean hx_room_check_shares(HxVm *vm, const HxProfile *profile, GError **error
 gboolean hx_room_check(HxVm *vm, const HxProfile *profile, GError **error)
 {
     return check_memory(profile, error) && hx_room_check_disks(vm, profile, error) &&
-           check_forwards(profile, error) && hx_room_check_shares(vm, profile, error);
+           check_forwards(profile, error) && check_encoder_port(profile, error) &&
+           hx_room_check_shares(vm, profile, error);
 }

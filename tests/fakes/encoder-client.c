@@ -18,13 +18,16 @@ void test_service_start(TestService *service, const char *const *options)
 {
     service->directory = g_dir_make_tmp("hx-encoder-XXXXXX", NULL);
     service->hxfr_path = g_build_filename(service->directory, "hxfr", NULL);
+    service->serial_path = g_build_filename(service->directory, "serial", NULL);
     service->stats_path = g_build_filename(service->directory, "stats", NULL);
     service->module_path = g_build_filename(service->directory, "module", NULL);
     hx_autofd int hxfr = hx_unix_listen(service->hxfr_path, SOCK_STREAM, 0600);
     hx_autofd int stats = hx_unix_listen(service->stats_path, SOCK_STREAM, 0600);
+    hx_autofd int serial = hx_unix_listen(service->serial_path, SOCK_STREAM, 0600);
     int ready[2];
     g_assert_cmpint(hxfr, >=, 0);
     g_assert_cmpint(stats, >=, 0);
+    g_assert_cmpint(serial, >=, 0);
     g_assert_cmpint(pipe2(ready, O_CLOEXEC), ==, 0);
 
     g_autofree char *program =
@@ -35,11 +38,12 @@ void test_service_start(TestService *service, const char *const *options)
     g_ptr_array_add(argv, "--listen-fd=3");
     g_ptr_array_add(argv, "--stats-fd=4");
     g_ptr_array_add(argv, "--ready-fd=5");
+    g_ptr_array_add(argv, "--serial-fd=6");
     g_ptr_array_add(argv, module);
     for (; options && *options; options++)
         g_ptr_array_add(argv, (char *)*options);
     g_ptr_array_add(argv, NULL);
-    const int fds[] = {hxfr, stats, ready[1]};
+    const int fds[] = {hxfr, stats, ready[1], serial};
     HxProcess process = {
         .argv = (const char *const *)argv->pdata,
         .stdin_fd = -1,
@@ -65,11 +69,13 @@ void test_service_stop(TestService *service)
     g_assert_cmpint(waitpid(service->pid, &status, 0), ==, service->pid);
     g_assert_cmpint(status, ==, 0);
     g_unlink(service->hxfr_path);
+    g_unlink(service->serial_path);
     g_unlink(service->stats_path);
     g_unlink(service->module_path);
     g_assert_cmpint(g_rmdir(service->directory), ==, 0);
     g_free(service->directory);
     g_free(service->hxfr_path);
+    g_free(service->serial_path);
     g_free(service->stats_path);
     g_free(service->module_path);
 }
@@ -100,6 +106,11 @@ JsonNode *test_service_statistics(TestService *service)
 int test_connect(TestService *service)
 {
     return connect_to(service->hxfr_path);
+}
+
+int test_connect_serial(TestService *service)
+{
+    return connect_to(service->serial_path);
 }
 
 void test_send(int fd, const void *data, size_t size)

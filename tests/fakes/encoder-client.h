@@ -11,6 +11,7 @@
 typedef struct {
     char *directory;
     char *hxfr_path;
+    char *serial_path;
     char *stats_path;
     char *module_path;
     pid_t pid;
@@ -28,6 +29,9 @@ JsonNode *test_service_statistics(TestService *service);
 
 /* A new connection, with a receive timeout of 20 s. */
 int test_connect(TestService *service);
+
+/* A new connection to where a serial port would come out, likewise. */
+int test_connect_serial(TestService *service);
 
 void test_send(int fd, const void *data, size_t size);
 

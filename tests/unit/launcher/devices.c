@@ -10,6 +10,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/port.h"
 #include "launcher/profile/extra-disk.h"
 #include "launcher/profile/forward.h"
 #include "launcher/profile/share.h"
@@ -180,10 +181,10 @@ static void test_listener_in_table(void)
         "111 1 0\n"
         "   1: 00000000000000000000000000000000:1F90 00000000000000000000000000000000:0000 0A "
         "00000000:00000000 00:00000000 00000000  1000        0 222 1 0\n";
-    g_assert_cmpuint(hx_forward_listener(table, FALSE, 8080), ==, 222);
-    g_assert_cmpuint(hx_forward_listener(table, FALSE, 8081), ==, 0);
-    g_assert_cmpuint(hx_forward_listener(table, TRUE, 8080), ==, 0);
-    g_assert_cmpuint(hx_forward_listener("nonsense\n", TRUE, 8080), ==, 0);
+    g_assert_cmpuint(hx_port_listener(table, FALSE, 8080), ==, 222);
+    g_assert_cmpuint(hx_port_listener(table, FALSE, 8081), ==, 0);
+    g_assert_cmpuint(hx_port_listener(table, TRUE, 8080), ==, 0);
+    g_assert_cmpuint(hx_port_listener("nonsense\n", TRUE, 8080), ==, 0);
 }
 
 static void test_memory(void)

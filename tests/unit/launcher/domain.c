@@ -90,6 +90,8 @@ static void assert_golden(const HxProfile *profile, const char *golden_name)
     given.shares = shares;
     if (g_str_equal(hx_profile_string(profile, "boot.seed"), "nocloud"))
         given.seed = "/state/vms/golden/seed.iso";
+    if (hx_profile_boolean(profile, "encoder.serial"))
+        given.encoder_socket = "/run/helixvm/golden/encoder-serial.sock";
     g_autofree char *xml = hx_domain_xml(profile, &given, &error);
     g_assert_no_error(error);
     assert_valid(xml);
@@ -118,6 +120,7 @@ static void test_all_devices(void)
     static const char *const settings[] = {
         "boot.seed=nocloud",
         "disk.extra=data:10;logs:1",
+        "encoder.serial=true",
         "network.forward=tcp:8080:80;udp:5300:53",
         "share.folders=work:/home/me/work;docs:/usr/share/doc:ro",
     };

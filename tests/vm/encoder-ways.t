@@ -1,0 +1,81 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The ways to the frame-export service beside vsock: TCP and a virtio-serial port, each with a client
+# in the guest; and the settings that the service gets from the profile.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use HelixVM;
+use IO::Socket::INET;
+use Test::More;
+
+my $vm = vm_name('ways');
+my $serial = '/dev/virtio-ports/com.helix.frame-export';
+my $answered = "keyframe, pts 123456789, whole\n";
+
+sub free_socket {
+    return IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', ReuseAddr => 1);
+}
+
+sub client {
+    my (@arguments) = @_;
+    return helixvm({seconds => 90}, 'exec', $vm, '--', 'perl', '/tmp/hxfr-client.pl', @arguments);
+}
+
+sub set { return map { ('--set', $_) } @_ }
+
+# --- what is refused before anything starts -----------------------------------------------------------
+my $taken = free_socket();
+my $port = $taken->sockport;
+for my $case (
+    [[ 'encoder.tcp=true', "encoder.tcp-port=$port" ], 6, qr/TCP port $port of 127\.0\.0\.1: process $$ \(/],
+    [[ 'encoder.tcp=true', 'network.mode=none' ], 3, qr/encoder\.tcp needs network\.mode=user/],
+    [[ 'encoder.tcp=true', 'encoder.tcp-port=2345', 'network.forward=tcp:2345:80' ], 3,
+        qr/both want TCP port 2345/],
+    [['encoder.tcp-port=80'], 3, qr/from 1024 to 65535/],
+    [['encoder.threads=0'], 3, qr/from 1 to 16/],
+) {
+    my ($settings, $status, $message) = @$case;
+    my $result = helixvm('up', '--quiet', $vm, set(@$settings));
+    is($result->{status}, $status, "@$settings: refused");
+    like($result->{err}, $message, 'and why');
+    ok(!-e state_path($vm, ''), 'nothing is there of the VM') or last;
+}
+close $taken;
+
+# --- in the guest -----------------------------------------------------------------------------------
+helixvm_ok('up', '--quiet', $vm, set('gpu.enabled=false', 'encoder.tcp=true', "encoder.tcp-port=$port",
+    'encoder.serial=true', 'encoder.preset=ultrafast', 'encoder.threads=2', 'encoder.max-sessions=3'));
+my $told = status_of($vm)->{encoder};
+is_deeply([@$told{qw(preset threads max_sessions)}], ['ultrafast', 2, 3], 'its settings reach the encoder');
+helixvm_ok('cp', "$FindBin::Bin/hxfr-client.pl", "$vm:/tmp/hxfr-client.pl");
+
+my @ways = (['tcp', "10.0.2.2:$port"], ['serial', $serial]);
+for my $way (@ways) {
+    my $result = client(@$way, 'frame');
+    is($result->{out}, $answered, "a frame by $way->[0]") or diag($result->{err});
+}
+is(client(@{$ways[1]}, 'half')->{out}, "half of a frame\n", 'a client that ends within a message');
+my $result = client(@{$ways[1]}, 'frame');
+is($result->{out}, $answered, '... and the next one on the same port') or diag($result->{err});
+
+my $pid = status_of($vm)->{processes}{'helixvm-encoder'}{pid};
+kill 'KILL', $pid;
+ok(wait_until(30, sub { (status_of($vm)->{processes}{'helixvm-encoder'}{pid} // $pid) != $pid }),
+    'the encoder is killed, and there is another');
+for my $way (@ways) {
+    $result = client(@$way, 'frame');
+    is($result->{out}, $answered, "a frame by $way->[0] again") or diag($result->{err});
+}
+
+my $second = helixvm('up', '--quiet', "$vm-2", set('encoder.tcp=true', "encoder.tcp-port=$port"));
+is($second->{status}, 6, "a second VM cannot have the first one's port");
+like($second->{err}, qr/TCP port $port of 127\.0\.0\.1: process \d+ \(helixvm/, 'and is told who has it');
+
+down_and_delete($vm);
+is_deeply([leftovers($vm)], [], 'nothing is left');
+ok(IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => $port, ReuseAddr => 1),
+    'the port is free again');
+
+done_testing;
