@@ -161,6 +161,11 @@ stress: all
 stress-vsock: $(BUILD)/helixvm-vsock $(BUILD)/tests/unit/vsock/random
 	BUILD=$(BUILD) ROUNDS=$(or $(ROUNDS),1000000) SEED=$(SEED) $(BUILD)/tests/unit/vsock/random
 
+# The same with a guest's driver, each byte compared: BYTES (10 GB), SEED to repeat a run.
+.PHONY: stress-vsock-guest
+stress-vsock-guest: all $(BUILD)/bench/traffic
+	BUILD=$(BUILD) tests/stress/vsock-guest $(or $(BYTES),10000000000) $(SEED)
+
 # --- the main job, and checks of the sources -----------------------------------------------------
 
 .PHONY: demo lint check-includes check-asan
@@ -230,7 +235,7 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-
 BENCH_GUEST_SRC := $(wildcard tests/bench/traffic/*.c)
 $(BUILD)/bench/traffic: $(BENCH_GUEST_SRC) tests/bench/traffic/traffic.h $(BUILD)/flags
 	@mkdir -p $(@D) && echo link $@ && $(CC) -std=gnu17 -D_GNU_SOURCE -I. -Wall -Wextra \
-		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $@ $(BENCH_GUEST_SRC)
+		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -pthread -o $@ $(BENCH_GUEST_SRC)
 $(BUILD)/obj/tests/bench/%.o: COMPONENT_CFLAGS = $(vsock_CFLAGS)
 $(BUILD)/bench/vsock-floor: $(BUILD)/obj/tests/bench/vsock-floor.o $(BUILD)/lib/vsock.a $(BUILD)/lib/base.a
 	$(LINK) $^ $(vsock_LIBS)

@@ -159,8 +159,8 @@ sub order {
 
 # {status => done|stalled|error, text, bytes, ns, …}
 sub result_of {
-    my ($end) = @_;
-    my $text = line_from($end, TIMEOUT);
+    my ($end, $timeout) = @_;
+    my $text = line_from($end, $timeout // TIMEOUT);
     my ($status) = $text =~ /^(\w+)/;
     return {status => $status, text => $text, $text =~ /(\w+)=(\d+)/g};
 }
@@ -268,6 +268,27 @@ sub transfer {
     };
 }
 
+# @connections at once that open, carry at least @bytes both ways together and close, of @type
+# "stream" or "seqpacket"; the @opener, "guest" or "host", connects.  Returns what both sides say, as
+# result_of() does: {guest, host}, and the back end's {backend_cpu}.  Takes at most @timeout s.
+sub mixed {
+    my ($self, $opener, $type, $connections, $bytes, $seed, $timeout) = @_;
+    my $dir = "$self->{directory}";
+    my $port = $type eq 'stream' ? PORT : PORT + 1;
+    my ($from, $to, $at, $where) = $opener eq 'guest'
+        ? ($self->{guest}, $self->{host}, "unix-listen:$dir/v_$port", "vsock:$port")
+        : ($self->{host}, $self->{guest}, "vsock-listen:$port", "unix-vsock:$port:$dir/v");
+    my $before = cpu_of($self->{backend});
+    order($to, "mixed $type $at 0 0 0");
+    my $told = line_from($to, TIMEOUT);
+    die "$to->{name}: $told\n" if $told ne 'listening';
+    order($from, "mixed $type $where $connections $bytes $seed");
+    my @results = map { result_of($_, $timeout) } $from, $to;
+    @results = reverse @results if $opener eq 'host';
+    return {guest => $results[0], host => $results[1],
+        backend_cpu => cpu_of($self->{backend}) - $before};
+}
+
 # CPU seconds of the back end in @seconds with @count connections open and quiet; undef where they
 # cannot be opened.
 sub idle_cpu {
@@ -289,6 +310,26 @@ sub idle_cpu {
     my $cpu = cpu_of($self->{backend}) - $before;
     result_of($_) for @$self{qw(guest host)};
     return $cpu;
+}
+
+# The back end's open descriptors.
+sub descriptors {
+    my ($self) = @_;
+    return scalar(() = glob "/proc/$self->{backend}/fd/*");
+}
+
+# Waits until they are @count, and returns what they are.
+sub descriptors_become {
+    my ($self, $count) = @_;
+    my $deadline = time + TIMEOUT;
+    sleep 0.05 while $self->descriptors != $count && time < $deadline;
+    return $self->descriptors;
+}
+
+# The most that it had in memory so far, in KiB.
+sub backend_memory {
+    my ($self) = @_;
+    return slurp("/proc/$self->{backend}/status") =~ /^VmHWM:\s*(\d+) kB/m ? $1 : undef;
 }
 
 sub stop {

@@ -5,9 +5,12 @@
  *   ping ADDRESS SIZE SECONDS      echo ADDRESS 0 SECONDS
  *   hold ADDRESS COUNT SECONDS     says "holding" once all connections are there
  *   cid - 0 0                      of the guest's vsock device
+ *   mixed TYPE ADDRESS COUNT BYTES SEED
+ *                                  TYPE stream or seqpacket; who listens learns the rest
  *
  * "done bytes=… ns=… rounds=… median=… p99=… least=…", "stalled …" with the same behind it, or
- * "error …".  A command that listens says "listening" first. */
+ * "error …"; of mixed "done bytes=… ns=… connections=… cut=…", bytes being those received.  A
+ * command that listens says "listening" first. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -74,8 +77,27 @@ static int run(const char *verb, int fd, uint32_t size, int64_t duration, Traffi
     return 1;
 }
 
+static int obey_mixed(const char *line)
+{
+    char type[16], address[256];
+    TrafficMixed mixed = {.address = address};
+    if (sscanf(line, "mixed %15s %255s %u %" SCNu64 " %" SCNu64, type, address, &mixed.count,
+               &mixed.bytes, &mixed.seed) != 5)
+        return 0;
+    mixed.type = strcmp(type, "seqpacket") == 0 ? SOCK_SEQPACKET : SOCK_STREAM;
+    traffic_mixed(&mixed);
+    if (*mixed.failure)
+        printf("error mixed %s %s: %s\n", type, address, mixed.failure);
+    else
+        printf("done bytes=%" PRIu64 " ns=%" PRId64 " connections=%u cut=%u\n", mixed.received,
+               mixed.took, mixed.connections, mixed.cut);
+    return 1;
+}
+
 static void obey(const char *line)
 {
+    if (obey_mixed(line))
+        return;
     char verb[16], address[256];
     uint32_t size = 0;
     double seconds = 0;

@@ -30,7 +30,8 @@ static socklen_t parse(const char *text, const char **kind, Address *ret)
 {
     const char *colon = strchr(text, ':');
     size_t length = colon ? (size_t)(colon - text) : 0;
-    static const char *const kinds[] = {"vsock", "tcp", "tcp-listen", "unix", "unix-listen"};
+    static const char *const kinds[] = {"vsock",      "vsock-listen", "tcp",
+                                        "tcp-listen", "unix",         "unix-listen"};
     memset(ret, 0, sizeof *ret);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strlen(kinds[i]) != length || strncmp(kinds[i], text, length) != 0)
@@ -43,9 +44,9 @@ static socklen_t parse(const char *text, const char **kind, Address *ret)
             strcpy(ret->un.sun_path, colon + 1);
             return sizeof ret->un;
         }
-        if (strcmp(*kind, "vsock") == 0) {
+        if (strncmp(*kind, "vsock", 5) == 0) {
             ret->vm.svm_family = AF_VSOCK;
-            ret->vm.svm_cid = VMADDR_CID_HOST;
+            ret->vm.svm_cid = strcmp(*kind, "vsock") == 0 ? VMADDR_CID_HOST : VMADDR_CID_ANY;
             ret->vm.svm_port = atoi(colon + 1);
             return sizeof ret->vm;
         }
@@ -66,9 +67,9 @@ static int prepare(int fd, const Address *address)
     return fd;
 }
 
-static int connect_to(const Address *address, socklen_t size, int64_t deadline)
+static int connect_to(const Address *address, socklen_t size, int type, int64_t deadline)
 {
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(address->any.sa_family, type | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     while (connect(fd, &address->any, size) < 0) {
@@ -83,21 +84,32 @@ static int connect_to(const Address *address, socklen_t size, int64_t deadline)
     return prepare(fd, address);
 }
 
-static int accept_at(const Address *address, socklen_t size, unsigned count, int64_t deadline,
-                     int *ret_fds)
+static int listen_at(const Address *address, socklen_t size, int type)
 {
-    int one = 1, error = 0;
-    int listener = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int one = 1;
+    int listener = socket(address->any.sa_family, type | SOCK_CLOEXEC, 0);
     if (listener < 0)
         return -errno;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (address->any.sa_family == AF_UNIX)
         unlink(address->un.sun_path);
-    if (bind(listener, &address->any, size) < 0 || listen(listener, 1024) < 0)
-        error = errno;
-    else
-        printf("listening\n");
+    if (bind(listener, &address->any, size) < 0 || listen(listener, 1024) < 0) {
+        int error = errno;
+        close(listener);
+        return -error;
+    }
+    printf("listening\n");
     fflush(stdout);
+    return listener;
+}
+
+static int accept_at(const Address *address, socklen_t size, unsigned count, int64_t deadline,
+                     int *ret_fds)
+{
+    int error = 0;
+    int listener = listen_at(address, size, SOCK_STREAM);
+    if (listener < 0)
+        return listener;
     for (unsigned i = 0; i < count && !error;) {
         ret_fds[i] = accept(listener, NULL, NULL);
         if (ret_fds[i] >= 0)
@@ -133,9 +145,51 @@ int traffic_open(const char *text, unsigned count, int64_t deadline, int *ret_fd
     if (strstr(kind, "-listen"))
         return accept_at(&address, size, count, deadline, ret_fds);
     for (unsigned i = 0; i < count; i++) {
-        ret_fds[i] = connect_to(&address, size, deadline);
+        ret_fds[i] = connect_to(&address, size, SOCK_STREAM, deadline);
         if (ret_fds[i] < 0)
             return ret_fds[i];
     }
     return 0;
+}
+
+int traffic_listen(const char *text, int type)
+{
+    Address address;
+    const char *kind = NULL;
+    socklen_t size = parse(text, &kind, &address);
+    return size > 0 ? listen_at(&address, size, type) : -EINVAL;
+}
+
+/* The device's sockets want to be told a port, and answer. */
+static int ask_for_port(int fd, const char *request)
+{
+    char answer[32], expected[32];
+    int size = snprintf(expected, sizeof expected, "OK %s\n", request + strlen("CONNECT "));
+    dprintf(fd, "%s\n", request);
+    for (int got = 0; got < size;) {
+        ssize_t n = read(fd, answer + got, size - got);
+        if (n <= 0 || memcmp(answer + got, expected + got, n) != 0)
+            return n < 0 ? -errno : -ECONNREFUSED;
+        got += n;
+    }
+    return 0;
+}
+
+int traffic_connect(const char *text, int type, int64_t deadline)
+{
+    Address address;
+    const char *kind = NULL;
+    char request[32] = "", path[sizeof address.un.sun_path + 8];
+    if (sscanf(text, "unix-vsock:%10[0-9]:", path) == 1) {
+        snprintf(request, sizeof request, "CONNECT %.10s", path);
+        snprintf(path, sizeof path, "unix:%s%s", strchr(strchr(text, ':') + 1, ':') + 1,
+                 type == SOCK_SEQPACKET ? "_seqpacket" : "");
+        text = path;
+    }
+    socklen_t size = parse(text, &kind, &address);
+    int fd = size > 0 ? connect_to(&address, size, type, deadline) : -EINVAL;
+    int r = fd >= 0 && *request ? ask_for_port(fd, request) : 0;
+    if (r < 0)
+        close(fd);
+    return r < 0 ? r : fd;
 }

@@ -19,6 +19,12 @@ int64_t traffic_now(void);
  * negative errno; EINTR is not tried again after @deadline. */
 int traffic_open(const char *address, unsigned count, int64_t deadline, int *ret_fds);
 
+/* A listener at "vsock-listen:PORT" or "unix-listen:PATH", or a connection to "vsock:PORT",
+ * "unix:PATH" or "unix-vsock:PORT:PATH", the guest's @PORT by the vsock device's sockets at PATH.
+ * @type is SOCK_STREAM or SOCK_SEQPACKET.  A descriptor, the caller's, or a negative errno. */
+int traffic_listen(const char *address, int type);
+int traffic_connect(const char *address, int type, int64_t deadline);
+
 /* What a command did. */
 typedef struct {
     uint64_t bytes;
@@ -41,6 +47,25 @@ void traffic_ping(int fd, uint32_t size, int64_t duration, TrafficResult *ret);
 
 /* The other end of ping. */
 void traffic_echo(int fd, TrafficResult *ret);
+
+/* What traffic_mixed() is to do, and did. */
+typedef struct {
+    const char *address; /* of traffic_listen() or traffic_connect() */
+    int type;            /* SOCK_STREAM or SOCK_SEQPACKET */
+    unsigned count;      /* connections at once, of the side that connects */
+    uint64_t bytes;      /* to move at least, both directions together, of the side that connects */
+    uint64_t seed;       /* of that side: it tells the other */
+
+    uint64_t received;    /* bytes, each as it should be */
+    unsigned connections; /* that ended */
+    unsigned cut;         /* of those: closed with data on its way */
+    int64_t took;         /* ns */
+    char failure[160];    /* the first, or "" */
+} TrafficMixed;
+
+/* One side of connections that open, carry bytes both ways at once, and close; returns when all are
+ * over. */
+void traffic_mixed(TrafficMixed *mixed);
 
 /* Make a guest of this process 1: modules, devices, network; standard input and output become the
  * second serial port. */
