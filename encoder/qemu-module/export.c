@@ -192,7 +192,8 @@ static gboolean on_connection(int listening, GIOCondition condition, void *data)
 
 void hx_export_listen(const char *path)
 {
-    int fd = hx_unix_listen(path, SOCK_SEQPACKET | SOCK_NONBLOCK, 0600);
+    /* Also for the group, which is the encoder's where its user is another: the directory's. */
+    int fd = hx_unix_listen(path, SOCK_SEQPACKET | SOCK_NONBLOCK, 0660);
     if (fd < 0) {
         hx_log_error("cannot listen at %s: %s: frames go as pixels", path, g_strerror(-fd));
         return;

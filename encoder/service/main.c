@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "encoder/service/sandbox.h"
 #include "encoder/service/service.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
@@ -147,7 +148,7 @@ static gboolean serve(const Arguments *arguments, GError **error)
         hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot make the memory for frames");
         return FALSE;
     }
-    gboolean ok = add_sockets(service, arguments, error);
+    gboolean ok = add_sockets(service, arguments, error) && hx_encoder_enter_sandbox(error);
     if (ok) {
         g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
         g_unix_signal_add(SIGTERM, on_signal, loop);

@@ -269,7 +269,10 @@ static gboolean prepare_seed(HxMonitor *monitor, GError **error)
 static gboolean prepare_module(HxMonitor *monitor, GError **error)
 {
     const char *directory = hx_vm_runtime_path(monitor->vm, "qemu");
-    if (g_mkdir_with_parents(directory, 0700) < 0 || chown(directory, monitor->qemu_user, -1) < 0) {
+    /* QEMU's own.  What it makes there gets the encoder's group, by which that reaches the module's
+     * socket: where it is root it has given up what opens all doors. */
+    if (g_mkdir_with_parents(directory, 0700) < 0 ||
+        chown(directory, monitor->qemu_user, getegid()) < 0 || chmod(directory, 02710) < 0) {
         hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot make the directory %s", directory);
         return FALSE;
     }

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -16,6 +15,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
+#include "launcher/base/sandbox.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/vsock/device.h"
 #include "launcher/vsock/sandbox.h"
@@ -210,7 +210,7 @@ static void serve(const Arguments *arguments, int front_end, HxEvents *events, H
         hx_vhost_user_new(events, session, is_listening(front_end) ? front_end : -1,
                           arguments->guest_cid, reset_device, vsock, &r);
     const char *const paths[] = {arguments->host_socket, arguments->socket_path, NULL};
-    if (vhost && hx_sandbox_enter(paths, error))
+    if (vhost && hx_vsock_enter_sandbox(paths, error))
         r = run(arguments, front_end, events, signals, vsock, vhost);
     if (r < 0)
         hx_set_error_errno(error, HX_ERROR_FAILED, -r, "cannot serve the device");
@@ -284,11 +284,7 @@ int main(int argc, char **argv)
         return hx_error_exit_status(error);
     }
     hx_sandbox_close_others((const int[]){arguments.fd, arguments.ready_fd, arguments.store_fd}, 3);
-    hx_autofd int front_end = -1;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        hx_set_error_errno(&error, HX_ERROR_HOST, errno, "cannot give up new privileges");
-    else
-        front_end = open_front_end(&arguments, &error);
+    hx_autofd int front_end = open_front_end(&arguments, &error);
     if (!error)
         set_up_and_serve(&arguments, front_end, &error);
     if (front_end >= 0 && arguments.socket_path)

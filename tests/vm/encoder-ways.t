@@ -45,11 +45,21 @@ for my $case (
 close $taken;
 
 # --- in the guest -----------------------------------------------------------------------------------
-helixvm_ok('up', '--quiet', $vm, set('gpu.enabled=false', 'encoder.tcp=true', "encoder.tcp-port=$port",
+helixvm_ok('up', '--quiet', $vm, set('encoder.tcp=true', "encoder.tcp-port=$port",
     'encoder.serial=true', 'encoder.preset=ultrafast', 'encoder.threads=2', 'encoder.max-sessions=3'));
 my $told = status_of($vm)->{encoder};
 is_deeply([@$told{qw(preset threads max_sessions)}], ['ultrafast', 2, 3], 'its settings reach the encoder');
 helixvm_ok('cp', "$FindBin::Bin/hxfr-client.pl", "$vm:/tmp/hxfr-client.pl");
+
+# From its sandbox, without root's capabilities, the encoder reaches the module in QEMU.
+my $line = connect_port($vm, 5000);
+$line->autoflush;
+print $line pack('a4 C C v V', 'HXFR', 1, 0, 1, 44), pack('V5 q< q< C x7', 0xffffff, 0, 0, 0, 0, 1, 0, 0);
+read $line, my $answer, 272;
+my ($type, $code) = unpack 'x4 C x7 l<', $answer;
+is_deeply([$type, $code], [0xff, -2], 'a resource that is not there is told as such');
+ok(status_of($vm)->{encoder}{module}{connected}, 'by the module in QEMU');
+close $line;
 
 my @ways = (['tcp', "10.0.2.2:$port"], ['serial', $serial]);
 for my $way (@ways) {

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "launcher/base/fd.h"
+#include "launcher/base/sandbox.h"
 #include "launcher/base/unix-socket.h"
 #include "tests/fakes/vsock-frontend.h"
 
@@ -79,7 +80,7 @@ static void test_refused(void)
     if (child == 0) {
         g_autoptr(GError) error = NULL;
         g_assert_cmpint(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
-        hx_sandbox_enter((const char *const[]){inside, NULL}, &error);
+        hx_vsock_enter_sandbox((const char *const[]){inside, NULL}, &error);
         g_assert_no_error(error);
         /* What the device does all the time. */
         hx_autofd int fd = hx_unix_connect(inside, SOCK_STREAM | SOCK_NONBLOCK);
