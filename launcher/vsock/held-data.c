@@ -60,12 +60,14 @@ static uint32_t first_message(const HxHeldData *held)
 unsigned hx_held_peek(const HxHeldData *held, struct iovec ret[2])
 {
     uint32_t size = held->length - held->unfinished;
-    if (held->messages && size > 0)
+    if (size == 0)
+        return 0;
+    if (held->messages)
         size = first_message(held);
     uint32_t first = MIN(size, HX_CONNECTION_BUFFER - held->start);
     ret[0] = (struct iovec){held->data + held->start, first};
     ret[1] = (struct iovec){held->data, size - first};
-    return (size > 0) + (size > first);
+    return 1 + (size > first);
 }
 
 void hx_held_drop(HxHeldData *held, uint32_t size)

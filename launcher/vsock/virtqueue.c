@@ -155,6 +155,8 @@ static int walk_chain(HxVirtqueue *queue, uint16_t head, struct iovec *iov, unsi
 {
     const struct vring_desc *table = queue->desc;
     unsigned table_size = queue->size, index = head;
+    /* The table may be the ring's own: where it lies does not tell whether it is an indirect one. */
+    bool is_indirect = false;
     /* A chain cannot have more links than its table; the count starts again in an indirect one. */
     for (unsigned links = 0;; links++) {
         if (index >= table_size || links >= table_size) {
@@ -167,13 +169,14 @@ static int walk_chain(HxVirtqueue *queue, uint16_t head, struct iovec *iov, unsi
         uint16_t flags = le16toh(LOAD(table[index].flags));
         unsigned next = le16toh(LOAD(table[index].next));
         if (flags & VRING_DESC_F_INDIRECT) {
-            if (table != queue->desc) {
+            if (is_indirect) {
                 hx_virtqueue_break(queue, "an indirect descriptor within an indirect table");
                 return -EPROTO;
             }
             table = indirect_table(queue, address, length, flags, &table_size);
             if (!table)
                 return -EPROTO;
+            is_indirect = true;
             index = 0;
             links = -1;
             continue;

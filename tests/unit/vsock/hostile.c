@@ -213,6 +213,11 @@ static void test_chains(void)
     frontend_offer(f, TX, 0);
     expect_broken(f, "a table within a table");
 
+    tx_descriptor(f, 0, frontend_guest_address(f, f->queues[TX].vring.desc), 16,
+                  VRING_DESC_F_INDIRECT, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "the ring itself as the table");
+
     table[0] = (struct vring_desc){slot, 16, VRING_DESC_F_NEXT, 1};
     tx_descriptor(f, 0, slot, 16, VRING_DESC_F_INDIRECT, 0);
     frontend_offer(f, TX, 0);
