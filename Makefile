@@ -239,15 +239,21 @@ $(BUILD)/bench/traffic: $(BENCH_GUEST_SRC) tests/bench/traffic/traffic.h $(BUILD
 $(BUILD)/obj/tests/bench/%.o: COMPONENT_CFLAGS = $(vsock_CFLAGS)
 $(BUILD)/bench/vsock-floor: $(BUILD)/obj/tests/bench/vsock-floor.o $(BUILD)/lib/vsock.a $(BUILD)/lib/base.a
 	$(LINK) $^ $(vsock_LIBS)
+ENCODING_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/encoding/*.c))
+$(ENCODING_OBJ): COMPONENT_CFLAGS = $(encoder_CFLAGS)
+$(BUILD)/bench/encoding: $(ENCODING_OBJ) $(encoder_FAKES) $(BUILD)/lib/encoder.a $(BUILD)/lib/base.a
+	$(LINK) $^ $(encoder_LIBS)
 
-.PHONY: bench bench-initrd bench-launcher bench-vsock
+.PHONY: bench bench-encoder bench-initrd bench-launcher bench-vsock
 bench-initrd: all
 	BUILD=$(BUILD) tests/bench/boot-initrd
 bench-vsock: all $(BUILD)/bench/traffic $(BUILD)/bench/vsock-floor
 	BUILD=$(BUILD) tests/bench/vsock $(RUNS)
 bench-launcher: all
 	BUILD=$(BUILD) tests/bench/launcher
-bench: bench-initrd bench-launcher bench-vsock
+bench-encoder: $(BUILD)/helixvm-encoder $(BUILD)/bench/encoding
+	BUILD=$(BUILD) tests/bench/encoder $(RUNS)
+bench: bench-encoder bench-initrd bench-launcher bench-vsock
 
 .PHONY: clean help
 clean:

@@ -11,6 +11,8 @@ use File::Path qw(make_path);
 use JSON::PP ();
 use List::Util qw(max min);
 
+my @BOUNDS = qw(ours_at_most ours_at_least ratio_at_most ratio_at_least);
+
 our @EXPORT = qw(median summary row print_rows write_rows is_over);
 
 # The median of @_; undef of nothing.
@@ -27,15 +29,15 @@ sub summary {
 }
 
 # A row: name, unit, ours => [...]; and where there is a peer, peer => [...], measured in turn with
-# ours, and peer_name.  Bounds: ours_at_most for our median, ratio_at_most for the ratio, which is
-# the median of each of ours divided by the peer's beside it.
+# ours, and peer_name.  Bounds: ours_at_most and ours_at_least for our median, ratio_at_most and
+# ratio_at_least for the ratio, which is the median of each of ours divided by the peer's beside it.
 sub row {
     my (%given) = @_;
     my ($ours, $peer) = @given{qw(ours peer)};
     croak "$given{name}: nothing was measured" if !@$ours;
     croak "$given{name}: not in pairs" if $peer && @$peer != @$ours;
     my %row = (
-        (map { $_ => $given{$_} } qw(name unit peer_name ours_at_most ratio_at_most)),
+        (map { $_ => $given{$_} } qw(name unit peer_name), @BOUNDS),
         ours => summary(@$ours),
         peer => $peer ? summary(@$peer) : undef,
         runs => scalar @$ours,
@@ -51,8 +53,11 @@ sub row {
 # Whether @$row passes a bound of its own.
 sub is_over {
     my ($row) = @_;
-    return (defined $row->{ours_at_most} && $row->{ours}{median} > $row->{ours_at_most})
-        || (defined $row->{ratio_at_most} && $row->{ratio} > $row->{ratio_at_most});
+    for my $bound (grep { defined $row->{$_} } @BOUNDS) {
+        my $figure = $bound =~ /^ours/ ? $row->{ours}{median} : $row->{ratio};
+        return 1 if $bound =~ /most$/ ? $figure > $row->{$bound} : $figure < $row->{$bound};
+    }
+    return '';
 }
 
 sub spread { return $_[0] ? sprintf '%.4g (%.4g, %.4g)', @{$_[0]}{qw(median min max)} : '-' }
@@ -60,18 +65,20 @@ sub spread { return $_[0] ? sprintf '%.4g (%.4g, %.4g)', @{$_[0]}{qw(median min 
 # What is said of a row's bounds: nothing where it has none.
 sub verdict {
     my ($row) = @_;
-    my @bounds = (
-        (defined $row->{ours_at_most} ? "$row->{ours_at_most} $row->{unit}" : ()),
-        (defined $row->{ratio_at_most} ? "ratio $row->{ratio_at_most}" : ()),
-    );
-    return @bounds ? (is_over($row) ? 'OVER ' : 'ok, ') . join(', ', @bounds) : '';
+    my @bounds;
+    for my $bound (grep { defined $row->{$_} } @BOUNDS) {
+        my ($of, $way) = $bound =~ /^(ours|ratio)_at_(most|least)$/;
+        push @bounds, join ' ', grep { length } $of eq 'ratio' ? $of : (), "at $way",
+            $row->{$bound}, $of eq 'ours' ? $row->{unit} : ();
+    }
+    return @bounds ? (is_over($row) ? 'OVER: ' : 'ok: ') . join(', ', @bounds) : '';
 }
 
 # The rows as a table, ours under the heading $ours and the peers' under $peer.
 sub print_rows {
     my ($ours, $peer, @rows) = @_;
     printf "\n%-24s %-5s %26s %26s %22s  %s\n", 'median (min, max)', '', $ours, $peer, 'ratio',
-        'at most';
+        'bound';
     for my $row (@rows) {
         my $line = sprintf '%-24s %-5s %26s %26s %22s  %s', @$row{qw(name unit)},
             (map { spread($_) } @$row{qw(ours peer ratio_spread)}), verdict($row);

@@ -22,6 +22,7 @@ struct FakeModule {
     guint8 *slots;
     gsize size;
     gsize slot_size;
+    FakePictures pictures;
     GThread *thread;
 };
 
@@ -49,6 +50,21 @@ static void greet(FakeModule *module, const HxExportHello *hello, int memory, Fa
     };
     if (how != FAKE_NO_GREETING)
         send(module->client, &answer, sizeof answer, MSG_NOSIGNAL);
+}
+
+static void read_picture(FakeModule *module, const HxExportRead *request, HxExportAnswer *answer)
+{
+    const FakePictures *pictures = &module->pictures;
+    gint64 begun = g_get_monotonic_time();
+    g_assert_cmpuint(request->resource_id - 1, <, pictures->count);
+    answer->fourcc = HXFR_FORMAT_XR24;
+    answer->width = pictures->width;
+    answer->height = pictures->height;
+    answer->stride = pictures->width * 4;
+    answer->size = (guint64)answer->stride * answer->height;
+    memcpy(module->slots + request->slot * module->slot_size,
+           pictures->pixels[request->resource_id - 1], answer->size);
+    answer->held_ns = (guint64)(g_get_monotonic_time() - begun) * 1000;
 }
 
 static void answer_read(FakeModule *module, const HxExportRead *request, FakeBehaviour how)
@@ -98,6 +114,9 @@ static void answer_read(FakeModule *module, const HxExportRead *request, FakeBeh
         break;
     case FAKE_NV12:
         answer.fourcc = HXFR_FORMAT_NV12;
+        break;
+    case FAKE_PICTURES:
+        read_picture(module, request, &answer);
         break;
     default: {
         gsize n;
@@ -174,6 +193,11 @@ FakeModule *fake_module_start(const char *path, FakeBehaviour behaviour)
 void fake_module_set(FakeModule *module, FakeBehaviour behaviour)
 {
     g_atomic_int_set(&module->behaviour, (gint)behaviour);
+}
+
+void fake_module_show(FakeModule *module, const FakePictures *pictures)
+{
+    module->pictures = *pictures;
 }
 
 void fake_module_stop(FakeModule *module)

@@ -20,6 +20,7 @@ typedef enum {
     FAKE_NV12,        /* a format that no resource has */
     FAKE_NO_GREETING, /* does not answer HELLO */
     FAKE_OLD,         /* answers HELLO with another version */
+    FAKE_PICTURES,    /* resource N is picture N - 1 of those that were given */
 } FakeBehaviour;
 
 #define FAKE_WIDTH 320
@@ -30,5 +31,15 @@ typedef struct FakeModule FakeModule;
 /* Listen at @path, behave as @behaviour says. */
 FakeModule *fake_module_start(const char *path, FakeBehaviour behaviour);
 void fake_module_set(FakeModule *module, FakeBehaviour behaviour);
+
+/* Pictures for FAKE_PICTURES, BGRX without gaps between their lines; they stay the caller's.  No
+ * read may be under way. */
+typedef struct {
+    guint32 width, height;
+    guint count;
+    guint8 *const *pixels;
+} FakePictures;
+void fake_module_show(FakeModule *module, const FakePictures *pictures);
+
 /* Close everything. */
 void fake_module_stop(FakeModule *module);

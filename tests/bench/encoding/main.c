@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Measures once what `encoder` beside this folder asks for, and prints lines "NAME FIGURE".
+ * usage: encoding fps|latency|typing|still|memory|sessions WIDTH HEIGHT [COUNT]
+ * COUNT: of sessions; for memory, of frames. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/bench/encoding/ways.h"
+#include "tests/fakes/encoder-module.h"
+
+#define FRAMES 45
+#define LATENCY_FRAMES 450 /* what the service's statistics keep, and no more */
+#define PAIRS 15
+#define RATE 30
+#define SECONDS 4
+
+typedef struct {
+    TestService service;
+    FakeModule *module;
+} Host;
+
+typedef struct {
+    guint32 width, height;
+    guint count;
+} Task;
+
+static void start_host(Host *host, const char *const *options)
+{
+    test_service_start(&host->service, options);
+    host->module = fake_module_start(host->service.module_path, FAKE_PICTURES);
+}
+
+static void show(Host *host, const Sequence *sequence)
+{
+    FakePictures pictures = {sequence->width, sequence->height, SEQUENCE_PICTURES,
+                             sequence->pixels};
+    fake_module_show(host->module, &pictures);
+}
+
+static void stop_host(Host *host)
+{
+    test_service_stop(&host->service);
+    fake_module_stop(host->module);
+}
+
+static void print(const char *name, double figure)
+{
+    printf("%s %.6g\n", name, figure);
+}
+
+static double rate_of(guint frames, gint64 us)
+{
+    return frames / ((double)us / G_TIME_SPAN_SECOND);
+}
+
+/* Every frame differs from the one before: all of them are encoded. */
+static const Course ONE = {.flags = HXFR_FLAG_MAY_BE_EMPTY, .in_flight = 1, .repeats = 1};
+static const Course TWO = {.flags = HXFR_FLAG_MAY_BE_EMPTY, .in_flight = 2, .repeats = 1};
+static const Course PIXELS = {
+    .flags = HXFR_FLAG_MAY_BE_EMPTY, .in_flight = 2, .repeats = 1, .as_pixels = TRUE};
+
+/* Frames per second, of each sequence and of all together. */
+static void measure_fps(const Task *task)
+{
+    static const char *const names[] = {"bare", "served", "one", "pixels"};
+    static const Course *const courses[] = {NULL, &TWO, &ONE, &PIXELS};
+    gint64 all_us[G_N_ELEMENTS(names)] = {0};
+    Host host;
+    start_host(&host, NULL);
+    for (SequenceKind kind = 0; kind < SEQUENCE_COUNT; kind++) {
+        Sequence *sequence = sequence_new(kind, task->width, task->height);
+        show(&host, sequence);
+        for (guint way = 0; way < G_N_ELEMENTS(names); way++) {
+            Measured measured = {.steps = FRAMES};
+            if (courses[way])
+                measure_served(&host.service, sequence, courses[way], &measured);
+            else
+                measure_bare(sequence, &measured);
+            g_autofree char *name = g_strdup_printf("%s_%s", names[way], sequence_name(kind));
+            print(name, rate_of(FRAMES, measured.seconds_us));
+            all_us[way] += measured.seconds_us;
+        }
+        sequence_free(sequence);
+    }
+    for (guint way = 0; way < G_N_ELEMENTS(names); way++)
+        print(names[way], rate_of(FRAMES * SEQUENCE_COUNT, all_us[way]));
+    stop_host(&host);
+}
+
+/* --- latency ------------------------------------------------------------------------------------
+ */
+
+static int compare_times(const void *a, const void *b)
+{
+    gint64 left = *(const gint64 *)a, right = *(const gint64 *)b;
+    return (left > right) - (left < right);
+}
+
+/* Milliseconds that @percent of @n sorted times in µs do not exceed. */
+static double percentile(const gint64 *sorted, guint n, guint percent)
+{
+    return (double)sorted[MAX((n * percent + 99) / 100, 1) - 1] / 1000;
+}
+
+static void print_stages(TestService *service)
+{
+    g_autoptr(JsonNode) root = test_service_statistics(service);
+    JsonArray *sessions = json_object_get_array_member(json_node_get_object(root), "sessions");
+    JsonObject *session = json_array_get_object_element(sessions, 0);
+    JsonObject *stages = json_object_get_object_member(session, "stage_ms");
+    g_autoptr(GList) names = json_object_get_members(stages);
+    for (GList *name = names; name; name = name->next) {
+        JsonObject *stage = json_object_get_object_member(stages, name->data);
+        for (int i = 0; i < 2; i++) {
+            const char *which = i ? "p99" : "p50";
+            g_autofree char *text = g_strdup_printf("%s_%s", (char *)name->data, which);
+            print(text, json_object_get_double_member(stage, which));
+        }
+    }
+}
+
+/* Of each frame: the time until its answer is there, without what x264 alone takes for it.  Both
+ * are measured in turns of a few frames, so that what else the machine does meets both. */
+static void measure_latency(const Task *task)
+{
+    static gint64 added[LATENCY_FRAMES];
+    const guint turn = LATENCY_FRAMES / PAIRS;
+    gint64 bare_us[LATENCY_FRAMES / PAIRS], served_us[LATENCY_FRAMES / PAIRS];
+    Sequence *sequence = sequence_new(SEQUENCE_SCROLLING, task->width, task->height);
+    Host host;
+    start_host(&host, NULL);
+    show(&host, sequence);
+    for (guint pair = 0; pair < PAIRS; pair++) {
+        Measured bare = {.steps = turn, .us = bare_us}, served = {.steps = turn, .us = served_us};
+        measure_bare(sequence, &bare);
+        measure_served(&host.service, sequence, &ONE, &served);
+        for (guint i = 0; i < turn; i++)
+            added[pair * turn + i] = MAX(served_us[i] - bare_us[i], 0);
+    }
+    qsort(added, LATENCY_FRAMES, sizeof added[0], compare_times);
+    print("added_p50", percentile(added, LATENCY_FRAMES, 50));
+    print("added_p99", percentile(added, LATENCY_FRAMES, 99));
+
+    /* The service's own times, of a client that stays. */
+    Measured served = {.steps = LATENCY_FRAMES};
+    Course kept = ONE;
+    int fd = -1;
+    kept.ret_fd = &fd;
+    measure_served(&host.service, sequence, &kept, &served);
+    print_stages(&host.service);
+    close(fd);
+    sequence_free(sequence);
+    stop_host(&host);
+}
+
+/* --- what is mostly still -----------------------------------------------------------------------
+ */
+
+/* CPU of the service for each second, in percent of a core; and the PSNR. */
+static void measure_course(const Sequence *sequence, const Course *course, const char *name)
+{
+    Host host;
+    start_host(&host, NULL);
+    show(&host, sequence);
+    Measured measured = {.steps = SECONDS * RATE, .units = g_new0(GByteArray *, SECONDS * RATE)};
+    double before = process_cpu(host.service.pid);
+    measure_served(&host.service, sequence, course, &measured);
+    double used = process_cpu(host.service.pid) - before;
+    g_autofree char *cpu = g_strconcat(name, "_cpu", NULL);
+    g_autofree char *psnr = g_strconcat(name, "_psnr", NULL);
+    print(cpu, 100 * used / ((double)measured.seconds_us / G_TIME_SPAN_SECOND));
+    print(psnr, shown_psnr(sequence, &measured, course->repeats));
+    measured_clear(&measured);
+    stop_host(&host);
+}
+
+/* Every third request finds a letter more. */
+static void measure_typing(const Task *task)
+{
+    Sequence *sequence = sequence_new(SEQUENCE_TYPING, task->width, task->height);
+    Course course = {.in_flight = 1, .repeats = 3, .rate = RATE};
+    measure_course(sequence, &course, "every");
+    course.flags = HXFR_FLAG_MAY_BE_EMPTY;
+    measure_course(sequence, &course, "changed");
+    sequence_free(sequence);
+}
+
+static void measure_still(const Task *task)
+{
+    Sequence *sequence = sequence_new(SEQUENCE_TYPING, task->width, task->height);
+    int fd = -1;
+    Course course = {
+        .flags = HXFR_FLAG_MAY_BE_EMPTY, .in_flight = 1, .repeats = G_MAXUINT, .ret_fd = &fd};
+    Host host;
+    start_host(&host, NULL);
+    show(&host, sequence);
+    /* Until the picture has been refined. */
+    Measured first = {.steps = RATE};
+    measure_served(&host.service, sequence, &course, &first);
+    course.rate = RATE;
+    course.fd = fd;
+    Measured measured = {.steps = SECONDS * RATE};
+    double before = process_cpu(host.service.pid);
+    measure_served(&host.service, sequence, &course, &measured);
+    print("still_cpu", 100 * (process_cpu(host.service.pid) - before) /
+                           ((double)measured.seconds_us / G_TIME_SPAN_SECOND));
+    close(fd);
+    sequence_free(sequence);
+    stop_host(&host);
+}
+
+/* --- memory -------------------------------------------------------------------------------------
+ */
+
+/* MiB that x264 alone takes, in a process of its own. */
+static double library_memory(const Sequence *sequence)
+{
+    int ends[2];
+    double grown = 0;
+    g_assert_cmpint(pipe(ends), ==, 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    g_assert_cmpint(pid, >=, 0);
+    if (pid == 0) {
+        double before = process_memory(getpid());
+        Measured measured = {.steps = FRAMES};
+        measure_bare(sequence, &measured);
+        grown = measured.memory - before;
+        _exit(write(ends[1], &grown, sizeof grown) != sizeof grown);
+    }
+    g_assert_cmpint(read(ends[0], &grown, sizeof grown), ==, sizeof grown);
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    close(ends[0]);
+    close(ends[1]);
+    return grown;
+}
+
+static void measure_memory(const Task *task)
+{
+    Sequence *sequence = sequence_new(SEQUENCE_DRAG, task->width, task->height);
+    double library = library_memory(sequence);
+    Host host;
+    start_host(&host, NULL);
+    show(&host, sequence);
+    double idle = process_memory(host.service.pid);
+    int fd = -1;
+    Course course = TWO;
+    course.ret_fd = &fd;
+    Measured measured = {.steps = MAX(task->count / 10, FRAMES)};
+    measure_served(&host.service, sequence, &course, &measured);
+    double early = process_memory(host.service.pid);
+    course.fd = fd;
+    measured.steps = task->count;
+    measure_served(&host.service, sequence, &course, &measured);
+    print("session", early - idle - library);
+    print("library", library);
+    print("growth", process_memory(host.service.pid) - early);
+    close(fd);
+    sequence_free(sequence);
+    stop_host(&host);
+}
+
+/* --- several sessions ---------------------------------------------------------------------------
+ */
+
+typedef struct {
+    Host *host; /* NULL: bare */
+    const Sequence *sequence;
+    Measured measured;
+    GThread *thread;
+} Runner;
+
+static void *run(void *data)
+{
+    Runner *runner = data;
+    if (runner->host)
+        measure_served(&runner->host->service, runner->sequence, &TWO, &runner->measured);
+    else
+        measure_bare(runner->sequence, &runner->measured);
+    return NULL;
+}
+
+/* Together: frames per second of all, and the slowest one's rate as a part of their mean. */
+static void measure_runners(Host *host, const Sequence *sequence, guint count, double *ret_fps,
+                            double *ret_fairness)
+{
+    g_autofree Runner *runners = g_new0(Runner, count);
+    gint64 begun = g_get_monotonic_time();
+    for (guint i = 0; i < count; i++) {
+        runners[i] = (Runner){.host = host, .sequence = sequence};
+        runners[i].measured.steps = 4 * FRAMES / MIN(count, 4);
+        runners[i].thread = g_thread_new("session", run, &runners[i]);
+    }
+    double sum = 0, worst = G_MAXDOUBLE;
+    for (guint i = 0; i < count; i++) {
+        g_thread_join(runners[i].thread);
+        double fps = rate_of(runners[i].measured.steps, runners[i].measured.seconds_us);
+        sum += fps;
+        worst = MIN(worst, fps);
+    }
+    *ret_fps = rate_of(count * runners[0].measured.steps, g_get_monotonic_time() - begun);
+    *ret_fairness = worst / (sum / count);
+}
+
+static void measure_sessions(const Task *task)
+{
+    Sequence *sequence = sequence_new(SEQUENCE_SCROLLING, task->width, task->height);
+    Host host;
+    double fps, fairness;
+    start_host(&host, NULL);
+    show(&host, sequence);
+    measure_runners(NULL, sequence, task->count, &fps, &fairness);
+    print("bare", fps);
+    measure_runners(&host, sequence, task->count, &fps, &fairness);
+    print("served", fps);
+    print("fairness", fairness);
+    sequence_free(sequence);
+    stop_host(&host);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*measure)(const Task *task);
+    } tasks[] = {
+        {"fps", measure_fps},     {"latency", measure_latency}, {"typing", measure_typing},
+        {"still", measure_still}, {"memory", measure_memory},   {"sessions", measure_sessions},
+    };
+    Task task = {.count = 1};
+    if (argc > 3) {
+        task.width = (guint32)atoi(argv[2]);
+        task.height = (guint32)atoi(argv[3]);
+        task.count = argc > 4 ? (guint)atoi(argv[4]) : 1;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(tasks); i++) {
+        if (task.width && task.height && task.count && strcmp(tasks[i].name, argv[1]) == 0) {
+            tasks[i].measure(&task);
+            return 0;
+        }
+    }
+    fprintf(stderr,
+            "usage: encoding fps|latency|typing|still|memory|sessions WIDTH HEIGHT [COUNT]\n");
+    return 2;
+}

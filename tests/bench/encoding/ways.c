@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tests/bench/encoding/ways.h"
+
+#include <gio/gio.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "encoder/service/encoder.h"
+#include "launcher/base/fd.h"
+
+/* As helixvm-encoder's defaults. */
+static const HxEncoderSettings SETTINGS = {
+    .bitrate = 8000000,
+    .fps_num = 30,
+    .fps_den = 1,
+    .keyframe_interval = 120,
+    .preset = "superfast",
+};
+
+static GByteArray *copy_unit(const void *data, gsize size)
+{
+    return g_byte_array_append(g_byte_array_new(), data, (guint)size);
+}
+
+void measure_bare(const Sequence *sequence, Measured *measured)
+{
+    HxEncoderSettings settings = SETTINGS;
+    settings.width = sequence->converted[0].width;
+    settings.height = sequence->converted[0].height;
+    HxEncoder *encoder = NULL;
+    g_assert_cmpint(hx_encoder_x264.open(&settings, &encoder), ==, 0);
+    gint64 begun = g_get_monotonic_time(), last = begun;
+    for (guint step = 0; step < measured->steps; step++) {
+        HxAccessUnit unit;
+        g_assert_cmpint(
+            hx_encoder_x264.encode(encoder, &sequence->converted[sequence_at(step)], false, &unit),
+            ==, 0);
+        gint64 now = g_get_monotonic_time();
+        if (measured->us)
+            measured->us[step] = now - last;
+        if (measured->units)
+            measured->units[step] = copy_unit(unit.data, unit.size);
+        last = now;
+    }
+    measured->seconds_us = last - begun;
+    measured->memory = process_memory(getpid());
+    hx_encoder_x264.close(encoder);
+}
+
+static void ask(int fd, const Sequence *sequence, const Course *course, guint step)
+{
+    guint picture = sequence_at(step / course->repeats);
+    HxfrFrameRequest request = {
+        .resource_id = course->as_pixels ? 0 : picture + 1,
+        .width = sequence->width,
+        .height = sequence->height,
+        .format = HXFR_FORMAT_XR24,
+        .stride = sequence->stride,
+        .pts = step,
+    };
+    guint8 bytes[HXFR_FRAME_REQUEST_SIZE];
+    hxfr_encode_frame_request(bytes, course->session_id,
+                              course->flags | (course->as_pixels ? HXFR_FLAG_PIXELS : 0), &request,
+                              course->as_pixels ? (uint32_t)sequence->size : 0);
+    test_send(fd, bytes, sizeof bytes);
+    if (course->as_pixels)
+        test_send(fd, sequence->pixels[picture], sequence->size);
+}
+
+static void wait_until(gint64 at)
+{
+    gint64 now = g_get_monotonic_time();
+    if (at > now)
+        g_usleep((gulong)(at - now));
+}
+
+void measure_served(TestService *service, const Sequence *sequence, const Course *course,
+                    Measured *measured)
+{
+    hx_autofd int fd = course->fd ?: test_connect(service);
+    g_autofree gint64 *asked_at = g_new0(gint64, measured->steps);
+    gint64 begun = g_get_monotonic_time();
+    for (guint asked = 0, step = 0; step < measured->steps; step++) {
+        for (; asked < MIN(step + course->in_flight, measured->steps); asked++) {
+            if (course->rate)
+                wait_until(begun + asked * G_TIME_SPAN_SECOND / course->rate);
+            asked_at[asked] = g_get_monotonic_time();
+            ask(fd, sequence, course, asked);
+        }
+        GByteArray *unit = measured->units ? g_byte_array_new() : NULL;
+        HxfrFrameResponse response = test_expect_frame(fd, course->session_id, unit);
+        g_assert_cmpint(response.pts, ==, step);
+        if (measured->us)
+            measured->us[step] = g_get_monotonic_time() - asked_at[step];
+        if (measured->units)
+            measured->units[step] = unit;
+    }
+    measured->seconds_us = g_get_monotonic_time() - begun;
+    if (course->ret_fd)
+        *course->ret_fd = hx_steal_fd(&fd);
+}
+
+void measured_clear(Measured *measured)
+{
+    g_clear_pointer(&measured->us, g_free);
+    for (guint i = 0; measured->units && i < measured->steps; i++)
+        g_byte_array_unref(measured->units[i]);
+    g_clear_pointer(&measured->units, g_free);
+}
+
+double process_cpu(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec time;
+    g_assert_cmpint(clock_getcpuclockid(pid, &clock), ==, 0);
+    g_assert_cmpint(clock_gettime(clock, &time), ==, 0);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+double process_memory(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/smaps_rollup", pid);
+    g_autofree char *text = NULL;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    const char *line = strstr(text, "\nRss:");
+    g_assert_nonnull(line);
+    return (double)g_ascii_strtoll(line + 5, NULL, 10) / 1024;
+}
+
+/* --- quality ------------------------------------------------------------------------------------
+ */
+
+static double squared_error(const guint8 *decoded, const HxPicture *picture)
+{
+    guint64 sum = 0;
+    for (guint32 y = 0; y < picture->height; y++) {
+        const guint8 *left = decoded + (gsize)y * picture->width;
+        const guint8 *right = picture->y + (gsize)y * picture->stride;
+        for (guint32 x = 0; x < picture->width; x++)
+            sum += (guint64)((left[x] - right[x]) * (left[x] - right[x]));
+    }
+    return (double)sum;
+}
+
+static char *write_stream(const Measured *measured)
+{
+    GError *error = NULL;
+    char *path = NULL;
+    int fd = g_file_open_tmp("hx-bench-XXXXXX.h264", &path, &error);
+    g_assert_no_error(error);
+    for (guint i = 0; i < measured->steps; i++)
+        g_assert_cmpint(hx_write_all(fd, measured->units[i]->data, measured->units[i]->len), ==, 0);
+    close(fd);
+    return path;
+}
+
+double shown_psnr(const Sequence *sequence, const Measured *measured, guint repeats)
+{
+    g_autofree char *path = write_stream(measured);
+    GError *error = NULL;
+    g_autoptr(GSubprocess) ffmpeg = g_subprocess_new(
+        G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, "ffmpeg", "-v", "error", "-xerror", "-f", "h264",
+        "-i", path, "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-", NULL);
+    g_assert_no_error(error);
+    GInputStream *pipe = g_subprocess_get_stdout_pipe(ffmpeg);
+    const HxPicture *first = &sequence->converted[0];
+    gsize size = (gsize)first->width * first->height * 3 / 2, got;
+    g_autofree guint8 *decoded = g_malloc0(size);
+    double sum = 0;
+    for (guint step = 0; step < measured->steps; step++) {
+        if (measured->units[step]->len) {
+            g_assert_true(g_input_stream_read_all(pipe, decoded, size, &got, NULL, NULL));
+            g_assert_cmpuint(got, ==, size);
+        }
+        sum += squared_error(decoded, &sequence->converted[sequence_at(step / repeats)]);
+    }
+    g_assert_cmpint(g_input_stream_read(pipe, decoded, 1, NULL, NULL), ==, 0);
+    g_assert_true(g_subprocess_wait_check(ffmpeg, NULL, &error));
+    g_assert_cmpint(unlink(path), ==, 0);
+    double mean = sum / ((double)first->width * first->height * measured->steps);
+    return 10 * log10(255.0 * 255.0 / MAX(mean, 1e-9));
+}
