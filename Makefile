@@ -73,7 +73,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo cc $< && $(CC) $(CFLAGS_ALL) $(CFLAGS) $(COMPONENT_CFLAGS) -c -o $@ $<
 
-encoder_LIBS += -lyuv -lm
+encoder_LIBS += -lm
 LINK = @mkdir -p $(@D) && echo link $@ && $(CC) $(CFLAGS) $(LDFLAGS_ALL) $(LDFLAGS) -o $@
 
 $(BUILD)/helixvm: $(BUILD)/obj/cli/main.o $(BUILD)/lib/cli.a $(BUILD)/lib/provision.a \

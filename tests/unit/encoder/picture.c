@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "encoder/protocol.h"
+#include "encoder/service/digest.h"
 #include "encoder/service/picture.h"
 
 static const double LIMIT = 0.51; /* of one step: rounding, no more */
@@ -113,6 +114,61 @@ static void test_nv12(void)
     hx_picture_clear(&picture);
 }
 
+/* A picture that is made again and again has what a new one has, whichever lines changed. */
+static void test_again(void)
+{
+    static const guint32 formats[] = {HXFR_FORMAT_XR24, HXFR_FORMAT_AB24, HXFR_FORMAT_NV12};
+    for (guint i = 0; i < 300; i++) {
+        static HxPicture kept;
+        const guint32 width = 30 + i / 100, height = 17 + i / 150, stride = 140;
+        guint32 format = formats[i / 25 % G_N_ELEMENTS(formats)];
+        gsize size = hxfr_pixels_size(format, width, height, stride);
+        static guint8 pixels[140 * 30];
+        g_assert_cmpuint(size, <=, sizeof pixels);
+        pixels[g_test_rand_int_range(0, (gint)size)]++;
+        HxPicture fresh = {0};
+        g_assert_cmpint(hx_picture_convert(&kept, format, pixels, width, height, stride), ==, 0);
+        g_assert_cmpint(hx_picture_convert(&fresh, format, pixels, width, height, stride), ==, 0);
+        g_assert_true(hx_picture_equal(&kept, &fresh));
+        for (guint32 y = 0; y < fresh.height; y++)
+            g_assert_cmpmem(kept.y + y * kept.stride, kept.width, fresh.y + y * fresh.stride,
+                            fresh.width);
+        for (guint32 y = 0; y < fresh.height / 2; y++)
+            g_assert_cmpmem(kept.uv + y * kept.stride, kept.width, fresh.uv + y * fresh.stride,
+                            fresh.width);
+        hx_picture_clear(&fresh);
+        if (i == 299)
+            hx_picture_clear(&kept);
+    }
+}
+
+static gboolean same_digest(HxDigest a, HxDigest b)
+{
+    return a.sums[0] == b.sums[0] && a.sums[1] == b.sums[1];
+}
+
+/* Every bit of a line counts, and the order of lines. */
+static void test_digest(void)
+{
+    static const gsize sizes[] = {1, 2, 4, 63, 64, 65, 200, 7680};
+    for (gsize i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        gsize size = sizes[i];
+        g_autofree guint8 *line = g_malloc(size);
+        for (gsize j = 0; j < size; j++)
+            line[j] = (guint8)g_test_rand_int();
+        HxDigest digest = hx_digest_line(line, size);
+        g_assert_true(same_digest(digest, hx_digest_line(line, size)));
+        for (gsize bit = 0; bit < 8 * size; bit += size > 200 ? 37 : 1) {
+            line[bit / 8] ^= (guint8)(1 << bit % 8);
+            HxDigest other = hx_digest_line(line, size);
+            g_assert_false(same_digest(digest, other));
+            g_assert_false(
+                same_digest(hx_digest_join(digest, other), hx_digest_join(other, digest)));
+            line[bit / 8] ^= (guint8)(1 << bit % 8);
+        }
+    }
+}
+
 static void test_equal(void)
 {
     guint8 pixels[16 * 16 * 4] = {0};
@@ -137,6 +193,8 @@ int main(int argc, char **argv)
     g_test_add_func("/picture/rgb", test_rgb);
     g_test_add_func("/picture/extremes", test_extremes);
     g_test_add_func("/picture/nv12", test_nv12);
+    g_test_add_func("/picture/again", test_again);
+    g_test_add_func("/picture/digest", test_digest);
     g_test_add_func("/picture/equal", test_equal);
     return g_test_run();
 }
