@@ -155,7 +155,8 @@ static int walk_chain(HxVirtqueue *queue, uint16_t head, struct iovec *iov, unsi
 {
     const struct vring_desc *table = queue->desc;
     unsigned table_size = queue->size, index = head;
-    /* The table may be the ring's own: where it lies does not tell whether it is an indirect one. */
+    /* The table may be the ring's own: where it lies does not tell whether it is an indirect one.
+     */
     bool is_indirect = false;
     /* A chain cannot have more links than its table; the count starts again in an indirect one. */
     for (unsigned links = 0;; links++) {
