@@ -10,9 +10,13 @@
 #define BITRATE_MAX 1000000000u
 #define FPS_MAX 1000u
 #define FPS_TERM_MAX 1000000u
-/* An unchanged picture is still coded so many times, to gain the quality that its first coding,
- * with the bits of one frame, did not have. */
-#define REFINEMENTS 5
+/* A keyframe, or a picture that took more than a frame's share of the bits, had them for less than
+ * its best.  While it stays, it is coded again: as often as rate control needs to make up for what
+ * it took (at most SETTLING_MAX), and then until that takes few bits, which is when nothing is left
+ * to be gained, but not more than REFINEMENTS times.  A small change then is as good as it gets at
+ * once. */
+#define SETTLING_MAX 120
+#define REFINEMENTS 60
 
 struct HxSession {
     guint16 id;
@@ -23,7 +27,8 @@ struct HxSession {
     HxEncoder *encoder;         /* NULL: none yet */
     gboolean force_keyframe;
     HxPicture last;
-    guint repeats; /* how often the last picture came again */
+    guint settling;    /* how often the last picture is to be coded again, if it comes again, */
+    guint refinements; /* and how often at most after that */
 
     GMutex lock; /* for the rest */
     guint32 width, height, bitrate;
@@ -64,7 +69,6 @@ static void close_encoder(HxSession *session)
 {
     session->class->close(session->encoder);
     session->encoder = NULL;
-    session->repeats = 0;
 }
 
 int hx_session_configure(HxSession *session, const HxfrConfigReq *config)
@@ -120,6 +124,23 @@ static int ensure_encoder(HxSession *session, const HxPicture *picture)
     return 0;
 }
 
+/* Decide how often a picture of which @unit was made is coded again; @same: it was the last one. */
+static void plan_refinements(HxSession *session, const HxAccessUnit *unit, gboolean same)
+{
+    const HxEncoderSettings *settings = &session->settings;
+    guint64 share = MAX((guint64)settings->bitrate * settings->fps_den / settings->fps_num / 8, 1);
+    if (unit->is_keyframe || (!same && unit->size > share)) {
+        session->settling = (guint)MIN(unit->size / share + 1, SETTLING_MAX);
+        session->refinements = REFINEMENTS;
+    } else if (same && session->settling) {
+        session->settling--;
+    } else if (same && session->refinements) {
+        /* A quarter of a byte for each macroblock of 16 × 16. */
+        guint64 few = MIN(share / 8, (guint64)settings->width * settings->height / 1024);
+        session->refinements = unit->size <= few ? 0 : session->refinements - 1;
+    }
+}
+
 int hx_session_encode(HxSession *session, HxPicture *picture, gboolean force_keyframe,
                       gboolean may_be_empty, HxAccessUnit *ret_unit)
 {
@@ -127,18 +148,17 @@ int hx_session_encode(HxSession *session, HxPicture *picture, gboolean force_key
     if (r < 0)
         return r;
     force_keyframe |= session->force_keyframe;
-    if (may_be_empty) {
-        session->repeats = hx_picture_equal(picture, &session->last) ? session->repeats + 1 : 0;
-        if (session->repeats > REFINEMENTS && !force_keyframe) {
-            *ret_unit = (HxAccessUnit){0};
-            return 0;
-        }
+    gboolean same = hx_picture_equal(picture, &session->last);
+    if (same && may_be_empty && !force_keyframe && !session->settling && !session->refinements) {
+        *ret_unit = (HxAccessUnit){0};
+        return 0;
     }
     r = session->class->encode(session->encoder, picture, force_keyframe, ret_unit);
     if (r < 0) {
         close_encoder(session);
         return r;
     }
+    plan_refinements(session, ret_unit, same);
     session->force_keyframe = FALSE;
     HxPicture previous = session->last;
     session->last = *picture;

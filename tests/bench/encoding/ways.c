@@ -50,9 +50,14 @@ void measure_bare(const Sequence *sequence, Measured *measured)
     hx_encoder_x264.close(encoder);
 }
 
+static guint picture_at(const Course *course, guint step)
+{
+    return step < course->still ? 0 : sequence_at((step - course->still) / course->repeats);
+}
+
 static void ask(int fd, const Sequence *sequence, const Course *course, guint step)
 {
-    guint picture = sequence_at(step / course->repeats);
+    guint picture = picture_at(course, step);
     HxfrFrameRequest request = {
         .resource_id = course->as_pixels ? 0 : picture + 1,
         .width = sequence->width,
@@ -83,10 +88,15 @@ void measure_served(TestService *service, const Sequence *sequence, const Course
     hx_autofd int fd = course->fd ?: test_connect(service);
     g_autofree gint64 *asked_at = g_new0(gint64, measured->steps);
     gint64 begun = g_get_monotonic_time();
+    double cpu = process_cpu(service->pid);
     for (guint asked = 0, step = 0; step < measured->steps; step++) {
+        if (step && step == course->still) {
+            begun = g_get_monotonic_time();
+            cpu = process_cpu(service->pid);
+        }
         for (; asked < MIN(step + course->in_flight, measured->steps); asked++) {
-            if (course->rate)
-                wait_until(begun + asked * G_TIME_SPAN_SECOND / course->rate);
+            if (course->rate && asked >= course->still)
+                wait_until(begun + (asked - course->still) * G_TIME_SPAN_SECOND / course->rate);
             asked_at[asked] = g_get_monotonic_time();
             ask(fd, sequence, course, asked);
         }
@@ -99,6 +109,7 @@ void measure_served(TestService *service, const Sequence *sequence, const Course
             measured->units[step] = unit;
     }
     measured->seconds_us = g_get_monotonic_time() - begun;
+    measured->cpu = process_cpu(service->pid) - cpu;
     if (course->ret_fd)
         *course->ret_fd = hx_steal_fd(&fd);
 }
@@ -157,7 +168,7 @@ static char *write_stream(const Measured *measured)
     return path;
 }
 
-double shown_psnr(const Sequence *sequence, const Measured *measured, guint repeats)
+double shown_psnr(const Sequence *sequence, const Course *course, const Measured *measured)
 {
     g_autofree char *path = write_stream(measured);
     GError *error = NULL;
@@ -175,11 +186,12 @@ double shown_psnr(const Sequence *sequence, const Measured *measured, guint repe
             g_assert_true(g_input_stream_read_all(pipe, decoded, size, &got, NULL, NULL));
             g_assert_cmpuint(got, ==, size);
         }
-        sum += squared_error(decoded, &sequence->converted[sequence_at(step / repeats)]);
+        if (step >= course->still)
+            sum += squared_error(decoded, &sequence->converted[picture_at(course, step)]);
     }
     g_assert_cmpint(g_input_stream_read(pipe, decoded, 1, NULL, NULL), ==, 0);
     g_assert_true(g_subprocess_wait_check(ffmpeg, NULL, &error));
     g_assert_cmpint(unlink(path), ==, 0);
-    double mean = sum / ((double)first->width * first->height * measured->steps);
+    double mean = sum / ((double)first->width * first->height * (measured->steps - course->still));
     return 10 * log10(255.0 * 255.0 / MAX(mean, 1e-9));
 }

@@ -12,7 +12,8 @@ typedef struct {
     guint steps;
     gint64 *us;         /* NULL: not wanted */
     GByteArray **units; /* NULL: not wanted; else an access unit for each step, NULL where empty */
-    gint64 seconds_us;  /* all of it */
+    double cpu;         /* seconds, of the service for these */
+    gint64 seconds_us;  /* all of it, without the still ones */
     double memory;      /* of this process at the end, the encoder's included; of bare alone */
 } Measured;
 
@@ -24,7 +25,8 @@ typedef struct {
     guint8 flags;       /* HXFR_FLAG_MAY_BE_EMPTY */
     gboolean as_pixels; /* not as resources */
     guint in_flight;    /* requests that are out at once, from 1 */
-    guint repeats;      /* how often each picture is asked for, from 1 */
+    guint still;        /* so many at first are of picture 0 */
+    guint repeats;      /* how often each picture is asked for then, from 1 */
     guint rate;         /* requests a second; 0: as fast as it goes */
     int fd;             /* a connection that is there, in place of a new one; 0: none */
     int *ret_fd;        /* where not NULL, the connection stays, for close() */
@@ -43,6 +45,6 @@ double process_cpu(pid_t pid);
 /* What @pid has in memory, MiB: smaps_rollup's "Rss". */
 double process_memory(pid_t pid);
 
-/* PSNR, in dB, of the luma that a viewer of @measured->units sees at each step against the pictures
- * that were asked for, from the squared errors of all steps together. */
-double shown_psnr(const Sequence *sequence, const Measured *measured, guint repeats);
+/* PSNR, in dB, of the luma that a viewer of @measured->units sees at each step after the still ones
+ * against the pictures that were asked for, from the squared errors of all these steps together. */
+double shown_psnr(const Sequence *sequence, const Course *course, const Measured *measured);

@@ -367,6 +367,47 @@ static void test_pipelined(TestService *service, const void *data)
 }
 
 /* With the flag, and only with it, an unchanged picture ends up as an empty answer. */
+/* Fill 16 × 16 pixels of @pixels, of 640 in a line, at place @n with @colour. */
+static void draw_square(guint8 *pixels, guint n, guint8 colour)
+{
+    for (guint y = 0; y < 16; y++)
+        memset(pixels + ((gsize)(100 + y) * 640 + 32 * n) * 4, colour, 64);
+}
+
+static guint ask_still(int fd, const HxfrFrameRequest *request, const guint8 *pixels, guint times)
+{
+    const gsize size = 640 * 360 * 4;
+    guint8 bytes[HXFR_FRAME_REQUEST_SIZE];
+    guint coded = 0;
+    hxfr_encode_frame_request(bytes, 1, HXFR_FLAG_PIXELS | HXFR_FLAG_MAY_BE_EMPTY, request, size);
+    for (guint i = 0; i < times; i++) {
+        test_send(fd, bytes, sizeof bytes);
+        test_send(fd, pixels, size);
+        coded += test_expect_frame(fd, 1, NULL).nal_count;
+    }
+    return coded;
+}
+
+/* A large change is refined until it is good, a small one on a good picture is coded once. */
+static void test_refinement(TestService *service, const void *data)
+{
+    hx_autofd int fd = test_connect(service);
+    HxfrFrameRequest request = request_of(HXFR_FORMAT_XR24, 640, 360, 2560);
+    gsize size;
+    g_autofree guint8 *pixels = test_pattern_pixels(HXFR_FORMAT_XR24, 640, 360, 2560, 0, &size);
+    for (gsize i = 0; i < size; i++)
+        pixels[i] ^= (guint8)g_test_rand_int_range(0, 64);
+    g_assert_cmpuint(ask_still(fd, &request, pixels, 200), >, 5);
+    g_assert_cmpuint(ask_still(fd, &request, pixels, 5), ==, 0);
+    for (guint n = 0; n < 5; n++) {
+        draw_square(pixels, n, (guint8)(40 * n));
+        g_assert_cmpuint(ask_still(fd, &request, pixels, 4), ==, 1);
+    }
+    for (gsize i = 0; i < size; i++)
+        pixels[i] ^= (guint8)g_test_rand_int_range(0, 64);
+    g_assert_cmpuint(ask_still(fd, &request, pixels, 4), ==, 4);
+}
+
 static void test_unchanged(TestService *service, const void *data)
 {
     hx_autofd int fd = test_connect(service);
@@ -497,6 +538,7 @@ int main(int argc, char **argv)
     ADD("sessions", GOOD, test_sessions);
     ADD("pipelined", NULL, test_pipelined);
     ADD("unchanged", NULL, test_unchanged);
+    ADD("refinement", NULL, test_refinement);
     ADD("statistics", NULL, test_statistics);
     ADD("termination", NULL, test_termination);
     g_test_add_func("/service/usage", test_usage);
