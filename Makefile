@@ -137,19 +137,30 @@ check: all $(UNIT_TESTS) $(BUILD)/bench/traffic
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
-# The vsock device under libFuzzer, in this process, with ASan and UBSan: SECONDS each (60), one of
-# them with TARGET=.  tests/fuzz/NAME.c is a target, device.c what they share.
-FUZZ_TARGETS := $(or $(TARGET),vhost-user rings packets)
+# What takes a guest's data, under libFuzzer, in this process, with ASan and UBSan: SECONDS each (60),
+# one of them with TARGET=.  tests/fuzz/NAME.c is a target; these are those of a component.
+vsock_FUZZ := vhost-user rings packets
+encoder_FUZZ := hxfr export-client
+module_FUZZ := export-module
+FUZZ_TARGETS := $(or $(TARGET),$(vsock_FUZZ) $(encoder_FUZZ) $(module_FUZZ))
+# TARGET:FOLDER of the sources that it is to cover.
+FUZZ_RUNS := $(foreach c,vsock encoder module,$(foreach t,$(filter $($(c)_FUZZ),$(FUZZ_TARGETS)),\
+	$(t):$(patsubst %/,%,$(dir $(firstword $($(c)_SRC))))))
 .PHONY: fuzz fuzz-programs
 fuzz:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang SANITIZE=address,undefined \
-		CFLAGS='-O1 -g -Wno-missing-field-initializers -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping' fuzz-programs
-	tests/fuzz/run $(BUILD)/fuzz $(or $(SECONDS),60) $(FUZZ_TARGETS)
+		CFLAGS='-O1 -g -Wno-missing-field-initializers -Wno-unknown-attributes -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping' fuzz-programs
+	tests/fuzz/run $(BUILD)/fuzz $(or $(SECONDS),60) $(FUZZ_RUNS)
 fuzz-programs: $(FUZZ_TARGETS:%=$(BUILD)/%)
-$(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/fuzz/*.c)): COMPONENT_CFLAGS = $(vsock_CFLAGS)
-$(addprefix $(BUILD)/,vhost-user rings packets): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o \
-		$(BUILD)/obj/tests/fuzz/device.o $(BUILD)/lib/vsock.a $(BUILD)/lib/base.a
-	$(LINK) -fsanitize=fuzzer $^ $(vsock_LIBS)
+define fuzz_targets
+$$(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,$$($(1)_FUZZ) $(2)): COMPONENT_CFLAGS = $$($(1)_CFLAGS)
+$$(addprefix $(BUILD)/,$$($(1)_FUZZ)): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o \
+		$$(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,$(2) input) $(BUILD)/lib/$(1).a $(BUILD)/lib/base.a
+	$$(LINK) -fsanitize=fuzzer $$^ $$($(1)_LIBS)
+endef
+$(eval $(call fuzz_targets,vsock,device))
+$(eval $(call fuzz_targets,encoder,))
+$(eval $(call fuzz_targets,module,))
 
 # SIGKILL at random moments for all that a VM stands on: ROUNDS of them (100), SEED to repeat a run.
 .PHONY: stress

@@ -12,6 +12,7 @@
 #include "launcher/vsock/guest-memory.h"
 #include "launcher/vsock/session.h"
 #include "launcher/vsock/virtqueue.h"
+#include "tests/fuzz/input.h"
 
 #define FUZZ_CID 42
 #define FUZZ_PORTS 4        /* listeners of the host: ports 1 to 3 of streams, 4 of messages */
@@ -39,18 +40,6 @@ typedef struct {
     char *path;     /* the host's socket */
     int listeners[FUZZ_PORTS];
 } FuzzDevice;
-
-/* Input bytes, taken from the front; zeros behind the end. */
-typedef struct {
-    const uint8_t *data;
-    size_t size;
-} FuzzInput;
-
-uint8_t fuzz_u8(FuzzInput *input);
-uint16_t fuzz_u16(FuzzInput *input);
-uint32_t fuzz_u32(FuzzInput *input);
-/* Up to @size bytes; *@size becomes how many there are. */
-const uint8_t *fuzz_bytes(FuzzInput *input, size_t *size);
 
 /* Once per process: a device that waits at sockets in a directory of its own, no queues yet. */
 FuzzDevice *fuzz_device_new(void);
