@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Clients that take what they can get: what they cost helixvm-encoder, and the client beside them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "launcher/base/fd.h"
+#include "tests/fakes/encoder-client.h"
+
+#define GREEDY 4
+#define FRAMES 40
+#define MIB 1024
+
+static const HxfrFrameRequest REQUEST = {
+    .width = 640, .height = 360, .format = HXFR_FORMAT_XR24, .stride = 640 * 4};
+
+static void set_up(TestService *service, const void *options)
+{
+    test_service_start(service, options);
+}
+
+static void tear_down(TestService *service, const void *options)
+{
+    test_service_stop(service);
+}
+
+static gint64 resident_kib(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
+    g_autofree char *status = NULL;
+    g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
+    return g_ascii_strtoll(strstr(status, "VmRSS:") + 6, NULL, 10);
+}
+
+static int compare(const void *a, const void *b)
+{
+    gint64 left = *(const gint64 *)a, right = *(const gint64 *)b;
+    return (left > right) - (left < right);
+}
+
+/* The median time of an ordinary client's frame, µs. */
+static gint64 frame_time(int fd)
+{
+    gint64 times[FRAMES];
+    for (guint i = 0; i < FRAMES; i++) {
+        gint64 start = g_get_monotonic_time();
+        test_send_pattern(fd, 1, 0, &REQUEST, i);
+        test_expect_frame(fd, 1, NULL);
+        times[i] = g_get_monotonic_time() - start;
+    }
+    qsort(times, FRAMES, sizeof times[0], compare);
+    return times[FRAMES / 2];
+}
+
+typedef struct {
+    int fd;
+    GByteArray *bytes; /* what it sends again and again */
+    gboolean reads;    /* its answers */
+    gint stop;         /* atomic */
+    GThread *thread;
+} Greedy;
+
+static void *run_greedy(void *data)
+{
+    Greedy *greedy = data;
+    gsize sent = 0;
+    char answers[65536];
+    while (!g_atomic_int_get(&greedy->stop)) {
+        ssize_t n = send(greedy->fd, greedy->bytes->data + sent, greedy->bytes->len - sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN)
+            break;
+        if (n > 0)
+            sent = (sent + (gsize)n) % greedy->bytes->len;
+        while (greedy->reads && recv(greedy->fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
+            ;
+        if (n < 0)
+            g_usleep(200);
+    }
+    return NULL;
+}
+
+static void append_header(GByteArray *bytes, guint8 type, guint8 flags, guint32 payload_size)
+{
+    guint8 header[HXFR_HEADER_SIZE];
+    hxfr_encode_header(header, &(HxfrHeader){type, flags, 2, payload_size});
+    g_byte_array_append(bytes, header, sizeof header);
+}
+
+/* Let GREEDY clients send @bytes for as long as an ordinary one needs for its frames, and see what
+ * that takes it, and what memory the service. */
+static void assert_bounded(TestService *service, GByteArray *bytes, gboolean reads,
+                           gint64 most_memory_kib)
+{
+    Greedy greedy[GREEDY];
+    hx_autofd int fd = test_connect(service);
+    frame_time(fd);
+    gint64 alone = frame_time(fd);
+    gint64 before = resident_kib(service->pid);
+    for (guint i = 0; i < GREEDY; i++) {
+        greedy[i] = (Greedy){.fd = test_connect(service), .bytes = bytes, .reads = reads};
+        greedy[i].thread = g_thread_new("greedy", run_greedy, &greedy[i]);
+    }
+    gint64 beside = frame_time(fd);
+    gint64 memory = resident_kib(service->pid) - before;
+    for (guint i = 0; i < GREEDY; i++) {
+        g_atomic_int_set(&greedy[i].stop, 1);
+        g_thread_join(greedy[i].thread);
+        close(greedy[i].fd);
+    }
+    g_test_message("a frame takes %.1f ms alone, %.1f ms beside %d others; they take %.1f MiB",
+                   (double)alone / 1000, (double)beside / 1000, GREEDY, (double)memory / MIB);
+    g_assert_cmpint(memory, <, most_memory_kib);
+    /* All share the cores with the clients themselves: each of them has its part, and no more. */
+    g_assert_cmpint(beside, <, (GREEDY + 1) * 2 * alone + 50 * G_TIME_SPAN_MILLISECOND);
+    g_byte_array_unref(bytes);
+}
+
+/* As many as it can, and no look at the answers. */
+static void test_flood(TestService *service, const void *data)
+{
+    GByteArray *bytes = g_byte_array_new();
+    append_header(bytes, HXFR_PING, 0, 0);
+    assert_bounded(service, bytes, FALSE, 8 * MIB);
+}
+
+/* The same with all answers taken: it never ends. */
+static void test_endless(TestService *service, const void *data)
+{
+    GByteArray *bytes = g_byte_array_new();
+    append_header(bytes, HXFR_PING, 0, 0);
+    assert_bounded(service, bytes, TRUE, 8 * MIB);
+}
+
+/* Requests for the largest picture there can be: no memory is taken for one that does not come. */
+static void test_largest(TestService *service, const void *data)
+{
+    GByteArray *bytes = g_byte_array_new();
+    guint8 request[HXFR_FRAME_REQUEST_SIZE + 64] = {0};
+    const HxfrFrameRequest largest = {.width = HXFR_DIMENSION_MAX,
+                                      .height = HXFR_DIMENSION_MAX,
+                                      .format = HXFR_FORMAT_NV12,
+                                      .stride = HXFR_DIMENSION_MAX};
+    hxfr_encode_frame_request(request, 2, HXFR_FLAG_PIXELS, &largest, 64);
+    g_byte_array_append(bytes, request, sizeof request);
+    HxfrFrameRequest resource = largest;
+    resource.resource_id = 7;
+    hxfr_encode_frame_request(request, 2, 0, &resource, 0);
+    g_byte_array_append(bytes, request, HXFR_FRAME_REQUEST_SIZE);
+    assert_bounded(service, bytes, TRUE, 8 * MIB);
+}
+
+/* 64 MiB are announced, by some that send no more than half of a line and by some that send on:
+ * what has come is kept, no more. */
+static void test_claims(TestService *service, const void *data)
+{
+    int fds[GREEDY];
+    guint8 request[HXFR_FRAME_REQUEST_SIZE + 1000] = {0};
+    const HxfrFrameRequest large = {
+        .width = 4096, .height = 4096, .format = HXFR_FORMAT_XR24, .stride = 4096 * 4};
+    hxfr_encode_frame_request(request, 2, HXFR_FLAG_PIXELS, &large, HXFR_PIXELS_MAX);
+    for (guint i = 0; i < GREEDY; i++) {
+        fds[i] = test_connect(service);
+        test_send(fds[i], request, sizeof request);
+    }
+    GByteArray *bytes = g_byte_array_new();
+    g_byte_array_append(bytes, request, sizeof request);
+    assert_bounded(service, bytes, FALSE, (GREEDY + 1) * 64 * MIB);
+    for (guint i = 0; i < GREEDY; i++)
+        close(fds[i]);
+}
+
+/* More connections than sessions are possible: they end at once, and those that are there stay. */
+static void test_connections(TestService *service, const void *data)
+{
+    int fds[64];
+    hx_autofd int fd = test_connect(service);
+    frame_time(fd);
+    gint64 before = resident_kib(service->pid);
+    for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
+        fds[i] = test_connect(service);
+    test_expect_end(fds[G_N_ELEMENTS(fds) - 1]);
+    gint64 memory = resident_kib(service->pid) - before;
+    g_test_message("%zu connections: %.1f MiB", G_N_ELEMENTS(fds), (double)memory / MIB);
+    g_assert_cmpint(memory, <, 8 * MIB);
+    frame_time(fd);
+    for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
+        close(fds[i]);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(name, function)                                                                        \
+    g_test_add("/greedy/" name, TestService, NULL, set_up, function, tear_down)
+    ADD("flood", test_flood);
+    ADD("endless", test_endless);
+    ADD("largest", test_largest);
+    ADD("claims", test_claims);
+    ADD("connections", test_connections);
+    return g_test_run();
+}
