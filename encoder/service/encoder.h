@@ -46,3 +46,8 @@ typedef struct {
 } HxEncoderClass;
 
 extern const HxEncoderClass hx_encoder_x264;
+/* Encodes nothing; for measurements. */
+extern const HxEncoderClass hx_encoder_null;
+
+/* The encoder of that name, or NULL; the best one for NULL. */
+const HxEncoderClass *hx_encoder_find(const char *name);

@@ -17,6 +17,8 @@ typedef struct {
     char *module_path;
     int stats_fd;
     int ready_fd;
+    char *encoder_name;
+    const HxEncoderClass *encoder;
     char *preset;
     int bitrate;
     int keyframe_interval;
@@ -29,6 +31,7 @@ static void clear_arguments(Arguments *arguments)
 {
     g_strfreev(arguments->listen_fds);
     g_free(arguments->module_path);
+    g_free(arguments->encoder_name);
     g_free(arguments->preset);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Arguments, clear_arguments)
@@ -55,6 +58,8 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
          "Tell statistics as JSON on this listening Unix stream socket", "N"},
         {"ready-fd", 0, 0, G_OPTION_ARG_INT, &ret->ready_fd, "Write READY=1 here when serving",
          "N"},
+        {"encoder", 0, 0, G_OPTION_ARG_STRING, &ret->encoder_name,
+         "x264, or null, which encodes nothing (x264)", "NAME"},
         {"preset", 0, 0, G_OPTION_ARG_STRING, &ret->preset, "Preset of x264 (superfast)", "NAME"},
         {"bitrate", 0, 0, G_OPTION_ARG_INT, &ret->bitrate, "Bitrate until a client asks (8000000)",
          "BIT/S"},
@@ -80,8 +85,14 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
     }
     if (!ret->preset)
         ret->preset = g_strdup("superfast");
-    if (!hx_encoder_x264.has_preset(ret->preset)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "x264 has no preset %s", ret->preset);
+    ret->encoder = hx_encoder_find(ret->encoder_name);
+    if (!ret->encoder) {
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "there is no encoder %s", ret->encoder_name);
+        return FALSE;
+    }
+    if (!ret->encoder->has_preset(ret->preset)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s has no preset %s", ret->encoder->name,
+                    ret->preset);
         return FALSE;
     }
     return check_range("--bitrate", ret->bitrate, 10000, 1000000000, error) &&
@@ -130,7 +141,7 @@ static gboolean serve(const Arguments *arguments, GError **error)
 {
     HxServiceOptions options = {
         .module_path = arguments->module_path,
-        .encoder = &hx_encoder_x264,
+        .encoder = arguments->encoder,
         .defaults =
             {
                 .bitrate = (uint32_t)arguments->bitrate,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Measures once what `encoder` beside this folder asks for, and prints lines "NAME FIGURE".
- * usage: encoding fps|latency|typing|still|memory|sessions WIDTH HEIGHT [COUNT]
+ * usage: encoding fps|latency|null|typing|still|memory|sessions WIDTH HEIGHT [COUNT]
  * COUNT: of sessions; for memory, of frames. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,6 @@
 
 #define FRAMES 45
 #define LATENCY_FRAMES 450 /* what the service's statistics keep, and no more */
-#define PAIRS 15
 #define RATE 30
 #define SECONDS 4
 #define STILL 120
@@ -123,37 +122,58 @@ static void print_stages(TestService *service)
     }
 }
 
-/* Of each frame: the time until its answer is there, without what x264 alone takes for it.  Both
- * are measured in turns of a few frames, so that what else the machine does meets both. */
+static void print_times(const char *name, gint64 *us)
+{
+    qsort(us, LATENCY_FRAMES, sizeof us[0], compare_times);
+    for (guint percent = 50; percent <= 99; percent += 49) {
+        g_autofree char *text = g_strdup_printf("%s_p%u", name, percent);
+        print(text, percentile(us, LATENCY_FRAMES, percent));
+    }
+}
+
+/* Of each frame: the time until its answer is there, without what x264 alone takes for it right
+ * before, so that what else the machine does meets both. */
 static void measure_latency(const Task *task)
 {
-    static gint64 added[LATENCY_FRAMES];
-    const guint turn = LATENCY_FRAMES / PAIRS;
-    gint64 bare_us[LATENCY_FRAMES / PAIRS], served_us[LATENCY_FRAMES / PAIRS];
+    static gint64 bare_us[LATENCY_FRAMES], us[LATENCY_FRAMES];
     Sequence *sequence = sequence_new(SEQUENCE_SCROLLING, task->width, task->height);
     Host host;
     start_host(&host, NULL);
     show(&host, sequence);
-    for (guint pair = 0; pair < PAIRS; pair++) {
-        Measured bare = {.steps = turn, .us = bare_us}, served = {.steps = turn, .us = served_us};
-        measure_bare(sequence, &bare);
-        measure_served(&host.service, sequence, &ONE, &served);
-        for (guint i = 0; i < turn; i++)
-            added[pair * turn + i] = MAX(served_us[i] - bare_us[i], 0);
-    }
-    qsort(added, LATENCY_FRAMES, sizeof added[0], compare_times);
-    print("added_p50", percentile(added, LATENCY_FRAMES, 50));
-    print("added_p99", percentile(added, LATENCY_FRAMES, 99));
-
-    /* The service's own times, of a client that stays. */
-    Measured served = {.steps = LATENCY_FRAMES};
-    Course kept = ONE;
+    Measured served = {.steps = LATENCY_FRAMES, .us = us};
     int fd = -1;
-    kept.ret_fd = &fd;
-    measure_served(&host.service, sequence, &kept, &served);
+    Course course = ONE;
+    course.bare_us = bare_us;
+    course.ret_fd = &fd;
+    measure_served(&host.service, sequence, &course, &served);
+    for (guint i = 0; i < LATENCY_FRAMES; i++)
+        us[i] = MAX(us[i] - bare_us[i], 0);
+    print_times("bare", bare_us);
+    print_times("added", us);
     print_stages(&host.service);
     close(fd);
     sequence_free(sequence);
+    stop_host(&host);
+}
+
+/* What the service costs without x264: milliseconds of its CPU for each frame, and frames per
+ * second with one request out at a time. */
+static void measure_null(const Task *task)
+{
+    static const char *const options[] = {"--encoder=null", NULL};
+    Host host;
+    start_host(&host, options);
+    for (SequenceKind kind = 0; kind < SEQUENCE_COUNT; kind++) {
+        Sequence *sequence = sequence_new(kind, task->width, task->height);
+        show(&host, sequence);
+        Measured measured = {.steps = 4 * FRAMES};
+        measure_served(&host.service, sequence, &ONE, &measured);
+        g_autofree char *cpu = g_strconcat("cpu_", sequence_name(kind), NULL);
+        g_autofree char *fps = g_strconcat("fps_", sequence_name(kind), NULL);
+        print(cpu, 1000 * measured.cpu / measured.steps);
+        print(fps, rate_of(measured.steps, measured.seconds_us));
+        sequence_free(sequence);
+    }
     stop_host(&host);
 }
 
@@ -317,8 +337,9 @@ int main(int argc, char **argv)
         const char *name;
         void (*measure)(const Task *task);
     } tasks[] = {
-        {"fps", measure_fps},     {"latency", measure_latency}, {"typing", measure_typing},
-        {"still", measure_still}, {"memory", measure_memory},   {"sessions", measure_sessions},
+        {"fps", measure_fps},           {"latency", measure_latency}, {"null", measure_null},
+        {"typing", measure_typing},     {"still", measure_still},     {"memory", measure_memory},
+        {"sessions", measure_sessions},
     };
     Task task = {.count = 1};
     if (argc > 3) {
@@ -333,6 +354,6 @@ int main(int argc, char **argv)
         }
     }
     fprintf(stderr,
-            "usage: encoding fps|latency|typing|still|memory|sessions WIDTH HEIGHT [COUNT]\n");
+            "usage: encoding fps|latency|null|typing|still|memory|sessions WIDTH HEIGHT [COUNT]\n");
     return 2;
 }

@@ -20,32 +20,32 @@ static const HxEncoderSettings SETTINGS = {
     .preset = "superfast",
 };
 
-static GByteArray *copy_unit(const void *data, gsize size)
-{
-    return g_byte_array_append(g_byte_array_new(), data, (guint)size);
-}
-
-void measure_bare(const Sequence *sequence, Measured *measured)
+static HxEncoder *open_encoder(const Sequence *sequence)
 {
     HxEncoderSettings settings = SETTINGS;
     settings.width = sequence->converted[0].width;
     settings.height = sequence->converted[0].height;
     HxEncoder *encoder = NULL;
     g_assert_cmpint(hx_encoder_x264.open(&settings, &encoder), ==, 0);
-    gint64 begun = g_get_monotonic_time(), last = begun;
-    for (guint step = 0; step < measured->steps; step++) {
-        HxAccessUnit unit;
-        g_assert_cmpint(
-            hx_encoder_x264.encode(encoder, &sequence->converted[sequence_at(step)], false, &unit),
-            ==, 0);
-        gint64 now = g_get_monotonic_time();
-        if (measured->us)
-            measured->us[step] = now - last;
-        if (measured->units)
-            measured->units[step] = copy_unit(unit.data, unit.size);
-        last = now;
-    }
-    measured->seconds_us = last - begun;
+    return encoder;
+}
+
+/* Returns the time, in µs. */
+static gint64 encode(HxEncoder *encoder, const HxPicture *picture)
+{
+    gint64 begun = g_get_monotonic_time();
+    HxAccessUnit unit;
+    g_assert_cmpint(hx_encoder_x264.encode(encoder, picture, false, &unit), ==, 0);
+    return g_get_monotonic_time() - begun;
+}
+
+void measure_bare(const Sequence *sequence, Measured *measured)
+{
+    HxEncoder *encoder = open_encoder(sequence);
+    gint64 begun = g_get_monotonic_time();
+    for (guint step = 0; step < measured->steps; step++)
+        encode(encoder, &sequence->converted[sequence_at(step)]);
+    measured->seconds_us = g_get_monotonic_time() - begun;
     measured->memory = process_memory(getpid());
     hx_encoder_x264.close(encoder);
 }
@@ -86,6 +86,7 @@ void measure_served(TestService *service, const Sequence *sequence, const Course
                     Measured *measured)
 {
     hx_autofd int fd = course->fd ?: test_connect(service);
+    HxEncoder *beside = course->bare_us ? open_encoder(sequence) : NULL;
     g_autofree gint64 *asked_at = g_new0(gint64, measured->steps);
     gint64 begun = g_get_monotonic_time();
     double cpu = process_cpu(service->pid);
@@ -97,6 +98,9 @@ void measure_served(TestService *service, const Sequence *sequence, const Course
         for (; asked < MIN(step + course->in_flight, measured->steps); asked++) {
             if (course->rate && asked >= course->still)
                 wait_until(begun + (asked - course->still) * G_TIME_SPAN_SECOND / course->rate);
+            if (beside)
+                course->bare_us[asked] =
+                    encode(beside, &sequence->converted[picture_at(course, asked)]);
             asked_at[asked] = g_get_monotonic_time();
             ask(fd, sequence, course, asked);
         }
@@ -110,6 +114,7 @@ void measure_served(TestService *service, const Sequence *sequence, const Course
     }
     measured->seconds_us = g_get_monotonic_time() - begun;
     measured->cpu = process_cpu(service->pid) - cpu;
+    hx_encoder_x264.close(beside);
     if (course->ret_fd)
         *course->ret_fd = hx_steal_fd(&fd);
 }

@@ -28,6 +28,8 @@ typedef struct {
     guint still;        /* so many at first are of picture 0 */
     guint repeats;      /* how often each picture is asked for then, from 1 */
     guint rate;         /* requests a second; 0: as fast as it goes */
+    gint64 *bare_us;    /* where not NULL: before each request the picture is encoded by x264 alone,
+                         * and    the time that this takes is put here */
     int fd;             /* a connection that is there, in place of a new one; 0: none */
     int *ret_fd;        /* where not NULL, the connection stays, for close() */
 } Course;

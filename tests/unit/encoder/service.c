@@ -12,6 +12,7 @@
 #include "launcher/base/process.h"
 #include "tests/fakes/encoder-client.h"
 
+static const char *const NO_ENCODER[] = {"--encoder=null", "--keyframe-interval=3", NULL};
 static const char *const GOOD[] = {"--bitrate=40000000", NULL};
 
 static void set_up(TestService *service, const void *options)
@@ -408,6 +409,23 @@ static void test_refinement(TestService *service, const void *data)
     g_assert_cmpuint(ask_still(fd, &request, pixels, 4), ==, 4);
 }
 
+/* Another encoder behind the same interface. */
+static void test_null(TestService *service, const void *data)
+{
+    hx_autofd int fd = test_connect(service);
+    HxfrFrameRequest request = request_of(HXFR_FORMAT_XR24, 320, 240, 1280);
+    for (guint i = 0; i < 8; i++) {
+        request.pts = i;
+        test_send_pattern(fd, 1, 0, &request, i);
+        HxfrFrameResponse response = test_expect_frame(fd, 1, NULL);
+        g_assert_cmpint(response.pts, ==, i);
+        g_assert_cmpint(response.is_keyframe, ==, i % 3 == 0);
+    }
+    g_autoptr(JsonNode) root = test_service_statistics(service);
+    g_assert_cmpstr(json_object_get_string_member(json_node_get_object(root), "encoder"), ==,
+                    "null");
+}
+
 static void test_unchanged(TestService *service, const void *data)
 {
     hx_autofd int fd = test_connect(service);
@@ -506,6 +524,7 @@ static void test_usage(void)
         {"--listen-fd=99"},
         {"--listen-fd=2"},
         {"--listen-fd=2", "--preset=warp"},
+        {"--listen-fd=2", "--encoder=warp"},
         {"--listen-fd=2", "--bitrate=0"},
         {"--listen-fd=2", "--max-sessions=1000"},
         {"--unknown"},
@@ -539,6 +558,7 @@ int main(int argc, char **argv)
     ADD("pipelined", NULL, test_pipelined);
     ADD("unchanged", NULL, test_unchanged);
     ADD("refinement", NULL, test_refinement);
+    ADD("null", NO_ENCODER, test_null);
     ADD("statistics", NULL, test_statistics);
     ADD("termination", NULL, test_termination);
     g_test_add_func("/service/usage", test_usage);
