@@ -62,12 +62,14 @@ static const Course TWO = {.flags = HXFR_FLAG_MAY_BE_EMPTY, .in_flight = 2, .rep
 static const Course PIXELS = {
     .flags = HXFR_FLAG_MAY_BE_EMPTY, .in_flight = 2, .repeats = 1, .as_pixels = TRUE};
 
-/* Frames per second, of each sequence and of all together. */
+/* Frames per second, of each sequence and of all together, and milliseconds of CPU for each frame.
+ */
 static void measure_fps(const Task *task)
 {
     static const char *const names[] = {"bare", "served", "one", "pixels"};
     static const Course *const courses[] = {NULL, &TWO, &ONE, &PIXELS};
     gint64 all_us[G_N_ELEMENTS(names)] = {0};
+    double all_cpu[G_N_ELEMENTS(names)] = {0};
     Host host;
     start_host(&host, NULL);
     for (SequenceKind kind = 0; kind < SEQUENCE_COUNT; kind++) {
@@ -82,11 +84,15 @@ static void measure_fps(const Task *task)
             g_autofree char *name = g_strdup_printf("%s_%s", names[way], sequence_name(kind));
             print(name, rate_of(FRAMES, measured.seconds_us));
             all_us[way] += measured.seconds_us;
+            all_cpu[way] += measured.cpu;
         }
         sequence_free(sequence);
     }
-    for (guint way = 0; way < G_N_ELEMENTS(names); way++)
+    for (guint way = 0; way < G_N_ELEMENTS(names); way++) {
         print(names[way], rate_of(FRAMES * SEQUENCE_COUNT, all_us[way]));
+        g_autofree char *name = g_strconcat("cpu_", names[way], NULL);
+        print(name, 1000 * all_cpu[way] / (FRAMES * SEQUENCE_COUNT));
+    }
     stop_host(&host);
 }
 

@@ -42,10 +42,12 @@ static gint64 encode(HxEncoder *encoder, const HxPicture *picture)
 void measure_bare(const Sequence *sequence, Measured *measured)
 {
     HxEncoder *encoder = open_encoder(sequence);
+    double cpu = process_cpu(getpid());
     gint64 begun = g_get_monotonic_time();
     for (guint step = 0; step < measured->steps; step++)
         encode(encoder, &sequence->converted[sequence_at(step)]);
     measured->seconds_us = g_get_monotonic_time() - begun;
+    measured->cpu = process_cpu(getpid()) - cpu;
     measured->memory = process_memory(getpid());
     hx_encoder_x264.close(encoder);
 }

@@ -12,7 +12,7 @@ typedef struct {
     guint steps;
     gint64 *us;         /* NULL: not wanted */
     GByteArray **units; /* NULL: not wanted; else an access unit for each step, NULL where empty */
-    double cpu;         /* seconds, of the service for these */
+    double cpu;         /* seconds: of the service, or of this process where it is bare */
     gint64 seconds_us;  /* all of it, without the still ones */
     double memory;      /* of this process at the end, the encoder's included; of bare alone */
 } Measured;
