@@ -12,19 +12,17 @@
  * A serial port (hx_connection_start()) has no end of the stream between its clients.  One that
  * stops within a message leaves a gap in which the next one's first bytes would be lost: after
  * SERIAL_SILENCE_MS the rest is no longer waited for, and the next message begins at the next
- * header, found by HXFR's magic, of which type and size fit each other.
- *
- * A payload's memory grows as its bytes arrive: to claim 64 MiB costs nobody anything. */
+ * header, found by HXFR's magic, of which type and size fit each other. */
 #include "encoder/service/connection.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 
 #include "encoder/protocol.h"
+#include "encoder/service/incoming.h"
 #include "encoder/service/session.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
@@ -32,7 +30,6 @@
 #define JOBS 2
 #define STALL_TIMEOUT_S 30
 #define SERIAL_SILENCE_MS 500
-#define PAYLOAD_STEP (256u * 1024)
 #define COMPLAINTS_MAX 100
 
 typedef enum {
@@ -69,8 +66,7 @@ struct HxConnection {
     GAsyncQueue *free_jobs;
     GAsyncQueue *work;
 
-    uint8_t *payload; /* the intake thread's */
-    size_t payload_capacity;
+    HxIncoming incoming; /* the intake thread's */
 
     GMutex lock;          /* for sessions: added to by the intake thread, read by the main thread */
     GPtrArray *sessions;  /* few: HxSession */
@@ -90,46 +86,6 @@ static void complain(HxConnection *connection, const char *what)
 
 /* --- intake
  * ---------------------------------------------------------------------------------------- */
-
-/* As hx_read_all(), but -ETIMEDOUT where bytes are owed and none came for STALL_TIMEOUT_S;
- * @idle_allowed: the first byte may take as long as it likes. */
-static int read_exactly(HxConnection *connection, void *buffer, size_t size, gboolean idle_allowed)
-{
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = recv(connection->fd, (uint8_t *)buffer + done, size - done, 0);
-        if (n > 0) {
-            done += (size_t)n;
-        } else if (n == 0) {
-            return done || !idle_allowed ? -EPIPE : -ENODATA;
-        } else if (errno == EAGAIN && !(idle_allowed && done == 0)) {
-            return -ETIMEDOUT;
-        } else if (errno != EAGAIN && errno != EINTR) {
-            return -errno;
-        }
-    }
-    return 0;
-}
-
-static int read_payload(HxConnection *connection, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        if (connection->payload_capacity == done) {
-            size_t capacity = MIN(size, MAX(2 * done, PAYLOAD_STEP));
-            uint8_t *larger = realloc(connection->payload, capacity);
-            if (!larger)
-                return -ENOMEM;
-            connection->payload = larger;
-            connection->payload_capacity = capacity;
-        }
-        size_t part = MIN(size, connection->payload_capacity) - done;
-        int r = read_exactly(connection, connection->payload + done, part, FALSE);
-        if (r < 0)
-            return r;
-        done += part;
-    }
-    return 0;
-}
 
 static Job *begin_job(HxConnection *connection, JobKind kind, HxSession *session)
 {
@@ -283,12 +239,12 @@ static void handle_frame(HxConnection *connection, const HxfrHeader *header, gin
     }
     Job *job = begin_job(connection, JOB_FRAME, session);
     job->flags = header->flags;
-    hxfr_decode_frame_request(connection->payload, header->payload_size, &job->request);
+    hxfr_decode_frame_request(connection->incoming.payload, header->payload_size, &job->request);
     job->from_resource = !(header->flags & HXFR_FLAG_PIXELS);
     job->stage_us[HX_STAGE_READ] = receive_us;
     Failure failure = job->from_resource
                           ? convert_resource(connection, job)
-                          : convert_pixels(connection, job, connection->payload + fixed,
+                          : convert_pixels(connection, job, connection->incoming.payload + fixed,
                                            header->payload_size - fixed);
     if (failure.code)
         make_error(job, header->session_id, failure.code, failure.message);
@@ -306,7 +262,7 @@ static void handle_setting(HxConnection *connection, const HxfrHeader *header)
     Job *job = begin_job(connection, JOB_KEYFRAME, session);
     if (header->type == HXFR_CONFIG_REQ) {
         job->kind = JOB_CONFIG;
-        hxfr_decode_config_req(connection->payload, header->payload_size, &job->config);
+        hxfr_decode_config_req(connection->incoming.payload, header->payload_size, &job->config);
     }
     submit(connection, job);
 }
@@ -314,7 +270,7 @@ static void handle_setting(HxConnection *connection, const HxfrHeader *header)
 static void handle_scanout(HxConnection *connection, const HxfrHeader *header)
 {
     uint32_t scanout = 0;
-    hxfr_decode_scanout_id(connection->payload, header->payload_size, &scanout);
+    hxfr_decode_scanout_id(connection->incoming.payload, header->payload_size, &scanout);
     Job *job = begin_job(connection, JOB_ANSWER, NULL);
     if (header->type == HXFR_SUBSCRIBE) {
         hxfr_encode_subscribe_refusal(job->answer, header->session_id, scanout);
@@ -358,38 +314,6 @@ static void handle_message(HxConnection *connection, const HxfrHeader *header, g
     }
 }
 
-/* Drop the first byte of @bytes, and those behind it with which no header begins; returns how many
- * of the @count are left. */
-static size_t drop_to_magic(uint8_t *bytes, size_t count)
-{
-    uint8_t magic[4];
-    hxfr_put32(magic, HXFR_MAGIC);
-    size_t start = 1;
-    while (start < count && memcmp(bytes + start, magic, MIN(count - start, sizeof magic)) != 0)
-        start++;
-    memmove(bytes, bytes + start, count - start);
-    return count - start;
-}
-
-/* Read on until @bytes is a header. */
-static int find_header(HxConnection *connection, uint8_t bytes[HXFR_HEADER_SIZE],
-                       HxfrHeader *ret_header)
-{
-    size_t count = HXFR_HEADER_SIZE;
-    while (hxfr_decode_header(bytes, count, ret_header) < 0) {
-        count = drop_to_magic(bytes, count);
-        while (count < HXFR_HEADER_SIZE) {
-            ssize_t n = recv(connection->fd, bytes + count, HXFR_HEADER_SIZE - count, 0);
-            if (n == 0)
-                return -ENODATA;
-            if (n < 0 && errno != EAGAIN && errno != EINTR)
-                return -errno;
-            count += MAX(n, 0);
-        }
-    }
-    return 0;
-}
-
 /* Serial: the message that was under way, or was none, has its ERROR. */
 static void lose(HxConnection *connection, guint16 session_id, const char *message)
 {
@@ -401,16 +325,14 @@ static void lose(HxConnection *connection, guint16 session_id, const char *messa
     connection->is_lost = TRUE;
 }
 
-/* 0, or as hxfr_decode_header() and read_exactly(). */
+/* As hx_incoming_header(). */
 static int read_header(HxConnection *connection, HxfrHeader *ret_header)
 {
     uint8_t bytes[HXFR_HEADER_SIZE];
-    int r = read_exactly(connection, bytes, sizeof bytes, TRUE);
-    if (r == 0)
-        r = hxfr_decode_header(bytes, sizeof bytes, ret_header);
+    int r = hx_incoming_header(&connection->incoming, bytes, ret_header);
     if (connection->is_serial && (r == -EBADMSG || r == -EMSGSIZE)) {
         lose(connection, 0, "not an HXFR message");
-        r = find_header(connection, bytes, ret_header);
+        r = hx_incoming_find_header(&connection->incoming, bytes, ret_header);
     }
     return r;
 }
@@ -451,7 +373,7 @@ static gboolean take_message(HxConnection *connection)
     int r = read_header(connection, &header);
     gint64 clock = g_get_monotonic_time();
     if (r == 0)
-        r = read_payload(connection, header.payload_size);
+        r = hx_incoming_payload(&connection->incoming, header.payload_size);
     if (r < 0)
         return go_on_after(connection, r, header.session_id);
     connection->is_lost = FALSE;
@@ -591,6 +513,7 @@ HxConnection *hx_connection_start(HxConnectionContext *context, int fd, const ch
     HxConnection *connection = g_new0(HxConnection, 1);
     connection->context = context;
     connection->fd = fd;
+    connection->incoming.fd = fd;
     connection->peer = g_strdup(peer);
     connection->is_serial = is_serial;
     connection->free_jobs = g_async_queue_new();
@@ -631,7 +554,7 @@ void hx_connection_free(HxConnection *connection)
     g_async_queue_unref(connection->work);
     g_mutex_clear(&connection->lock);
     hx_close(&connection->fd);
-    free(connection->payload);
+    hx_incoming_clear(&connection->incoming);
     g_free(connection->peer);
     g_free(connection);
 }

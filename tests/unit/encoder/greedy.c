@@ -12,6 +12,12 @@
 #include "launcher/base/fd.h"
 #include "tests/fakes/encoder-client.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define SANITISED 1
+#else
+#define SANITISED 0
+#endif
+
 #define GREEDY 4
 #define FRAMES 40
 #define MIB 1024
@@ -115,7 +121,8 @@ static void assert_bounded(TestService *service, GByteArray *bytes, gboolean rea
     }
     g_test_message("a frame takes %.1f ms alone, %.1f ms beside %d others; they take %.1f MiB",
                    (double)alone / 1000, (double)beside / 1000, GREEDY, (double)memory / MIB);
-    g_assert_cmpint(memory, <, most_memory_kib);
+    if (!SANITISED) /* whose runtime keeps what was freed */
+        g_assert_cmpint(memory, <, most_memory_kib);
     /* All share the cores with the clients themselves: each of them has its part, and no more. */
     g_assert_cmpint(beside, <, (GREEDY + 1) * 2 * alone + 50 * G_TIME_SPAN_MILLISECOND);
     g_byte_array_unref(bytes);
@@ -187,7 +194,8 @@ static void test_connections(TestService *service, const void *data)
     test_expect_end(fds[G_N_ELEMENTS(fds) - 1]);
     gint64 memory = resident_kib(service->pid) - before;
     g_test_message("%zu connections: %.1f MiB", G_N_ELEMENTS(fds), (double)memory / MIB);
-    g_assert_cmpint(memory, <, 8 * MIB);
+    if (!SANITISED)
+        g_assert_cmpint(memory, <, 8 * MIB);
     frame_time(fd);
     for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
         close(fds[i]);
