@@ -4,6 +4,8 @@
 #   serve TYPE ADDRESS           give back all that comes, message by message or as a stream
 #   check TYPE ADDRESS SIZE...   send messages (or bytes) of each size and expect them back
 #   many TYPE ADDRESS COUNT      COUNT connections at once, each with its own number
+#   broken TYPE ADDRESS          connect, say so, and print what ends the wait for data: an error's
+#                                number, or 0 for the end
 #   refused TYPE ADDRESS         print the error's number and the milliseconds until it came
 # TYPE is stream or seqpacket; ADDRESS vsock:CID:PORT, unix:PATH, or unix:PATH:PORT to say CONNECT.
 use strict;
@@ -121,4 +123,12 @@ sub refused {
     printf "%d %d\n", $!, $now->() - $start;
 }
 
-{ serve => \&serve, check => \&check, many => \&many, refused => \&refused }->{$what}->();
+sub broken {
+    my $socket = connected() // die "connect: $!\n";
+    $| = 1;
+    print "connected\n";
+    my $n = sysread $socket, my $bytes, 1;
+    print defined $n ? "$n\n" : ($! + 0) . "\n";
+}
+
+{ serve => \&serve, check => \&check, many => \&many, refused => \&refused, broken => \&broken }->{$what}->();

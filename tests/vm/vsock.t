@@ -1,15 +1,18 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: GPL-2.0-or-later
 # helixvm-vsock with a Linux guest: messages keep their boundaries, a thousand connections at once,
-# and whom nobody listens to hears so at once.
+# whom nobody listens to hears so at once, and what it is used to: a guest that is suspended, whose
+# driver goes and comes back, and that reboots.
 use strict;
 use warnings;
-use Errno qw(ECONNRESET);
+use Errno qw(ECONNRESET EAGAIN);
 use FindBin;
 use lib $FindBin::Bin;
 use HelixVM;
+use IO::Select;
 use IO::Socket::UNIX;
 use Test::More;
+use Time::HiRes qw(sleep time);
 
 my $vm = vm_name('vsock');
 my $ends = "$FindBin::Bin/vsock-ends.pl";
@@ -40,6 +43,13 @@ sub came_back {
 }
 
 helixvm_ok('up', '--quiet', '--set', 'vsock.device=vhost-user', $vm);
+my $device = status_of($vm)->{processes}{'helixvm-vsock'}{pid};
+
+# Its connections' sockets and those that stay.
+sub sockets_of_device {
+    return scalar grep { (readlink // '') =~ /^socket:/ } glob "/proc/$device/fd/*";
+}
+my $sockets_at_first = sockets_of_device();
 helixvm_ok('cp', $ends, "$vm:/tmp/vsock-ends.pl");
 
 serve_on_host('seqpacket', 7000);
@@ -74,11 +84,127 @@ for my $path ($host, "${host}_seqpacket") {
     like($result->{err}, qr/CONNECT 8999: the answer is ''/, "the host's $type to nobody ends");
 }
 
+# --- suspended and resumed -----------------------------------------------------------------------
+
+my $build = $ENV{BUILD} // 'build';
+my $pattern = pack 'N*', map { $_ * 2654435761 & 0xffffffff } 1 .. 1 << 20;
+
+# A connection to the guest's server that gives all back.
+sub connect_guest {
+    my $socket = IO::Socket::UNIX->new(Peer => $host) // die "$host: $!";
+    print {$socket} "CONNECT 8001\n";
+    $socket->flush;
+    my $answer = '';
+    1 while length $answer < 8 && sysread $socket, $answer, 8 - length $answer, length $answer;
+    die "CONNECT 8001: '$answer'\n" unless $answer eq "OK 8001\n";
+    return $socket;
+}
+
+# Write from $pattern until nothing was taken for a second; how much was.
+sub write_until_held {
+    my ($socket) = @_;
+    my ($done, $since) = (0, time);
+    $socket->blocking(0);
+    while (time - $since < 1) {
+        if (my $n = syswrite $socket, $pattern, 65536, $done) {
+            ($done, $since) = ($done + $n, time);
+        } else {
+            die "write: $!" unless $! == EAGAIN;
+            sleep 0.05;
+        }
+    }
+    return $done;
+}
+
+# The rest of $pattern behind $done, and all of it back: what came.
+sub write_rest {
+    my ($socket, $done) = @_;
+    my ($back, $end) = ('', time + 60);
+    while (length $back < length $pattern && time < $end) {
+        my ($can_read, $can_write) = map { $_ // [] } IO::Select->select(IO::Select->new($socket),
+            $done < length $pattern ? IO::Select->new($socket) : undef, undef, 1);
+        $done += syswrite($socket, $pattern, 65536, $done) // 0 if @$can_write;
+        next unless @$can_read;
+        last unless sysread $socket, $back, 65536, length $back;
+    }
+    return $back;
+}
+
+sub read_by_device { return contents("/proc/$device/io") =~ /^rchar: (\d+)/m ? $1 : die }
+
+sub signal_all {
+    my ($signal, $process) = @_;
+    kill $signal, -$process->{pid};
+}
+
+helixvm_ok('cp', "$build/bench/traffic", "$vm:/tmp/traffic");
+# The guest opens them: a suspended one could not answer.
+my $here = start_command('sh', '-c', 'echo "$1" | "$2"', 'sh', "mixed stream unix-listen:${host}_9000 0 0 0",
+    "$build/bench/traffic");
+ok(wait_until(60, sub { slurp($here->{out}->filename) =~ /listening/ }), 'traffic on the host');
+my $held = connect_guest();
+my $before = read_by_device();
+my $there = start_helixvm('exec', $vm, '--', 'sh', '-c', 'echo "$1" | /tmp/traffic', 'sh',
+    'mixed stream vsock:9000 20 200000000 1');
+ok(wait_until(60, sub { read_by_device() > $before + 4e6 }), 'and with the guest');
+signal_all('STOP', $here); # so that it is under way whenever the guest stops
+system('virsh', '-q', 'suspend', "helixvm-$vm") == 0 or die "virsh suspend\n";
+ok(wait_until(10, sub { status_of($vm)->{state} eq 'paused' }), 'the guest is suspended');
+$before = read_by_device();
+signal_all('CONT', $here);
+my $taken = write_until_held($held);
+ok($taken > 0 && $taken < 1 << 20, "a host's writer is held back, after $taken bytes");
+cmp_ok(read_by_device() - $before, '<', 4096, 'the device reads nothing that nobody takes');
+unlike(slurp($here->{out}->filename), qr/^(done|error)/m, '20 connections both ways are under way');
+system('virsh', '-q', 'resume', "helixvm-$vm") == 0 or die "virsh resume\n";
+ok(write_rest($held, $taken) eq $pattern, 'it goes on after that, and all comes back');
+for my $end ($here, $there) {
+    my $result = finish($end, 120);
+    like($result->{out}, qr/^done /m, 'and so do the 20') or diag($result->{err});
+}
+
+# --- the driver, unloaded and loaded -------------------------------------------------------------
+
+# Whether nothing but the end comes.
+sub ended {
+    my ($socket, $seconds) = @_;
+    $socket->blocking(1);
+    return IO::Select->new($socket)->can_read($seconds) && !sysread $socket, my $bytes, 1;
+}
+
+sub in_guest_apart { helixvm_ok('exec', $vm, '--', 'systemd-run', '--quiet', @_) }
+
+helixvm_ok('cp', "$FindBin::Bin/vsock-reload.sh", "$vm:/tmp/vsock-reload.sh");
+in_guest_apart('sh', '/tmp/vsock-reload.sh', 7001);
+ok(ended($held, 60), "the driver goes: the host's connection ends");
+$result = undef;
+ok(wait_until(60, sub {
+    $result = helixvm('exec', $vm, '--', 'cat', '/run/reload.log', '/run/reload.broken');
+    return $result->{out} =~ /^loaded/m;
+}), 'it was unloaded, and loaded again: new connections work') or diag($result->{err});
+is($result->{out}, "unloaded\nloaded\nconnected\n${\ECONNRESET}\n", "the guest's was reset");
+came_back(in_guest('check', 'stream', 'vsock:2:7001', @sizes), 'a stream of the guest, and back');
+
+# --- the guest reboots ---------------------------------------------------------------------------
+
+in_guest_apart('perl', '/tmp/vsock-ends.pl', 'serve', 'stream', 'vsock:4294967295:8001');
+ok(wait_until(10, sub { ($held) = eval { connect_guest() } }), 'a connection to the guest');
+# At once: no program of the guest's closes anything.
+in_guest_apart('systemctl', 'reboot', '-ff');
+ok(ended($held, 60), 'the guest reboots: it ends');
+ok(wait_until(30, sub { status_of($vm)->{state} eq 'rebooting' }), 'the monitor knows');
+helixvm_ok('up', '--quiet', $vm);
+helixvm_ok('cp', $ends, "$vm:/tmp/vsock-ends.pl");
+came_back(in_guest('check', 'seqpacket', 'vsock:2:7000', @sizes), 'new ones work, with messages');
+is(status_of($vm)->{processes}{'helixvm-vsock'}{pid}, $device, 'with the same device');
+ok(wait_until(30, sub { sockets_of_device() == $sockets_at_first }), 'which keeps no socket of old ones')
+    or diag(sockets_of_device(), " sockets; at first $sockets_at_first");
+
 for my $server (@servers) {
     kill 'TERM', $server->{pid};
     finish($server, 10);
 }
-unlink "${host}_7000", "${host}_7001";
+unlink map { "${host}_$_" } 7000, 7001, 9000;
 is(status_of($vm)->{state}, 'running', 'the VM runs on');
 down_and_delete($vm);
 is_deeply([leftovers($vm)], [], 'and leaves nothing');

@@ -120,6 +120,25 @@ static void fail(const Stream *stream, uint64_t at, const char *what)
     shutdown(stream->fd, SHUT_RDWR);
 }
 
+/* Where there is a timeout, also the signal to go on after a stop interrupts: signal(7). */
+static ssize_t receive(int fd, void *data, size_t size, int flags)
+{
+    ssize_t n;
+    do
+        n = recv(fd, data, size, flags);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static ssize_t send_part(int fd, const void *data, size_t size)
+{
+    ssize_t n;
+    do
+        n = send(fd, data, size, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
 /* Who connected sends no more than about half where it cuts, so that the other waits for more. */
 static void *send_stream(void *data)
 {
@@ -133,7 +152,7 @@ static void *send_stream(void *data)
         if (part > size - at)
             part = size - at;
         fill(key, at, buffer, part);
-        n = send(stream->fd, buffer, part, MSG_NOSIGNAL);
+        n = send_part(stream->fd, buffer, part);
         if (n == (ssize_t)part || (n > 0 && stream->work->mixed->type == SOCK_STREAM))
             continue;
         if (!stream->plan.cut)
@@ -190,7 +209,7 @@ static uint64_t receive_stream(Stream *stream)
             message = size - at;
         /* A stream is read in parts that are not those of its writes. */
         size_t room = messages ? 1 << WRITE_BITS : size_of(word(key, i), WRITE_BITS);
-        ssize_t n = recv(stream->fd, got, room, 0);
+        ssize_t n = receive(stream->fd, got, room, 0);
         if (stream->plan.cut && stream->accepted && (n == 0 || (n < 0 && errno != EAGAIN)))
             break;
         const char *what =
@@ -247,7 +266,7 @@ static int connect_with(Work *work, const Plan *plan)
                              traffic_now() + STALL * 1000000000ll);
     if (fd >= 0)
         set_timeout(fd);
-    if (fd >= 0 && send(fd, plan, sizeof *plan, MSG_NOSIGNAL) == sizeof *plan)
+    if (fd >= 0 && send_part(fd, plan, sizeof *plan) == sizeof *plan)
         return fd;
     int error = fd < 0 ? -fd : errno;
     Stream none = {work, *plan, fd, 0, false};
@@ -332,12 +351,14 @@ static bool accept_one(Work *work, int listener)
     Accepted *accepted = calloc(1, sizeof *accepted);
     pthread_t thread;
     accepted->work = work;
-    accepted->fd = accept(listener, NULL, NULL);
+    do
+        accepted->fd = accept(listener, NULL, NULL);
+    while (accepted->fd < 0 && errno == EINTR);
     if (accepted->fd >= 0)
         set_timeout(accepted->fd);
     Stream none = {work, accepted->plan, accepted->fd, 0, true};
-    if (accepted->fd < 0 || recv(accepted->fd, &accepted->plan, sizeof accepted->plan,
-                                 MSG_WAITALL) != sizeof accepted->plan)
+    if (accepted->fd < 0 || receive(accepted->fd, &accepted->plan, sizeof accepted->plan,
+                                    MSG_WAITALL) != sizeof accepted->plan)
         fail(&none, 0, "no connection comes");
     if (!failed(work) && !accepted->plan.last) {
         pthread_mutex_lock(&work->lock);
