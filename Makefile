@@ -255,11 +255,14 @@ $(ENCODING_OBJ): COMPONENT_CFLAGS = $(encoder_CFLAGS)
 $(BUILD)/bench/encoding: $(ENCODING_OBJ) $(encoder_FAKES) $(BUILD)/lib/encoder.a $(BUILD)/lib/base.a
 	$(LINK) $^ $(encoder_LIBS)
 
-.PHONY: bench bench-encoder bench-initrd bench-launcher bench-vsock
+.PHONY: bench bench-encoder bench-initrd bench-launcher bench-vsock bench-vsock-cpus
 bench-initrd: all
 	BUILD=$(BUILD) tests/bench/boot-initrd
 bench-vsock: all $(BUILD)/bench/traffic $(BUILD)/bench/vsock-floor
 	BUILD=$(BUILD) tests/bench/vsock $(RUNS)
+# What the guest's CPUs cost each other.
+bench-vsock-cpus: all $(BUILD)/bench/traffic
+	BUILD=$(BUILD) tests/bench/vsock-cpus $(RUNS)
 bench-launcher: all
 	BUILD=$(BUILD) tests/bench/launcher
 bench-encoder: $(BUILD)/helixvm-encoder $(BUILD)/bench/encoding

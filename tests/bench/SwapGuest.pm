@@ -93,7 +93,7 @@ sub connect_unix {
     return await($path, TIMEOUT, sub { IO::Socket::UNIX->new(Peer => $path) });
 }
 
-# new(image => {kernel, initrd}, build => DIR) boots it.
+# new(image => {kernel, initrd}, build => DIR, cpus => 2) boots it.
 sub new {
     my ($class, %option) = @_;
     my $self = bless {%option}, $class;
@@ -102,7 +102,7 @@ sub new {
     $self->{qemu} = spawn("$dir/qemu.log",
         'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
         '-machine', 'q35,memory-backend=ram', '-accel', 'tcg,thread=multi', '-cpu', CPU,
-        '-smp', 2, '-m', 512, '-object', 'memory-backend-memfd,id=ram,size=512M,share=on',
+        '-smp', $self->{cpus} // 2, '-m', 512, '-object', 'memory-backend-memfd,id=ram,size=512M,share=on',
         '-kernel', $self->{image}{kernel}, '-initrd', $self->make_initrd,
         '-append', 'console=ttyS0 quiet panic=-1',
         '-chardev', "file,id=console,path=$dir/console.log", '-serial', 'chardev:console',
