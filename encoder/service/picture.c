@@ -9,6 +9,8 @@
 #include "encoder/service/bt709.h"
 #include "encoder/service/digest.h"
 
+_Static_assert(HX_DIGEST_LINE_MAX >= HXFR_DIMENSION_MAX * 4, "a digest takes any line");
+
 /* The pixels that a picture is made of. */
 typedef struct {
     const uint8_t *pixels;

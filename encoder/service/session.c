@@ -69,6 +69,8 @@ static void close_encoder(HxSession *session)
 {
     session->class->close(session->encoder);
     session->encoder = NULL;
+    /* The next one begins with a keyframe, also where the picture has not changed. */
+    session->settling = MAX(session->settling, 1);
 }
 
 int hx_session_configure(HxSession *session, const HxfrConfigReq *config)

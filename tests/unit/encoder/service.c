@@ -404,8 +404,10 @@ static void test_refinement(TestService *service, const void *data)
         draw_square(pixels, n, (guint8)(40 * n));
         g_assert_cmpuint(ask_still(fd, &request, pixels, 4), ==, 1);
     }
-    for (gsize i = 0; i < size; i++)
-        pixels[i] ^= (guint8)g_test_rand_int_range(0, 64);
+    /* Another frame rate is another stream, of the same picture. */
+    guint8 bytes[HXFR_CONFIG_REQ_SIZE];
+    hxfr_encode_config_req(bytes, 1, &(HxfrConfigReq){.fps_num = 60, .fps_den = 1});
+    test_send(fd, bytes, sizeof bytes);
     g_assert_cmpuint(ask_still(fd, &request, pixels, 4), ==, 4);
 }
 
