@@ -18,6 +18,7 @@ static const HxEncoderSettings SETTINGS = {
     .fps_den = 1,
     .keyframe_interval = 120,
     .preset = "superfast",
+    .threads = 1,
 };
 
 static HxEncoder *open_encoder(const Sequence *sequence)
@@ -31,21 +32,23 @@ static HxEncoder *open_encoder(const Sequence *sequence)
 }
 
 /* Returns the time, in µs. */
-static gint64 encode(HxEncoder *encoder, const HxPicture *picture)
+static gint64 encode(HxEncoder *encoder, const HxPicture *picture, gsize *ret_size)
 {
     gint64 begun = g_get_monotonic_time();
     HxAccessUnit unit;
     g_assert_cmpint(hx_encoder_x264.encode(encoder, picture, false, &unit), ==, 0);
+    *ret_size = unit.size;
     return g_get_monotonic_time() - begun;
 }
 
 void measure_bare(const Sequence *sequence, Measured *measured)
 {
     HxEncoder *encoder = open_encoder(sequence);
+    gsize size;
     double cpu = process_cpu(getpid());
     gint64 begun = g_get_monotonic_time();
     for (guint step = 0; step < measured->steps; step++)
-        encode(encoder, &sequence->converted[sequence_at(step)]);
+        encode(encoder, &sequence->converted[sequence_at(step)], &size);
     measured->seconds_us = g_get_monotonic_time() - begun;
     measured->cpu = process_cpu(getpid()) - cpu;
     measured->memory = process_memory(getpid());
@@ -88,6 +91,7 @@ void measure_served(TestService *service, const Sequence *sequence, const Course
                     Measured *measured)
 {
     hx_autofd int fd = course->fd ?: test_connect(service);
+    gsize size = 0;
     HxEncoder *beside = course->bare_us ? open_encoder(sequence) : NULL;
     g_autofree gint64 *asked_at = g_new0(gint64, measured->steps);
     gint64 begun = g_get_monotonic_time();
@@ -102,17 +106,20 @@ void measure_served(TestService *service, const Sequence *sequence, const Course
                 wait_until(begun + (asked - course->still) * G_TIME_SPAN_SECOND / course->rate);
             if (beside)
                 course->bare_us[asked] =
-                    encode(beside, &sequence->converted[picture_at(course, asked)]);
+                    encode(beside, &sequence->converted[picture_at(course, asked)], &size);
             asked_at[asked] = g_get_monotonic_time();
             ask(fd, sequence, course, asked);
         }
-        GByteArray *unit = measured->units ? g_byte_array_new() : NULL;
+        g_autoptr(GByteArray) unit = g_byte_array_new();
         HxfrFrameResponse response = test_expect_frame(fd, course->session_id, unit);
         g_assert_cmpint(response.pts, ==, step);
+        /* The same settings. */
+        if (beside)
+            g_assert_cmpuint(unit->len, ==, size);
         if (measured->us)
             measured->us[step] = g_get_monotonic_time() - asked_at[step];
         if (measured->units)
-            measured->units[step] = unit;
+            measured->units[step] = g_steal_pointer(&unit);
     }
     measured->seconds_us = g_get_monotonic_time() - begun;
     measured->cpu = process_cpu(service->pid) - cpu;
