@@ -264,7 +264,7 @@ bench-vsock: all $(BUILD)/bench/traffic $(BUILD)/bench/vsock-floor
 bench-vsock-cpus: all $(BUILD)/bench/traffic
 	BUILD=$(BUILD) tests/bench/vsock-cpus $(RUNS)
 bench-launcher: all
-	BUILD=$(BUILD) tests/bench/launcher
+	BUILD=$(BUILD) tests/bench/launcher $(RUNS)
 bench-encoder: $(BUILD)/helixvm-encoder $(BUILD)/bench/encoding
 	BUILD=$(BUILD) tests/bench/encoder $(RUNS)
 bench: bench-encoder bench-initrd bench-launcher bench-vsock

@@ -25,8 +25,6 @@
 #define CONNECTIONS_MAX 16
 #define MESSAGE_TIMEOUT_MS 5000
 #define STATUS_MAX 200 /* characters of the guest's that are kept and shown */
-/* The guest listens for SSH (systemd.special(7)): some seconds before all of it is ready. */
-#define SSH_ACCESS "X_SYSTEMD_UNIT_ACTIVE=ssh-access.target"
 
 typedef struct {
     HxMonitor *monitor;
@@ -42,8 +40,6 @@ static void take_message(HxMonitor *monitor, const char *message)
     for (char **line = lines; *line; line++) {
         if (g_str_equal(*line, "READY=1"))
             monitor->guest_ready = TRUE;
-        if (g_str_equal(*line, SSH_ACCESS))
-            hx_monitor_begin_ssh(monitor);
         if (g_str_has_prefix(*line, "STATUS=")) {
             /* The guest's words go to terminals and logs. */
             g_autofree char *printable = hx_printable(*line + strlen("STATUS="));

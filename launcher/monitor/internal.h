@@ -203,9 +203,7 @@ gboolean hx_monitor_listen_notify(HxMonitor *monitor, GError **error);
 void hx_monitor_close_notify(HxMonitor *monitor);
 
 /* ssh.c: whether the guest's SSH server answers */
-/* Ask it, in a thread, unless that is under way or it has answered. */
-void hx_monitor_begin_ssh(HxMonitor *monitor);
-/* Wait for its answer; ask some times. */
+/* Ask it, some times, and wait for its answer. */
 gboolean hx_monitor_await_ssh(HxMonitor *monitor, GError **error);
 /* The domain has ended: ask no more, and wait for the thread. */
 void hx_monitor_end_ssh(HxMonitor *monitor);

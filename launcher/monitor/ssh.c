@@ -2,9 +2,9 @@
 /* Whether the guest's SSH server answers.
  *
  * Theory of operation.  A try connects and reads the server's first word, in a thread of its own.
- * The first begins when the guest says that it listens for SSH, beside the rest of its boot; once
- * the guest is ready the monitor waits for what came of that, and tries again where it was in vain.
- * The end of the VM, for whatever reason, cancels the try under way. */
+ * The first begins once the guest is ready: one beside its boot would start a server there that
+ * takes from the boot.  Where it was in vain the monitor tries again.  The end of the VM, for
+ * whatever reason, cancels the try under way. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -86,9 +86,9 @@ static void *run_try(void *data)
     return NULL;
 }
 
-void hx_monitor_begin_ssh(HxMonitor *monitor)
+static void begin_try(HxMonitor *monitor)
 {
-    if (monitor->ssh_try || monitor->ssh_answers || monitor->ready || monitor->domain_ended)
+    if (monitor->domain_ended)
         return;
     monitor->ssh_try = g_cancellable_new();
     g_thread_unref(g_thread_new("ssh", run_try, ssh_try_new(monitor)));
@@ -107,7 +107,7 @@ static gboolean is_gone(HxMonitor *monitor)
 /* Wait for the try under way, or a new one.  FALSE with @error where the VM is to stop. */
 static gboolean try_ssh(HxMonitor *monitor, GError **error)
 {
-    hx_monitor_begin_ssh(monitor);
+    begin_try(monitor);
     if (!hx_monitor_wait(monitor, is_tried, 0, error))
         return FALSE;
     if (!monitor->domain_ended)
