@@ -80,6 +80,24 @@ void test_service_stop(TestService *service)
     g_free(service->module_path);
 }
 
+void test_service_set_up(TestService *service, const void *options)
+{
+    test_service_start(service, options);
+}
+
+void test_service_tear_down(TestService *service, const void *options)
+{
+    test_service_stop(service);
+}
+
+gint64 test_service_memory(TestService *service)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", service->pid);
+    g_autofree char *status = NULL;
+    g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
+    return g_ascii_strtoll(strstr(status, "VmRSS:") + 6, NULL, 10);
+}
+
 static int connect_to(const char *path)
 {
     int fd = hx_unix_connect(path, SOCK_STREAM);
@@ -141,6 +159,20 @@ void test_expect_end(int fd)
     g_assert_cmpint(recv(fd, &byte, 1, 0), <=, 0);
     /* A timeout is no end. */
     g_assert_cmpint(errno, !=, EAGAIN);
+}
+
+void test_send_ping(int fd, guint16 session_id)
+{
+    guint8 bytes[HXFR_HEADER_SIZE];
+    hxfr_encode_empty(bytes, HXFR_PING, session_id);
+    test_send(fd, bytes, sizeof bytes);
+}
+
+void test_expect_pong(int fd, guint16 session_id)
+{
+    g_auto(TestMessage) message = test_receive(fd);
+    g_assert_cmphex(message.header.type, ==, HXFR_PONG);
+    g_assert_cmpuint(message.header.session_id, ==, session_id);
 }
 
 void test_expect_error(int fd, guint16 session_id, HxfrErrorCode code)

@@ -24,6 +24,13 @@ void test_service_start(TestService *service, const char *const *options);
 /* SIGTERM; fails where it does not end with status 0. */
 void test_service_stop(TestService *service);
 
+/* Both as a fixture of GLib's, with those options. */
+void test_service_set_up(TestService *service, const void *options);
+void test_service_tear_down(TestService *service, const void *options);
+
+/* KiB of memory that it has in use. */
+gint64 test_service_memory(TestService *service);
+
 /* Its statistics, for json_node_unref(). */
 JsonNode *test_service_statistics(TestService *service);
 
@@ -48,6 +55,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TestMessage, test_message_clear)
 /* Expect the end of the stream. */
 void test_expect_end(int fd);
 
+void test_send_ping(int fd, guint16 session_id);
+void test_expect_pong(int fd, guint16 session_id);
+
 /* Expect an ERROR of @code with @session_id. */
 void test_expect_error(int fd, guint16 session_id, HxfrErrorCode code);
 
@@ -55,8 +65,7 @@ void test_expect_error(int fd, guint16 session_id, HxfrErrorCode code);
  * that to @stream where it is not NULL. */
 HxfrFrameResponse test_expect_frame(int fd, guint16 session_id, GByteArray *stream);
 
-/* --- a picture of which every block has another colour
- * -------------------------------------------- */
+/* --- a picture of which every block has another colour */
 
 /* R, G, B of the pattern at (x, y) in picture @frame. */
 void test_pattern(guint32 x, guint32 y, guint frame, guint8 ret_rgb[3]);

@@ -11,12 +11,7 @@
 
 #include "launcher/base/fd.h"
 #include "tests/fakes/encoder-client.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#define SANITISED 1
-#else
-#define SANITISED 0
-#endif
+#include "tests/fakes/sanitised.h"
 
 #define GREEDY 4
 #define FRAMES 40
@@ -24,24 +19,6 @@
 
 static const HxfrFrameRequest REQUEST = {
     .width = 640, .height = 360, .format = HXFR_FORMAT_XR24, .stride = 640 * 4};
-
-static void set_up(TestService *service, const void *options)
-{
-    test_service_start(service, options);
-}
-
-static void tear_down(TestService *service, const void *options)
-{
-    test_service_stop(service);
-}
-
-static gint64 resident_kib(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
-    g_autofree char *status = NULL;
-    g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
-    return g_ascii_strtoll(strstr(status, "VmRSS:") + 6, NULL, 10);
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -107,13 +84,13 @@ static void assert_bounded(TestService *service, GByteArray *bytes, gboolean rea
     hx_autofd int fd = test_connect(service);
     frame_time(fd);
     gint64 alone = frame_time(fd);
-    gint64 before = resident_kib(service->pid);
+    gint64 before = test_service_memory(service);
     for (guint i = 0; i < GREEDY; i++) {
         greedy[i] = (Greedy){.fd = test_connect(service), .bytes = bytes, .reads = reads};
         greedy[i].thread = g_thread_new("greedy", run_greedy, &greedy[i]);
     }
     gint64 beside = frame_time(fd);
-    gint64 memory = resident_kib(service->pid) - before;
+    gint64 memory = test_service_memory(service) - before;
     for (guint i = 0; i < GREEDY; i++) {
         g_atomic_int_set(&greedy[i].stop, 1);
         g_thread_join(greedy[i].thread);
@@ -188,11 +165,11 @@ static void test_connections(TestService *service, const void *data)
     int fds[64];
     hx_autofd int fd = test_connect(service);
     frame_time(fd);
-    gint64 before = resident_kib(service->pid);
+    gint64 before = test_service_memory(service);
     for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
         fds[i] = test_connect(service);
     test_expect_end(fds[G_N_ELEMENTS(fds) - 1]);
-    gint64 memory = resident_kib(service->pid) - before;
+    gint64 memory = test_service_memory(service) - before;
     g_test_message("%zu connections: %.1f MiB", G_N_ELEMENTS(fds), (double)memory / MIB);
     if (!SANITISED)
         g_assert_cmpint(memory, <, 8 * MIB);
@@ -205,7 +182,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, function)                                                                        \
-    g_test_add("/greedy/" name, TestService, NULL, set_up, function, tear_down)
+    g_test_add("/greedy/" name, TestService, NULL, test_service_set_up, function,                  \
+               test_service_tear_down)
     ADD("flood", test_flood);
     ADD("endless", test_endless);
     ADD("largest", test_largest);

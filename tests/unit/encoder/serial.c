@@ -16,30 +16,6 @@ static const char *const FEW[] = {"--max-sessions=2", NULL};
 static const HxfrFrameRequest REQUEST = {
     .width = WIDTH, .height = HEIGHT, .format = HXFR_FORMAT_XR24, .stride = WIDTH * 4};
 
-static void set_up(TestService *service, const void *options)
-{
-    test_service_start(service, options);
-}
-
-static void tear_down(TestService *service, const void *options)
-{
-    test_service_stop(service);
-}
-
-static void send_ping(int fd, guint16 session_id)
-{
-    guint8 bytes[HXFR_HEADER_SIZE];
-    hxfr_encode_empty(bytes, HXFR_PING, session_id);
-    test_send(fd, bytes, sizeof bytes);
-}
-
-static void expect_pong(int fd, guint16 session_id)
-{
-    g_auto(TestMessage) message = test_receive(fd);
-    g_assert_cmphex(message.header.type, ==, HXFR_PONG);
-    g_assert_cmpuint(message.header.session_id, ==, session_id);
-}
-
 /* A request with raw pixels, of which @sent bytes come. */
 static void send_part(int fd, guint16 session_id, gsize sent)
 {
@@ -58,8 +34,8 @@ static void test_broken_off(TestService *service, const void *data)
     test_expect_error(fd, 7, HXFR_E_INVALID);
     g_autofree guint8 *rest = g_malloc0(PIXELS / 2);
     test_send(fd, rest, PIXELS / 2);
-    send_ping(fd, 9);
-    expect_pong(fd, 9);
+    test_send_ping(fd, 9);
+    test_expect_pong(fd, 9);
     test_send_pattern(fd, 7, 0, &REQUEST, 0);
     g_assert_true(test_expect_frame(fd, 7, NULL).is_keyframe);
 }
@@ -70,8 +46,8 @@ static void test_half_header(TestService *service, const void *data)
     hx_autofd int fd = test_connect_serial(service);
     test_send(fd, "HXFR\x10", 5);
     test_expect_error(fd, 0, HXFR_E_INVALID);
-    send_ping(fd, 3);
-    expect_pong(fd, 3);
+    test_send_ping(fd, 3);
+    test_expect_pong(fd, 3);
 }
 
 /* One ERROR for all that is no message, however much like one it looks. */
@@ -81,14 +57,14 @@ static void test_garbage(TestService *service, const void *data)
                                   "HXFR\x04\0\0\0\x01\0\0\0HXFRHXFRHX";
     hx_autofd int fd = test_connect_serial(service);
     test_send(fd, garbage, sizeof garbage - 1);
-    send_ping(fd, 4);
+    test_send_ping(fd, 4);
     test_expect_error(fd, 0, HXFR_E_INVALID);
-    expect_pong(fd, 4);
+    test_expect_pong(fd, 4);
     /* Later garbage is another matter. */
     test_send(fd, garbage, sizeof garbage - 1);
-    send_ping(fd, 5);
+    test_send_ping(fd, 5);
     test_expect_error(fd, 0, HXFR_E_INVALID);
-    expect_pong(fd, 5);
+    test_expect_pong(fd, 5);
 }
 
 static gboolean is_readable(int fd, int ms)
@@ -106,7 +82,7 @@ static void test_next_client(TestService *service, const void *data)
     guint8 type = 0;
     while (type != HXFR_PONG) {
         g_assert_cmpuint(pings++, <, 10);
-        send_ping(fd, 11);
+        test_send_ping(fd, 11);
         while (type != HXFR_PONG && is_readable(fd, 1000)) {
             g_auto(TestMessage) message = test_receive(fd);
             type = message.header.type;
@@ -137,8 +113,8 @@ static void test_sessions(TestService *service, const void *data)
         g_assert_false(test_expect_frame(fd, id, NULL).is_keyframe);
     }
     /* The next client may call its session as the last one did. */
-    send_ping(fd, 19);
-    expect_pong(fd, 19);
+    test_send_ping(fd, 19);
+    test_expect_pong(fd, 19);
     test_send_pattern(fd, 19, 0, &REQUEST, 1);
     g_assert_true(test_expect_frame(fd, 19, NULL).is_keyframe);
     test_send_pattern(elsewhere, 1, 0, &REQUEST, 1);
@@ -152,7 +128,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, options, function)                                                               \
-    g_test_add("/serial/" name, TestService, options, set_up, function, tear_down)
+    g_test_add("/serial/" name, TestService, options, test_service_set_up, function,               \
+               test_service_tear_down)
     ADD("broken-off", NULL, test_broken_off);
     ADD("half-header", NULL, test_half_header);
     ADD("garbage", NULL, test_garbage);

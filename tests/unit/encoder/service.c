@@ -15,34 +15,10 @@
 static const char *const NO_ENCODER[] = {"--encoder=null", "--keyframe-interval=3", NULL};
 static const char *const GOOD[] = {"--bitrate=40000000", NULL};
 
-static void set_up(TestService *service, const void *options)
-{
-    test_service_start(service, options);
-}
-
-static void tear_down(TestService *service, const void *options)
-{
-    test_service_stop(service);
-}
-
 static HxfrFrameRequest request_of(guint32 format, guint32 width, guint32 height, guint32 stride)
 {
     return (HxfrFrameRequest){
         .width = width, .height = height, .format = format, .stride = stride, .pts = 1};
-}
-
-static void send_ping(int fd, guint16 session_id)
-{
-    guint8 bytes[HXFR_HEADER_SIZE];
-    hxfr_encode_empty(bytes, HXFR_PING, session_id);
-    test_send(fd, bytes, sizeof bytes);
-}
-
-static void expect_pong(int fd, guint16 session_id)
-{
-    g_auto(TestMessage) message = test_receive(fd);
-    g_assert_cmphex(message.header.type, ==, HXFR_PONG);
-    g_assert_cmpuint(message.header.session_id, ==, session_id);
 }
 
 static void test_pixels(TestService *service, const void *data)
@@ -228,8 +204,8 @@ static void test_bad_requests(TestService *service, const void *data)
     g_assert_cmphex(second.header.type, ==, HXFR_SUBSCRIBE_RESP);
     g_assert_cmpuint(hxfr_get32(second.payload + 4), ==, 0);
 
-    send_ping(fd, 0xbeef);
-    expect_pong(fd, 0xbeef);
+    test_send_ping(fd, 0xbeef);
+    test_expect_pong(fd, 0xbeef);
     test_send_pattern(fd, 1, 0, &request, 0);
     g_assert_true(test_expect_frame(fd, 1, NULL).is_keyframe);
 }
@@ -269,16 +245,8 @@ static void test_broken_streams(TestService *service, const void *data)
         shutdown(fd, SHUT_WR);
         test_expect_end(fd);
     }
-    send_ping(bystander, 1);
-    expect_pong(bystander, 1);
-}
-
-static gint64 resident_kib(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
-    g_autofree char *status = NULL;
-    g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
-    return g_ascii_strtoll(strstr(status, "VmRSS:") + 6, NULL, 10);
+    test_send_ping(bystander, 1);
+    test_expect_pong(bystander, 1);
 }
 
 /* A claim takes no memory. */
@@ -287,7 +255,7 @@ static void test_claims(TestService *service, const void *data)
     int fds[8];
     guint8 bytes[HXFR_FRAME_REQUEST_SIZE];
     HxfrFrameRequest request = request_of(HXFR_FORMAT_XR24, 4096, 4096, 16384);
-    gint64 before = resident_kib(service->pid);
+    gint64 before = test_service_memory(service);
     hxfr_encode_frame_request(bytes, 0, HXFR_FLAG_PIXELS, &request, HXFR_PIXELS_MAX);
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
         fds[i] = test_connect(service);
@@ -297,7 +265,7 @@ static void test_claims(TestService *service, const void *data)
     request = request_of(HXFR_FORMAT_XR24, 64, 64, 256);
     test_send_pattern(other, 0, 0, &request, 0);
     g_assert_true(test_expect_frame(other, 0, NULL).is_keyframe);
-    g_assert_cmpint(resident_kib(service->pid) - before, <, 32 * 1024);
+    g_assert_cmpint(test_service_memory(service) - before, <, 32 * 1024);
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         close(fds[i]);
 }
@@ -357,17 +325,16 @@ static void test_pipelined(TestService *service, const void *data)
     for (guint i = 0; i < 20; i++) {
         request.pts = i;
         test_send_pattern(fd, 1, 0, &request, i);
-        send_ping(fd, (guint16)(100 + i));
+        test_send_ping(fd, (guint16)(100 + i));
     }
     shutdown(fd, SHUT_WR);
     for (guint i = 0; i < 20; i++) {
         g_assert_cmpint(test_expect_frame(fd, 1, NULL).pts, ==, i);
-        expect_pong(fd, (guint16)(100 + i));
+        test_expect_pong(fd, (guint16)(100 + i));
     }
     test_expect_end(fd);
 }
 
-/* With the flag, and only with it, an unchanged picture ends up as an empty answer. */
 /* Fill 16 × 16 pixels of @pixels, of 640 in a line, at place @n with @colour. */
 static void draw_square(guint8 *pixels, guint n, guint8 colour)
 {
@@ -428,6 +395,7 @@ static void test_null(TestService *service, const void *data)
                     "null");
 }
 
+/* With the flag, and only with it, an unchanged picture ends up as an empty answer. */
 static void test_unchanged(TestService *service, const void *data)
 {
     hx_autofd int fd = test_connect(service);
@@ -515,7 +483,7 @@ static void test_termination(TestService *service, const void *data)
     test_service_stop(service);
     g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_TIME_SPAN_SECOND);
     test_expect_end(idle);
-    test_service_start(service, NULL); /* for tear_down() */
+    test_service_start(service, NULL); /* for test_service_tear_down() */
 }
 
 static void test_usage(void)
@@ -549,7 +517,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, options, function)                                                               \
-    g_test_add("/service/" name, TestService, options, set_up, function, tear_down)
+    g_test_add("/service/" name, TestService, options, test_service_set_up, function,              \
+               test_service_tear_down)
     ADD("pixels", GOOD, test_pixels);
     ADD("keyframes", GOOD, test_keyframes);
     ADD("config", NULL, test_config);
