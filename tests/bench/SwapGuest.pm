@@ -219,20 +219,24 @@ sub cpu_of {
     return $ns / 1e9;
 }
 
-# Run the commands "VERB {address} …" on both sides: first the side that listens.
+# Run the commands "VERB {address} …" on both sides: first the side that listens.  A transport without
+# {host} is the other end itself, and tells by {guest}{VERB} what it is to be.
 # Returns their results and the CPU seconds of the back end and of QEMU.
 sub together {
     my ($self, $transport, $host_command, $guest_command) = @_;
     my @pids = grep { $_ } $self->{backend}, $self->{qemu};
-    my ($host_address, $guest_address) = map { $_ && s/\{dir\}/$self->{directory}/r } @$transport{qw(host guest)};
-    if ($host_command) {
+    my ($verb) = $guest_command =~ /^(\w+)/;
+    my $guest_address = ref $transport->{guest} ? $transport->{guest}{$verb} : $transport->{guest};
+    my $host_address = $transport->{host};
+    if ($host_address) {
+        $host_address =~ s/\{dir\}/$self->{directory}/;
         order($self->{host}, $host_command =~ s/\{address\}/$host_address/r);
         line_from($self->{host}, TIMEOUT) if $host_address =~ /-listen:/;
     }
     my @before = map { cpu_of($_) } @pids;
     order($self->{guest}, $guest_command =~ s/\{address\}/$guest_address/r);
     my $guest = result_of($self->{guest});
-    my $host = $host_command ? result_of($self->{host}) : undef;
+    my $host = $host_address ? result_of($self->{host}) : undef;
     my @cpu = map { cpu_of($pids[$_]) - $before[$_] } 0 .. $#pids;
     return {guest => $guest, host => $host, backend_cpu => @cpu > 1 ? $cpu[0] : undef,
         qemu_cpu => $cpu[-1]};
@@ -252,13 +256,17 @@ sub own_transport {
 
 # Writes of @size bytes for @seconds.  Returns {speed, MB/s; backend_cpu, of all its threads, and
 # qemu_cpu, of the vCPUs too, s/GB}, or what the receiver said as {text} where the transfer hangs.
+# Where the receiver is no program, the guest that sends says it.
 sub transfer {
     my ($self, $transport, $direction, $size, $seconds) = @_;
-    my $sending = "send {address} $size " . ($transport->{stays} ? 1.2 * $seconds : $seconds + STALL);
+    my $sending_for = !$transport->{host} ? $seconds
+        : $transport->{stays} ? 1.2 * $seconds
+        : $seconds + STALL;
+    my $sending = "send {address} $size $sending_for";
     my $receiving = "receive {address} 0 $seconds";
     my $to_host = $direction eq DIRECTIONS->[0];
     my $both = $self->together($transport, $to_host ? ($receiving, $sending) : ($sending, $receiving));
-    my $result = $both->{$to_host ? 'host' : 'guest'};
+    my $result = $both->{$to_host && $transport->{host} ? 'host' : 'guest'};
     return {text => $result->{text}} if $result->{status} ne 'done' || !$result->{bytes};
     my $gb = $result->{bytes} / 1e9;
     return {
