@@ -272,7 +272,8 @@ gboolean hx_frame_client_send(HxFrameClient *client, const HxfrFrameRequest *req
                     "a frame of %zu bytes; at most %u can be sent", size, HXFR_PIXELS_MAX);
         return FALSE;
     }
-    hxfr_encode_frame_request(buffer, 0, pixels ? HXFR_FLAG_PIXELS : 0, request, (guint32)size);
+    guint8 flags = HXFR_FLAG_MAY_BE_EMPTY | (pixels ? HXFR_FLAG_PIXELS : 0);
+    hxfr_encode_frame_request(buffer, 0, flags, request, (guint32)size);
     return send_all(client, iov, n, error);
 }
 

@@ -5,7 +5,7 @@
  * picture in; the input buffer is held until then, so that the host may read it where it lies.
  *
  *   dma-buf of the virtio GPU → fence waited for → request by resource id
- *       ├─ answer → pushed
+ *       ├─ answer → pushed; an empty one, as the picture is the last one: nothing is
  *       └─ ERROR  → the same frame by pixels; resource ids are tried again RESOURCE_RETRY later
  *   anything else → request with pixels
  *
@@ -37,6 +37,7 @@ struct _GstVsockEnc {
     const char *source; /* "resource", "pixels", or NULL before the first frame */
     char *fallback_reason;
     guint64 reconnects;
+    guint64 unchanged; /* frames that were answered with nothing: the picture is the last one */
 
     /* The streaming thread's. */
     GCancellable *cancellable;
@@ -295,8 +296,12 @@ static GstFlowReturn finish(GstVsockEnc *self, GstVideoCodecFrame *frame, HxFram
     gint64 now = g_get_monotonic_time();
     self->lost_at = 0;
     self->failures = 0;
-    if (!answer->unit)
+    if (!answer->unit) {
+        GST_OBJECT_LOCK(self);
+        self->unchanged++;
+        GST_OBJECT_UNLOCK(self);
         return gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
+    }
     self->since_keyframe = answer->is_keyframe ? 0 : self->since_keyframe + 1;
     if (answer->is_keyframe) {
         self->want_keyframe = FALSE;
@@ -351,7 +356,7 @@ static gboolean start(GstVideoEncoder *encoder)
     GST_OBJECT_LOCK(self);
     self->statistics = (HxStatistics){0};
     self->source = NULL;
-    self->reconnects = 0;
+    self->reconnects = self->unchanged = 0;
     g_clear_pointer(&self->fallback_reason, g_free);
     GST_OBJECT_UNLOCK(self);
     self->ever_connected = FALSE;
@@ -410,10 +415,11 @@ static GstStructure *statistics(GstVsockEnc *self)
         "vsockenc-statistics", "source", G_TYPE_STRING, self->source, "fallback-reason",
         G_TYPE_STRING, self->fallback_reason, "frames", G_TYPE_UINT64, self->statistics.frames,
         "keyframes", G_TYPE_UINT64, self->statistics.keyframes, "bytes", G_TYPE_UINT64,
-        self->statistics.bytes, "errors", G_TYPE_UINT64, self->statistics.errors, "reconnects",
-        G_TYPE_UINT64, self->reconnects, "fps", G_TYPE_DOUBLE, hx_statistics_fps(&self->statistics),
-        "latency-p50", G_TYPE_DOUBLE, latency.p50, "latency-p95", G_TYPE_DOUBLE, latency.p95,
-        "latency-p99", G_TYPE_DOUBLE, latency.p99, "latency-max", G_TYPE_DOUBLE, latency.max, NULL);
+        self->statistics.bytes, "unchanged", G_TYPE_UINT64, self->unchanged, "errors",
+        G_TYPE_UINT64, self->statistics.errors, "reconnects", G_TYPE_UINT64, self->reconnects,
+        "fps", G_TYPE_DOUBLE, hx_statistics_fps(&self->statistics), "latency-p50", G_TYPE_DOUBLE,
+        latency.p50, "latency-p95", G_TYPE_DOUBLE, latency.p95, "latency-p99", G_TYPE_DOUBLE,
+        latency.p99, "latency-max", G_TYPE_DOUBLE, latency.max, NULL);
 }
 
 static void set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
@@ -545,8 +551,9 @@ static void install_properties(GObjectClass *class)
         class, PROP_STATISTICS,
         g_param_spec_boxed("statistics", "Statistics",
                            "source (\"resource\" or \"pixels\"), fallback-reason, frames, "
-                           "keyframes, bytes, errors, reconnects, fps, and latency-p50, -p95, "
-                           "-p99 and -max in ms from request to answer",
+                           "keyframes, bytes, unchanged (frames that needed no coding), errors, "
+                           "reconnects, fps, and latency-p50, -p95, -p99 and -max in ms from "
+                           "request to answer",
                            GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 

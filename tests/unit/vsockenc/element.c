@@ -145,48 +145,115 @@ static char *contents(const Fixture *fixture, const char *name, gsize *ret_size)
     return text;
 }
 
-/* The last decoded frame is the picture that went in.  Its edges are blurred, its areas are not. */
-static void assert_same_picture(const Fixture *fixture)
+/* The last of @frames decoded frames is the picture that went in.  Its edges are blurred, its areas
+ * are not. */
+static void assert_same_picture(const Fixture *fixture, gsize frames)
 {
     const gsize frame = (gsize)WIDTH * HEIGHT * 3;
     gsize in_size, out_size, differing = 0;
     g_autofree guint8 *in = (guint8 *)contents(fixture, "in.rgb", &in_size);
     g_autofree guint8 *out = (guint8 *)contents(fixture, "out.rgb", &out_size);
     g_assert_cmpuint(in_size, ==, frame);
-    g_assert_cmpuint(out_size, ==, frame * FRAMES);
-    const guint8 *last = out + frame * (FRAMES - 1);
+    g_assert_cmpuint(out_size, ==, frame * frames);
+    const guint8 *last = out + frame * (frames - 1);
     for (gsize i = 0; i < frame; i++)
         differing += ABS(in[i] - last[i]) > 6;
     /* Of the pixels, those beside an edge may differ: fewer than 3 in 100. */
     g_assert_cmpuint(differing * 100, <, frame * 3);
 }
 
-#define SOURCE "videotestsrc num-buffers=%d pattern=smpte75"
+#define SOURCE "videotestsrc name=source num-buffers=%d pattern=%s"
 #define CAPS "video/x-raw,width=%d,height=%d,framerate=30/1,format=%s"
+
+/* The picture that is to be seen. */
+static void write_reference(const Fixture *fixture, const char *pattern)
+{
+    GstElement *reference = launch(SOURCE " ! " CAPS " ! filesink location=%s/in.rgb", 1, pattern,
+                                   WIDTH, HEIGHT, "RGB", fixture->directory);
+    g_assert_null(run(reference));
+    stop(reference);
+}
 
 static void test_formats(Fixture *fixture, gconstpointer data)
 {
     const char *format = data;
-    GstElement *reference = launch(SOURCE " ! " CAPS " ! filesink location=%s/in.rgb", 1, WIDTH,
-                                   HEIGHT, "RGB", fixture->directory);
-    g_assert_null(run(reference));
-    stop(reference);
+    write_reference(fixture, "smpte75");
     GstElement *pipeline = launch(SOURCE " ! " CAPS "%s ! vsockenc name=encoder socket-path=%s ! "
                                          "video/x-h264,stream-format=byte-stream,alignment=au ! "
                                          "filesink location=%s/out.h264",
-                                  FRAMES, WIDTH, HEIGHT, format,
+                                  FRAMES, "smpte75", WIDTH, HEIGHT, format,
                                   strcmp(format, "NV12") == 0 ? ",colorimetry=bt709" : "",
                                   fixture->socket_path, fixture->directory);
     g_autoptr(GError) error = run(pipeline);
     g_assert_no_error(error);
     g_autoptr(GstStructure) statistics = statistics_of(pipeline);
+    guint64 frames = get_count(statistics, "frames");
     g_assert_cmpstr(gst_structure_get_string(statistics, "source"), ==, "pixels");
-    g_assert_cmpuint(get_count(statistics, "frames"), ==, FRAMES);
+    g_assert_cmpuint(frames + get_count(statistics, "unchanged"), ==, FRAMES);
     g_assert_cmpuint(get_count(statistics, "keyframes"), ==, 1);
     g_assert_cmpuint(get_count(statistics, "errors"), ==, 0);
     stop(pipeline);
     decode(fixture);
-    assert_same_picture(fixture);
+    assert_same_picture(fixture, frames);
+}
+
+static void force_keyframe(Fixture *fixture, GstElement *sink)
+{
+    gst_element_send_event(
+        sink, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+}
+
+/* A picture that stays is coded until it is as good as it gets, and then no more, but for a
+ * keyframe that is asked for; another one is coded at once. */
+enum { ASKED = 100, CHANGED = 200, OFFERED = 300, STILL = 20 };
+
+typedef struct {
+    GstElement *pipeline;
+    guint offered;
+    guint64 coded[OFFERED]; /* how many frames were coded before each one went in */
+} Still;
+
+static GstPadProbeReturn offer(GstPad *pad, GstPadProbeInfo *info, void *data)
+{
+    Still *still = data;
+    g_autoptr(GstStructure) statistics = statistics_of(still->pipeline);
+    g_autoptr(GstElement) sink = gst_bin_get_by_name(GST_BIN(still->pipeline), "sink");
+    g_autoptr(GstElement) source = gst_bin_get_by_name(GST_BIN(still->pipeline), "source");
+    still->coded[still->offered] = get_count(statistics, "frames");
+    if (still->offered == ASKED)
+        force_keyframe(NULL, sink);
+    /* The source makes the next one when this one has been dealt with. */
+    if (++still->offered == CHANGED)
+        gst_util_set_object_arg(G_OBJECT(source), "pattern", "smpte100");
+    return GST_PAD_PROBE_OK;
+}
+
+static void test_still(Fixture *fixture, gconstpointer data)
+{
+    write_reference(fixture, "smpte100");
+    Still still = {.pipeline = launch(SOURCE " ! " CAPS " ! vsockenc name=encoder socket-path=%s ! "
+                                             "filesink name=sink location=%s/out.h264",
+                                      OFFERED, "smpte75", WIDTH, HEIGHT, "BGRx",
+                                      fixture->socket_path, fixture->directory)};
+    g_autoptr(GstElement) encoder = gst_bin_get_by_name(GST_BIN(still.pipeline), "encoder");
+    g_autoptr(GstPad) pad = gst_element_get_static_pad(encoder, "sink");
+    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, offer, &still, NULL);
+    g_autoptr(GError) error = run(still.pipeline);
+    g_assert_no_error(error);
+    g_autoptr(GstStructure) statistics = statistics_of(still.pipeline);
+    const guint64 *coded = still.coded, frames = get_count(statistics, "frames");
+    g_assert_cmpuint(still.offered, ==, OFFERED);
+    g_assert_cmpuint(coded[ASKED], ==, coded[ASKED - STILL]);
+    g_assert_cmpuint(coded[ASKED + 1], ==, coded[ASKED] + 1);
+    g_assert_cmpuint(coded[CHANGED], ==, coded[CHANGED - STILL]);
+    g_assert_cmpuint(coded[CHANGED + 1], ==, coded[CHANGED] + 1);
+    g_assert_cmpuint(frames, ==, coded[OFFERED - STILL]);
+    g_assert_cmpuint(get_count(statistics, "keyframes"), ==, 2);
+    g_assert_cmpuint(get_count(statistics, "unchanged"), ==, OFFERED - frames);
+    g_assert_cmpuint(get_count(statistics, "errors"), ==, 0);
+    stop(still.pipeline);
+    decode(fixture);
+    assert_same_picture(fixture, frames);
 }
 
 /* Counts frames, and those that can be decoded by themselves. */
@@ -225,12 +292,6 @@ static void test_keyframe_interval(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(counter.frames, ==, 20);
     g_assert_cmpuint(counter.keyframes, ==, 4);
     stop(pipeline);
-}
-
-static void force_keyframe(Fixture *fixture, GstElement *sink)
-{
-    gst_element_send_event(
-        sink, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
 }
 
 static void test_forced_keyframe(Fixture *fixture, gconstpointer data)
@@ -326,6 +387,7 @@ int main(int argc, char **argv)
     ADD("formats/RGBx", "RGBx", test_formats);
     ADD("formats/RGBA", "RGBA", test_formats);
     ADD("formats/NV12", "NV12", test_formats);
+    ADD("still", NULL, test_still);
     ADD("keyframe-interval", NULL, test_keyframe_interval);
     ADD("forced-keyframe", NULL, test_forced_keyframe);
     ADD("restart", NULL, test_restart);

@@ -66,7 +66,7 @@ static void test_request(Fixture *fixture, gconstpointer data)
     guint8 heard[HXFR_FRAME_REQUEST_SIZE];
     hear(fixture, heard, sizeof heard);
     static const guint8 expected[HXFR_FRAME_REQUEST_SIZE] = {
-        'H', 'X', 'F', 'R', 1, 0,    0, 0, 44,   0, 0, 0,             /* header */
+        'H', 'X', 'F', 'R', 1, 2,    0, 0, 44,   0, 0, 0,             /* header */
         7,   0,   0,   0,   0, 5,    0, 0, 0xd0, 2, 0, 0,             /* id, width, height */
         'X', 'R', '2', '4', 0, 0x14, 0, 0,                            /* format, stride */
         33,  0,   0,   0,   0, 0,    0, 0, 11,   0, 0, 0, 0, 0, 0, 0, /* pts, duration */
@@ -81,7 +81,7 @@ static void test_pixels(Fixture *fixture, gconstpointer data)
     g_assert_true(hx_frame_client_send(fixture->client, &request, &pixels, NULL));
     guint8 heard[HXFR_FRAME_REQUEST_SIZE + 6];
     hear(fixture, heard, sizeof heard);
-    g_assert_cmpint(heard[5], ==, HXFR_FLAG_PIXELS);
+    g_assert_cmpint(heard[5], ==, HXFR_FLAG_PIXELS | HXFR_FLAG_MAY_BE_EMPTY);
     g_assert_cmpuint(hxfr_get32(heard + 8), ==, 44 + 6);
     g_assert_cmpmem(heard + HXFR_FRAME_REQUEST_SIZE, 6, "yyyyuv", 6);
 }
@@ -116,6 +116,21 @@ static void test_answer_in_pieces(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     g_assert_false(answer.is_keyframe);
     g_assert_cmpmem(g_bytes_get_data(answer.unit, NULL), g_bytes_get_size(answer.unit), "abc", 3);
+}
+
+/* The picture is the last one. */
+static void test_empty_answer(Fixture *fixture, gconstpointer data)
+{
+    static const guint8 message[] = {'H', 'X', 'F', 'R', 2, 0, 0, 0, 24, 0, 0, 0, 9, 0, 0, 0, 0, 0,
+                                     0,   0,   9,   0,   0, 0, 0, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0};
+    say(fixture, message, sizeof message);
+    g_auto(HxFrameAnswer) answer = {0};
+    g_autoptr(GError) error = NULL;
+    g_assert_true(hx_frame_client_receive(fixture->client, 9, &answer, &error));
+    g_assert_no_error(error);
+    g_assert_null(answer.unit);
+    g_assert_cmpint(answer.error, ==, 0);
+    g_assert_cmpint(answer.pts, ==, 9);
 }
 
 static void test_error(Fixture *fixture, gconstpointer data)
@@ -225,6 +240,7 @@ int main(int argc, char **argv)
     ADD("pixels", test_pixels);
     ADD("answer", test_answer);
     ADD("answer-in-pieces", test_answer_in_pieces);
+    ADD("empty-answer", test_empty_answer);
     ADD("error", test_error);
     ADD("other-answer", test_other_answer);
     ADD("garbage", test_garbage);
