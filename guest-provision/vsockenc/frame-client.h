@@ -58,9 +58,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxFrameClient, hx_frame_client_free)
 gboolean hx_frame_client_configure(HxFrameClient *client, const HxfrConfigReq *config,
                                    GError **error);
 
-/* Send FRAME_REQUEST, to which an unchanged picture may be answered with nothing; @pixels, where not
- * NULL, follow it.  Its answer is to be taken with hx_frame_client_receive(), in the order of the
- * requests. */
+/* Send FRAME_REQUEST, to which an unchanged picture may be answered with nothing; @pixels, where
+ * not NULL, follow it.  Its answer is to be taken with hx_frame_client_receive(), in the order of
+ * the requests. */
 gboolean hx_frame_client_send(HxFrameClient *client, const HxfrFrameRequest *request,
                               const HxFramePixels *pixels, GError **error);
 
