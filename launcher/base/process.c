@@ -39,6 +39,16 @@ static void set_up_child(void *data)
     signal(SIGPIPE, SIG_DFL);
 }
 
+/* What G_SPAWN_FILE_AND_ARGV_ZERO takes: the file, then argv. */
+static const char **with_file(const HxProcess *process)
+{
+    guint words = g_strv_length((char **)process->argv);
+    const char **file_and_argv = g_new0(const char *, words + 2);
+    file_and_argv[0] = process->program;
+    memcpy(file_and_argv + 1, process->argv, words * sizeof *process->argv);
+    return file_and_argv;
+}
+
 pid_t hx_process_spawn(const HxProcess *process, GError **error)
 {
     ChildSetup setup = {getpid(), process->own_session, process->outlives_parent};
@@ -53,17 +63,13 @@ pid_t hx_process_spawn(const HxProcess *process, GError **error)
     int err = process->stderr_fd >= 0 ? process->stderr_fd : STDERR_FILENO;
     GPid pid = -1;
     g_autoptr(GError) cause = NULL;
-    /* The file, then argv. */
-    g_autoptr(GPtrArray) words = g_ptr_array_new();
-    g_ptr_array_add(words, (void *)process->program);
-    for (const char *const *word = process->argv; *word; word++)
-        g_ptr_array_add(words, (void *)*word);
-    g_ptr_array_add(words, NULL);
-    const char *const *argv = (const char *const *)words->pdata;
-    if (!process->program)
-        argv++;
-    else
+    const char *const *argv = process->argv;
+    g_autofree const char **file_and_argv = NULL;
+    if (process->program) {
+        file_and_argv = with_file(process);
+        argv = file_and_argv;
         flags |= G_SPAWN_FILE_AND_ARGV_ZERO;
+    }
     if (!g_spawn_async_with_pipes_and_fds(process->directory, argv, process->envp, flags,
                                           set_up_child, &setup, in, out, err, process->fds, targets,
                                           process->n_fds, &pid, NULL, NULL, NULL, &cause)) {

@@ -8,8 +8,9 @@
  *                 before its ABI 9: the socket's permissions do.
  *   elsewhere     no TCP (Landlock 4), no signals and no abstract sockets (Landlock 6).
  *   system calls  those that the program names, sockets only of the Unix kind, no memory that can
- * be executed, threads where it wants them but no processes.  Any other is logged and fails with
- * EPERM: a C library that wants a new one is no reason to end a VM's device. */
+ *                 be executed, threads where it wants them but no processes.  Any other is logged
+ *                 and fails with EPERM: a C library that wants a new one is no reason to end a
+ *                 VM's device. */
 #include "launcher/base/sandbox.h"
 
 #include <errno.h>
