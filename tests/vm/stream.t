@@ -10,6 +10,7 @@ use File::Temp;
 use HelixVM;
 use MIME::Base64;
 use Test::More;
+use Time::HiRes qw(sleep time);
 
 my $vm = vm_name('stream');
 my $dir = File::Temp->newdir('helixvm-stream-XXXXXX', TMPDIR => 1);
@@ -217,12 +218,79 @@ SKIP: {
 # --- and after all that --------------------------------------------------------------------------
 
 is(status_of($vm)->{processes}{'helixvm-encoder'}{restarts}, 0, 'the encoder survived it');
-my $encoder = status_of($vm)->{processes}{'helixvm-encoder'}{pid};
-kill 'KILL', $encoder;
-ok(wait_until(10, sub {
-    my $part = status_of($vm)->{processes}{'helixvm-encoder'};
-    return $part->{state} eq 'running' && $part->{pid} != $encoder;
-}), 'an encoder that was killed is started again');
+
+# --- a picture that stays ------------------------------------------------------------------------
+# It is coded until it is as good as it gets, and then no more; who comes then sees it all the same.
+
+# What the encoder says of the pattern's session.
+sub encoding {
+    my ($session) = @{status_of($vm)->{encoder}{sessions} // []};
+    return $session // {frames => 0, unchanged => 0};
+}
+
+my $early = start_helixvm('stream', $vm, '--session', 'pattern');
+my ($coded, $unchanged);
+ok(wait_until(90, sub {
+    my $now = encoding();
+    ($coded, $unchanged) = ($now->{frames}, $now->{unchanged})
+        if !defined $coded || $now->{frames} != $coded;
+    return $now->{unchanged} >= $unchanged + 4;
+}), 'a picture that stays is not coded any more');
+my $late = check_pattern('a late viewer');
+cmp_ok($late->{keyframes}, '>=', 1, 'a late viewer has a keyframe');
+cmp_ok(encoding()->{frames}, '>', $coded, 'which was coded for it');
+kill 'INT', $early->{pid};
+finish($early, 20);
+
+# --- the encoder killed again and again ----------------------------------------------------------
+
+use constant KILLS => 50;
+
+sub encoder_pid { return status_of($vm)->{processes}{'helixvm-encoder'}{pid} }
+
+# Wait until $condition holds of what the file has after $from; the time that it took, in s.
+sub wait_for_stream {
+    my ($path, $from, $condition) = @_;
+    my $started = time;
+    while (time < $started + 20) {
+        open my $file, '<:raw', $path or die "$path: $!\n";
+        seek $file, $from, 0;
+        local $/;
+        my $came = <$file> // '';
+        return time - $started if $condition->($came);
+        sleep 0.005;
+    }
+    return undef;
+}
+
+# A sequence parameter set, which each keyframe brings along.
+my $keyframe = sub { $_[0] =~ /\x00\x00\x01[\x07\x27\x47\x67]/ };
+my $qemu = qemu_pid($vm);
+my $stream = "$dir/killed.h264";
+my $viewer = start_helixvm('stream', $vm, '--output', $stream, '--json');
+wait_until(60, sub { -e $stream });
+ok(wait_for_stream($stream, 0, $keyframe), 'the desktop streams');
+my @took;
+for my $time (1 .. KILLS) {
+    my ($pid, $size) = (encoder_pid(), -s $stream);
+    # It works: more comes.
+    defined wait_for_stream($stream, $size, sub { length $_[0] }) or last;
+    $size = -s $stream;
+    kill 'KILL', $pid or last;
+    push @took, wait_for_stream($stream, $size, $keyframe) // last;
+}
+is(scalar @took, KILLS, 'the stream goes on each time that the encoder is killed');
+my @sorted = sort { $a <=> $b } @took;
+diag(sprintf 'a keyframe came after %.2f s; at most %.2f s', $sorted[@sorted / 2], $sorted[-1]);
+cmp_ok($sorted[@sorted / 2], '<', 1, 'a keyframe comes within a second');
+is(status_of($vm)->{processes}{'helixvm-encoder'}{restarts}, KILLS, 'it was started again each time');
+is(qemu_pid($vm), $qemu, 'QEMU went on');
+is(helixvm_ok('exec', $vm, '--', 'echo', 'here')->{out}, "here\n", 'the guest answers');
+kill 'INT', $viewer->{pid};
+my $seen = json(finish($viewer, 20)->{out});
+is($seen->{source}, 'resource', 'the frames come by resource id still');
+cmp_ok($seen->{keyframes}, '>', KILLS, 'with all those keyframes');
+is(`ffmpeg -v warning -f h264 -i $stream -f null - 2>&1`, '', 'ffmpeg decodes it all without a word');
 check_pattern('after the encoder was killed');
 
 like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down powers the guest off');
