@@ -15,8 +15,8 @@
 #include "launcher/domain/vm-domain.h"
 #include "launcher/monitor/internal.h"
 
-#define RESTART_MS 200
-#define RESTART_DOUBLINGS 6
+#define RESTART_MS 50
+#define RESTART_DOUBLINGS 8
 /* One that ends this often will not get better by another start. */
 #define RESTARTS_MAX 1000
 
