@@ -16,6 +16,17 @@ my $readme = slurp('README.md');
 my $lint = `mandoc -Tlint -Wwarning helixvm.1 2>&1`;
 is($lint, '', 'mandoc has nothing to object to');
 
+
+# What stands in quotes ends before the next begins, over the ends of lines, too.
+for my $file (qw(helixvm.1 helixvm-vsock.1)) {
+    my $rendered = `mandoc -Tutf8 -Owidth=1000 $file` =~ s/.\x08//gr;
+    my ($open, $close) = ("\xe2\x80\x9c", "\xe2\x80\x9d");
+    cmp_ok(scalar(() = $rendered =~ /$open/g), '>', 0, "$file has quotes");
+    my @nested = $rendered =~ /($open(?:(?!$close).)*?$open.{0,40})/gs;
+    is("@nested", '', "$file: no quote within another");
+}
+unlike($page, qr/Fl Fl \w+ \| (?!Fl )\w+ Ar/, 'each long option has both its dashes');
+
 my $help = join '', `$build/helixvm help`;
 my @verbs = $help =~ /^  ([a-z-]+) +[a-z]/mg;
 cmp_ok(scalar @verbs, '>', 5, 'help lists the verbs');
