@@ -2,6 +2,7 @@
 /* helixvm: the command line.  Finds the verb, runs it, and turns its error into a message and an
  * exit status. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -110,8 +111,33 @@ static int status_of(const GError *error)
     return failure_status && status != HX_ERROR_CANCELLED ? failure_status : status;
 }
 
+int hx_verb_end_output(void)
+{
+    if (fflush(stdout) != EOF)
+        return 0;
+    if (errno == EPIPE) /* its reader has enough: what SIGPIPE would have said */
+        return 128 + SIGPIPE;
+    fprintf(stderr, "helixvm: cannot write the output: %s\n", g_strerror(errno));
+    return HX_ERROR_FAILED;
+}
+
+/* What is opened later must not take the place of a standard stream that is closed: the guest's
+ * connection would be read as input, or written to as output. */
+static void fill_standard_streams(void)
+{
+    static const int modes[] = {
+        [STDIN_FILENO] = O_RDONLY,  /* ends at once */
+        [STDOUT_FILENO] = O_RDONLY, /* cannot be written, as one that is closed */
+        [STDERR_FILENO] = O_RDWR,
+    };
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
+            _exit(HX_ERROR_FAILED);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     setlocale(LC_ALL, "");
     if (argc < 2) {
         hx_help_print(stderr);
@@ -123,11 +149,6 @@ int main(int argc, char **argv)
         print_error(error ? error->message : "failed, and did not say why");
         return status_of(error);
     }
-    if (fflush(stdout) == EOF) {
-        if (errno == EPIPE) /* its reader has enough: what SIGPIPE would have said */
-            return 128 + SIGPIPE;
-        fprintf(stderr, "helixvm: cannot write the output: %s\n", g_strerror(errno));
-        return HX_ERROR_FAILED;
-    }
-    return exit_status;
+    int unwritten = hx_verb_end_output();
+    return unwritten ? unwritten : exit_status;
 }

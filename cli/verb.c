@@ -227,7 +227,7 @@ gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *
     if (wants_help(*argc, *argv)) {
         g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
         hx_help_print_options(help, stdout);
-        exit(fflush(stdout) == EOF ? HX_ERROR_FAILED : 0);
+        exit(hx_verb_end_output());
     }
     g_autoptr(GError) cause = NULL;
     if (!g_option_context_parse(context, argc, argv, &cause)) {

@@ -105,6 +105,10 @@ int hx_verb_signal(void);
  * first call on it is the third that ends the process.  Not to be freed. */
 GCancellable *hx_verb_impatience(void);
 
+/* Write out what standard output still holds.  Returns 0, or the exit status where it cannot be
+ * written, which it says unless the reader has enough. */
+int hx_verb_end_output(void);
+
 /* The exit status of a verb that succeeds with another than 0 (exec: the command's). */
 void hx_verb_set_exit_status(int status);
 

@@ -111,6 +111,25 @@ for my $call ('--connect xyz:///a doctor --json work', '--connect=xyz:///a docto
 }
 is((said($_))[1], 2, "\"$_\" lacks something") for '--connect', '--connect xyz:///a', 'list --connect';
 
+# --- standard streams that cannot be used ----------------------------------------------------------
+for my $call ('list', 'version', 'help', 'help up', 'image --help', 'image list --help', 'profile keys') {
+    my $text = `$helixvm $call 2>&1 >/dev/full`;
+    is($? >> 8, 1, "$call: an output that is full is an error");
+    is($text, "helixvm: cannot write the output: No space left on device\n", 'and said so');
+    $text = `$helixvm $call 2>&1 >&-`;
+    is($? >> 8, 1, "$call: as is one that is closed");
+    is($text, "helixvm: cannot write the output: Bad file descriptor\n", 'and said so');
+}
+{
+    # Not what it opens later: exec would take the guest's connection for its input.
+    my $pid = open my $watch, '-|', "exec $helixvm status --watch work <&- 2>&-" or die "sh: $!";
+    like(scalar <$watch>, qr/stopped/, 'it runs without standard input and error,');
+    is(readlink "/proc/$pid/fd/$_", '/dev/null', "and nothing else is in the place of stream $_") for 0, 2;
+    kill 'INT', $pid;
+    close $watch;
+    is($?, 0, 'until it is interrupted');
+}
+
 my ($version) = said('version');
 like($version, qr/\Ahelixvm \d+\.\d+\.\d+\nlibvirt \d+\.\d+\.\d+\nqemu \d+\.\d+\.\d+\nvirglrenderer \d+\.\d+\.\d+\n\z/,
     'versions');

@@ -63,6 +63,10 @@ ok(slurp("$dir/back") eq $big, '... is the same');
 is((sh("$build/helixvm exec $vm -- wc -c <$dir/big"))[1], length($big) . "\n",
     'the end of stdin reaches the command');
 is(helixvm('exec', $vm, '--', 'sh', '-c', 'kill -9 $$')->{status}, 137, 'killed by a signal: 128 + 9');
+is_deeply([sh("timeout 60 $build/helixvm exec $vm -- cat <&-")], [0, ''], 'closed stdin is at its end');
+($status, my $unwritten) = sh("timeout 60 $build/helixvm exec $vm -- echo text >&-");
+is($status, 255, 'closed stdout is an error');
+like($unwritten, qr/cannot pass a command's output on: Bad file descriptor/, '... and said so');
 my (undef, $piped) = sh("$build/helixvm exec $vm -- yes | head -n 1; echo \${PIPESTATUS[0]}");
 like($piped, qr/^y\n/, 'who has enough of the output ends it');
 
