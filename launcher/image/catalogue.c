@@ -57,8 +57,7 @@ static gboolean read_group_name(HxCatalogueEntry *entry, const char *group, GErr
     const char *slash = strrchr(group, '/');
     entry->name = g_strndup(group, slash ? slash - group : 0);
     entry->architecture = g_strdup(slash ? slash + 1 : "");
-    g_autofree char *path = hx_image_path(entry->name, NULL);
-    if (path && hx_image_is_architecture(entry->architecture))
+    if (hx_image_check_name(entry->name, NULL) && hx_image_is_architecture(entry->architecture))
         return TRUE;
     g_set_error(error, HX_ERROR, HX_ERROR_CONFIG,
                 "a group is called NAME/ARCHITECTURE: the name of an image, and x86_64 or aarch64");

@@ -55,7 +55,7 @@ char *hx_image_directory(GError **error)
     return NULL;
 }
 
-static gboolean check_name(const char *name, GError **error)
+gboolean hx_image_check_name(const char *name, GError **error)
 {
     size_t length = strlen(name);
     size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._");
@@ -76,7 +76,7 @@ gboolean hx_image_is_architecture(const char *name)
 
 char *hx_image_path(const char *name, GError **error)
 {
-    if (!check_name(name, error))
+    if (!hx_image_check_name(name, error))
         return NULL;
     g_autofree char *directory = hx_image_directory(error);
     return directory ? g_build_filename(directory, name, NULL) : NULL;
@@ -216,7 +216,7 @@ GPtrArray *hx_image_list(GError **error)
         return NULL;
     g_autoptr(GPtrArray) images = g_ptr_array_new_with_free_func((GDestroyNotify)hx_image_free);
     for (const char *name; (name = g_dir_read_name(directory));) {
-        HxImage *image = check_name(name, NULL) ? hx_image_open(name, NULL) : NULL;
+        HxImage *image = hx_image_check_name(name, NULL) ? hx_image_open(name, NULL) : NULL;
         if (image)
             g_ptr_array_add(images, image);
     }

@@ -53,5 +53,8 @@ char **hx_image_users(const char *name, GError **error);
 /* Whether @name is an architecture that images may have. */
 gboolean hx_image_is_architecture(const char *name);
 
+/* Whether @name can be an image's; HX_ERROR_USAGE where it cannot. */
+gboolean hx_image_check_name(const char *name, GError **error);
+
 /* Where image @name is, or is to be; for g_free.  HX_ERROR_USAGE for a bad name. */
 char *hx_image_path(const char *name, GError **error);

@@ -130,6 +130,17 @@ for my $call ('list', 'version', 'help', 'help up', 'image --help', 'image list 
     is($?, 0, 'until it is interrupted');
 }
 
+{
+    local $ENV{HELIXVM_STATE_DIR} = '/proc/state';
+    for my $call ('list', 'image list', 'image fetch debian-13', 'up work') {
+        my ($text, $code) = said($call);
+        is($code, 6, "$call: a state directory that cannot be used is the host's fault");
+        like($text, qr{^helixvm: cannot use the directory /proc/state: No such file or directory$},
+            'and named');
+    }
+    is((said('image', 'list', '--available'))[1], 0, 'what can be fetched is seen without one');
+}
+
 my ($version) = said('version');
 like($version, qr/\Ahelixvm \d+\.\d+\.\d+\nlibvirt \d+\.\d+\.\d+\nqemu \d+\.\d+\.\d+\nvirglrenderer \d+\.\d+\.\d+\n\z/,
     'versions');
