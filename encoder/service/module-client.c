@@ -19,6 +19,7 @@
 #include "encoder/export-protocol.h"
 #include "encoder/protocol.h"
 #include "encoder/service/statistics.h"
+#include "launcher/base/deadline.h"
 #include "launcher/base/fd-passing.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
@@ -127,7 +128,7 @@ static int receive(HxModuleClient *client, void *packet, size_t size)
     gint64 deadline = g_get_monotonic_time() + ANSWER_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
     int r;
     do {
-        gint64 left = MAX(deadline - g_get_monotonic_time(), 0) / G_TIME_SPAN_MILLISECOND;
+        gint64 left = hx_time_left(deadline) / G_TIME_SPAN_MILLISECOND;
         r = poll(&p, 1, (int)left);
     } while (r < 0 && errno == EINTR);
     if (r <= 0)

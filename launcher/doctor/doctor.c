@@ -4,6 +4,7 @@
  * the same queue.  Such a thread may still write to what it was given: that is never freed. */
 #include "launcher/doctor/doctor.h"
 
+#include "launcher/base/deadline.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/domain/vm-domain.h"
@@ -76,7 +77,7 @@ static gboolean collect(GAsyncQueue *done, GArray *reports)
 {
     gint64 deadline = g_get_monotonic_time() + CHECKS_SECONDS * G_TIME_SPAN_SECOND;
     for (guint answered = 0; answered < reports->len; answered++) {
-        gint64 left = MAX(deadline - g_get_monotonic_time(), 1);
+        gint64 left = hx_time_left(deadline) + 1;
         Job *job = g_async_queue_timeout_pop(done, left);
         if (job == &interruption)
             return FALSE;

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launcher/base/deadline.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
@@ -87,7 +88,7 @@ static gboolean wait_end(HxTrial *trial, int milliseconds, int *ret_status)
     hx_autofd int pidfd = pidfd_open(trial->pid, 0);
     struct pollfd process = {.fd = pidfd, .events = POLLIN};
     gint64 deadline = g_get_monotonic_time() + milliseconds * G_TIME_SPAN_MILLISECOND;
-    while (poll(&process, 1, MAX((deadline - g_get_monotonic_time()) / 1000, 0)) < 0 &&
+    while (poll(&process, 1, hx_time_left(deadline) / G_TIME_SPAN_MILLISECOND) < 0 &&
            errno == EINTR) {
     }
     if (waitpid(trial->pid, ret_status, WNOHANG) != trial->pid)

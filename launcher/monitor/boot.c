@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The wait for a guest that boots: until it reports READY. */
+#include "launcher/base/deadline.h"
 #include "launcher/base/error.h"
 #include "launcher/domain/console-log.h"
 #include "launcher/monitor/internal.h"
@@ -14,7 +15,7 @@ static gboolean is_ready_or_gone(HxMonitor *monitor)
 guint hx_monitor_boot_time_left(const HxMonitor *monitor)
 {
     gint64 end = monitor->boot_begun + monitor->boot_timeout * G_TIME_SPAN_SECOND;
-    return MAX(end - g_get_monotonic_time(), 0) / G_TIME_SPAN_MILLISECOND;
+    return hx_time_left(end) / G_TIME_SPAN_MILLISECOND;
 }
 
 /* Its kernel has stopped for good. */

@@ -7,6 +7,7 @@
  * bound to it.  A QEMU that libvirt cannot end, or that hangs itself, is ended by a signal. */
 #include <libvirt/virterror.h>
 
+#include "launcher/base/deadline.h"
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
 #include "launcher/domain/qemu-process.h"
@@ -145,7 +146,7 @@ static gboolean is_answered_or_over(void *data)
 
 static guint left_until(gint64 deadline)
 {
-    return MAX((deadline - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND, 1);
+    return hx_time_left(deadline) / G_TIME_SPAN_MILLISECOND + 1;
 }
 
 /* Have libvirt do @request, until @deadline: FALSE where it does not, or refuses to.  One that

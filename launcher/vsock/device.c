@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "launcher/base/deadline.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
 #include "launcher/vsock/channel.h"
@@ -171,5 +172,5 @@ int64_t hx_vsock_run(HxVsock *vsock)
     gint64 at = vsock->returned_since ? vsock->returned_since + HX_RETURN_US : G_MAXINT64;
     if (vsock->look_again)
         at = MIN(at, vsock->look_again);
-    return at == G_MAXINT64 ? -1 : MAX(at - g_get_monotonic_time(), 0);
+    return at == G_MAXINT64 ? -1 : hx_time_left(at);
 }

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "launcher/base/deadline.h"
 #include "launcher/base/log.h"
 #include "launcher/base/unix-socket.h"
 #include "launcher/vsock/connection.h"
@@ -33,7 +34,6 @@ enum { ECHO_PORT = 5000, SINK_PORT, SOURCE_PORT };
 #define CREDIT (1u << 30)
 /* As helixvm-vsock has them. */
 #define LAP 128
-#define FILL_CHAINS 32
 #define RETURN_US 1000
 #define RETURN_BYTES (64 * 1024)
 #define STREAM_PACKET_MAX (48 * 1024)
@@ -44,7 +44,9 @@ enum { ECHO_PORT = 5000, SINK_PORT, SOURCE_PORT };
 typedef struct {
     HxVirtqueue *rx, *tx;
     HxConnection connection;
-    bool open, reset_due; /* both false: there is no connection */
+    bool open;
+    struct virtio_vsock_hdr reset; /* of the last one, where it is due */
+    bool reset_due;
     gint64 returned_since, look_again;
     unsigned returned_bytes, lap_bytes, stream_laps;
     bool return_now;
@@ -96,13 +98,11 @@ static bool send_control(Device *device)
         HxChain chain;
         if (!take_buffer(device, iov, &chain))
             return false;
-        if (device->reset_due) {
-            hx_connection_data(c, 0, 0, &packet); /* all but the operation */
-            packet.op = htole16(VIRTIO_VSOCK_OP_RST);
-            device->reset_due = false;
-        } else {
+        if (device->reset_due)
+            packet = device->reset;
+        else
             hx_connection_control(c, &packet);
-        }
+        device->reset_due = false;
         give_buffer(device, iov, &chain, &packet);
     }
     return true;
@@ -120,8 +120,6 @@ static bool fill_buffers(Device *device)
             return false;
         hx_connection_data(&device->connection, MIN(chain.writable - HEADER, credit), 0, &packet);
         give_buffer(device, iov, &chain, &packet);
-        if (hx_virtqueue_unpublished(device->rx) >= FILL_CHAINS)
-            hx_virtqueue_flush(device->rx);
     }
     return true;
 }
@@ -176,6 +174,8 @@ static void take_packet(Device *device, const struct iovec *iov, const HxChain *
         break;
     case HX_PACKET_SHUTDOWN:
     case HX_PACKET_VIOLATION:
+        hx_connection_data(c, 0, 0, &device->reset); /* all but the operation */
+        device->reset.op = htole16(VIRTIO_VSOCK_OP_RST);
         device->reset_due = true;
         device->open = false;
         break;
@@ -248,7 +248,7 @@ static int64_t run(Device *device)
     gint64 at = device->returned_since ? device->returned_since + RETURN_US : G_MAXINT64;
     if (device->look_again)
         at = MIN(at, device->look_again);
-    return at == G_MAXINT64 ? -1 : MAX(at - g_get_monotonic_time(), 0);
+    return at == G_MAXINT64 ? -1 : hx_time_left(at);
 }
 
 static void forget_connection(void *data)
