@@ -5,6 +5,7 @@
 
 #include "launcher/base/error.h"
 #include "launcher/base/parts.h"
+#include "launcher/profile/text.h"
 
 #define SUFFIX ".conf"
 #define SUMMARY_MAX 200
@@ -94,8 +95,9 @@ static void file_free(void *data)
 /* The comment of the first line, without its "#"; a licence is none. */
 static char *read_summary(const char *path)
 {
-    g_autofree char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, NULL) || *text != '#')
+    gsize length = 0;
+    g_autofree char *text = hx_profile_text_read(path, &length, NULL);
+    if (!text || *text != '#')
         return g_strdup("");
     text[MIN(strcspn(text, "\r\n"), SUMMARY_MAX)] = '\0';
     g_autofree char *valid = g_utf8_make_valid(g_strstrip(text + 1), -1);

@@ -52,15 +52,10 @@ static void set(HxProfile *profile, int key, const char *value, char *origin)
 
 static GPtrArray *parse_file(const char *path, GPtrArray **ret_objections, GError **error)
 {
-    g_autoptr(GError) cause = NULL;
-    g_autofree char *text = NULL;
     gsize length = 0;
-    if (!g_file_get_contents(path, &text, &length, &cause)) {
-        gboolean missing = g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_NOENT);
-        g_set_error(error, HX_ERROR, missing ? HX_ERROR_NOT_FOUND : HX_ERROR_CONFIG,
-                    "cannot read the profile: %s", cause->message);
+    g_autofree char *text = hx_profile_text_read(path, &length, error);
+    if (!text)
         return NULL;
-    }
     *ret_objections = g_ptr_array_new_with_free_func((GDestroyNotify)hx_profile_objection_free);
     return hx_profile_text_parse(text, length, *ret_objections);
 }

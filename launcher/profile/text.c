@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "launcher/profile/text.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "launcher/base/edit-distance.h"
+#include "launcher/base/error.h"
+#include "launcher/base/fd.h"
 #include "launcher/profile/keys.h"
+
+#define MAX_SIZE (1 << 20)
 
 typedef struct {
     guint line;
@@ -14,6 +21,53 @@ typedef struct {
     GPtrArray *settings;
     GPtrArray *objections;
 } Parser;
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static char *read_text(int fd, gsize *ret_length, GError **error)
+{
+    g_autofree char *text = g_malloc(MAX_SIZE + 1);
+    size_t length = 0;
+    ssize_t size = 1;
+    while (length <= MAX_SIZE && size != 0) {
+        size = read(fd, text + length, MAX_SIZE + 1 - length);
+        if (size < 0 && errno != EINTR) {
+            hx_set_error_errno(error, HX_ERROR_CONFIG, errno, "it cannot be read");
+            return NULL;
+        }
+        length += MAX(size, 0);
+    }
+    if (length > MAX_SIZE) {
+        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG, "it is larger than 1 MiB");
+        return NULL;
+    }
+    text[length] = '\0';
+    *ret_length = length;
+    return g_steal_pointer(&text);
+}
+
+char *hx_profile_text_read(const char *path, gsize *ret_length, GError **error)
+{
+    /* To open a FIFO that nobody writes to would wait; one is what a shell's <(COMMAND) gives. */
+    hx_autofd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        int code = errno == ENOENT ? HX_ERROR_NOT_FOUND : HX_ERROR_CONFIG;
+        hx_set_error_errno(error, code, errno, "cannot read the profile %s", path);
+        return NULL;
+    }
+    hx_set_nonblocking(fd, FALSE);
+    g_autofree char *text = read_text(fd, ret_length, error);
+    struct stat file;
+    if (text && *ret_length == 0 && fstat(fd, &file) == 0 && S_ISFIFO(file.st_mode)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_CONFIG, "nobody writes to it");
+        g_clear_pointer(&text, g_free);
+    }
+    if (!text)
+        g_prefix_error(error, "cannot read the profile %s: ", path);
+    return g_steal_pointer(&text);
+}
+
+/* --- parsing --------------------------------------------------------------------------------- */
 
 static void setting_free(void *data)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A profile's text → its settings and what is wrong with it, each with its line.  Pure. */
+/* A profile's text → its settings and what is wrong with it, each with its line.  Pure but for
+ * hx_profile_text_read. */
 #pragma once
 
 #include <glib.h>
@@ -18,6 +19,11 @@ typedef struct {
 } HxProfileObjection;
 
 void hx_profile_objection_free(HxProfileObjection *objection);
+
+/* The text of the profile file at @path, for g_free, with its @ret_length; a FIFO has
+ * to have its writer.  HX_ERROR_NOT_FOUND where there is none, HX_ERROR_CONFIG for one of more than
+ * 1 MiB and for what cannot be read. */
+char *hx_profile_text_read(const char *path, gsize *ret_length, GError **error);
 
 /* The settings that @text of @length bytes makes, in its order, for g_ptr_array_unref.  Sections,
  * keys, values and comments as GKeyFile has them (the desktop entry format), but without locales;

@@ -9,6 +9,7 @@ use File::Path 'make_path';
 use File::Temp;
 use Files;
 use JSON::PP 'decode_json';
+use POSIX ();
 use Test::More;
 
 my $helixvm = ($ENV{BUILD} // 'build') . '/helixvm';
@@ -87,6 +88,20 @@ is((run('profile', 'check', "$dir/missing.conf"))[1], 4, 'a missing file is stat
 is((run('profile', 'show', 'missing'))[1], 4, 'as is a missing profile');
 like(said(), qr/profile list/, 'which says how to see all');
 is((run('profile', 'show', '.hidden'))[1], 2, 'what is no name is a usage error');
+
+# What is given as a file without being one.
+POSIX::mkfifo("$dir/fifo", 0600) or die "$dir/fifo: $!";
+for my $case (
+    ["$dir/fifo", 'nobody writes to it'],
+    ['/dev/zero', 'it is larger than 1 MiB'],
+    ["$dir", 'it cannot be read: Is a directory'],
+) {
+    my ($path, $why) = @$case;
+    is((run('profile', 'check', $path))[1], 3, "$path is no profile");
+    is(said(), "helixvm: cannot read the profile $path: $why\n", '... and why');
+}
+is(scalar(`bash -c '$helixvm profile check <(cat $bad)' 2>/dev/null` =~ s{^/dev/fd/\d+}{}gmr),
+    join('', map { s/^\Q$bad\E//r . "\n" } @lines), 'what a command prints is one');
 
 ($out) = run('profile', 'keys', '--json');
 my %keys = map { $_->{key} => $_ } @{decode_json($out)};
