@@ -39,7 +39,8 @@ module_SRC := $(wildcard encoder/qemu-module/*.c)
 module_PKG := glib-2.0 virglrenderer
 vsockenc_SRC := $(wildcard guest-provision/vsockenc/*.c)
 vsockenc_PKG := gstreamer-video-1.0 gstreamer-allocators-1.0 libdrm
-session_SRC := $(wildcard guest-provision/session/*.c) guest-provision/vsockenc/statistics.c
+session_SRC := $(wildcard guest-provision/session/*.c) \
+	$(addprefix guest-provision/vsockenc/,statistics.c frame-client.c)
 session_PKG := gstreamer-app-1.0 gstreamer-video-1.0 libsoup-3.0 json-glib-1.0 gio-unix-2.0
 # What the guest's session and the host's viewer share: the wire format alone.
 protocol_SRC := $(wildcard guest-provision/session/stream-protocol.c)

@@ -5,7 +5,8 @@
  *   GUEST  by x264enc: its frames in memory
  *
  * A way that fails, or brings no frame within FIRST_FRAME_TIME, is left for the next, and the
- * reason is kept.
+ * reason is kept.  While the guest encodes, the host is asked whether it answers; once it does, it
+ * is taken again.
  *
  * Three threads meet here.  The main thread owns the ladder and the bus.  A state change waits
  * inside pipewiresrc until the linker (in the main thread) has linked it, so it is made in a thread
@@ -15,6 +16,7 @@
 #include "guest-provision/session/pipeline.h"
 
 #include "guest-provision/session/desktop.h"
+#include "guest-provision/session/host-wait.h"
 
 #include <dlfcn.h>
 #include <gst/app/gstappsink.h>
@@ -23,6 +25,9 @@
 
 /* ms; a guest without acceleration is slow to start its first frame. */
 enum { FIRST_FRAME_TIME = 20000 };
+/* ms from one question to the host to the next: doubled where it was taken again and failed within
+ * HOST_GOOD_TIME. */
+enum { HOST_WAIT_LEAST = 2000, HOST_WAIT_MOST = 256000, HOST_GOOD_TIME = 60000 };
 
 typedef enum { WAY_HOST, WAY_GUEST, N_WAYS } Way;
 
@@ -38,7 +43,12 @@ struct SessionPipeline {
     guint bus_watch;
     guint watchdog;
     char *fallback_reason;
+    SessionHostWait *host_wait; /* while the guest encodes in its stead */
+    guint host_wait_ms;
+    gint64 started_at; /* monotonic, µs: the current way */
     int width, height;
+    gint64 pts_offset;        /* µs, to the current way's timestamps, */
+    gint64 last_pts, last_at; /* by which they go on from the last one; monotonic: when it came */
     gboolean given_up;
 
     /* Atomic. */
@@ -49,7 +59,7 @@ struct SessionPipeline {
     GMutex lock; /* what follows */
     HxStatistics statistics;
     gint64 entered_at; /* monotonic, µs: when the encoder got its latest frame */
-    GstClockTime last_pts;
+    GstClockTime entered_pts;
 };
 
 /* --- GStreamer without a registry --------------------------------------------------------------
@@ -141,11 +151,11 @@ static GstPadProbeReturn gate(GstPad *pad, GstPadProbeInfo *info, void *data)
     g_mutex_lock(&pipeline->lock);
     /* A tenth of a frame early is in time: the compositor's clock is its own. */
     const GstClockTime distance = GST_SECOND * 9 / 10 / (guint64)pipeline->config->fps;
-    if (GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(pipeline->last_pts) &&
-        pts > pipeline->last_pts && pts - pipeline->last_pts < distance) {
+    if (GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(pipeline->entered_pts) &&
+        pts > pipeline->entered_pts && pts - pipeline->entered_pts < distance) {
         result = GST_PAD_PROBE_DROP;
     } else {
-        pipeline->last_pts = pts;
+        pipeline->entered_pts = pts;
         pipeline->entered_at = g_get_monotonic_time();
     }
     g_mutex_unlock(&pipeline->lock);
@@ -186,6 +196,18 @@ static GstFlowReturn new_sample(GstAppSink *sink, void *data)
 /* --- the main thread ---------------------------------------------------------------------------
  */
 
+/* When @buffer is to be seen, in µs.  The timestamps of each way begin anew; a viewer's go on. */
+static guint64 seen_at(SessionPipeline *pipeline, GstBuffer *buffer)
+{
+    gint64 pts = GST_BUFFER_PTS_IS_VALID(buffer) ? (gint64)(GST_BUFFER_PTS(buffer) / 1000) : 0;
+    gint64 now = g_get_monotonic_time();
+    if (pipeline->last_at && !g_atomic_int_get(&pipeline->has_frame))
+        pipeline->pts_offset = pipeline->last_pts + (now - pipeline->last_at) - pts;
+    pipeline->last_pts = pts + pipeline->pts_offset;
+    pipeline->last_at = now;
+    return (guint64)pipeline->last_pts;
+}
+
 static void deliver(SessionPipeline *pipeline, GstSample *sample)
 {
     GstBuffer *buffer = gst_sample_get_buffer(sample);
@@ -196,13 +218,14 @@ static void deliver(SessionPipeline *pipeline, GstSample *sample)
     const GstStructure *structure = gst_caps_get_structure(caps, 0);
     gst_structure_get_int(structure, "width", &pipeline->width);
     gst_structure_get_int(structure, "height", &pipeline->height);
+    guint64 pts = seen_at(pipeline, buffer);
     g_atomic_int_set(&pipeline->has_frame, TRUE);
     g_clear_handle_id(&pipeline->watchdog, g_source_remove);
     SessionFrame frame = {
         .data = map.data,
         .size = map.size,
         .is_keyframe = !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
-        .pts_us = GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) / GST_USECOND : 0,
+        .pts_us = pts,
         .width = pipeline->width,
         .height = pipeline->height,
     };
@@ -222,6 +245,7 @@ static void pull_samples(SessionPipeline *pipeline)
 
 static void tear_down(SessionPipeline *pipeline)
 {
+    g_clear_pointer(&pipeline->host_wait, session_host_wait_free);
     g_clear_handle_id(&pipeline->watchdog, g_source_remove);
     g_clear_handle_id(&pipeline->bus_watch, g_source_remove);
     if (pipeline->bin)
@@ -235,6 +259,27 @@ static void tear_down(SessionPipeline *pipeline)
 }
 
 static void start_way(SessionPipeline *pipeline);
+
+/* The host answers again. */
+static void return_to_host(void *data)
+{
+    SessionPipeline *pipeline = data;
+    tear_down(pipeline);
+    if (pipeline->given_up)
+        return;
+    g_clear_pointer(&pipeline->fallback_reason, g_free);
+    pipeline->way = WAY_HOST;
+    start_way(pipeline);
+}
+
+static void wait_for_host(SessionPipeline *pipeline)
+{
+    gint64 lasted_ms = (g_get_monotonic_time() - pipeline->started_at) / 1000;
+    gboolean soon = pipeline->host_wait_ms && lasted_ms < HOST_GOOD_TIME;
+    pipeline->host_wait_ms =
+        soon ? MIN(pipeline->host_wait_ms * 2, HOST_WAIT_MOST) : HOST_WAIT_LEAST;
+    pipeline->host_wait = session_host_wait_new(pipeline->host_wait_ms, return_to_host, pipeline);
+}
 
 /* The current way is lost for @reason. */
 static void next_way(SessionPipeline *pipeline, const char *reason)
@@ -250,6 +295,7 @@ static void next_way(SessionPipeline *pipeline, const char *reason)
         return;
     }
     pipeline->way = WAY_GUEST;
+    wait_for_host(pipeline);
     start_way(pipeline);
 }
 
@@ -338,7 +384,8 @@ static void start_way(SessionPipeline *pipeline)
     GstBus *bus = gst_element_get_bus(bin);
     pipeline->bus_watch = gst_bus_add_watch(bus, bus_message, pipeline);
     gst_object_unref(bus);
-    pipeline->last_pts = GST_CLOCK_TIME_NONE;
+    pipeline->entered_pts = GST_CLOCK_TIME_NONE;
+    pipeline->started_at = g_get_monotonic_time();
     g_atomic_int_set(&pipeline->has_frame, FALSE);
     pipeline->watchdog = g_timeout_add(FIRST_FRAME_TIME, no_frame, pipeline);
     gst_element_call_async(bin, play, NULL, NULL);

@@ -41,7 +41,8 @@ gboolean session_pipeline_init(GError **error);
 SessionPipeline *session_pipeline_new(const SessionConfig *config,
                                       const SessionPipelineEvents *events);
 
-/* Start with the best way of encoding that @config allows; falls to the next when it fails. */
+/* Start with the best way of encoding that @config allows; falls to the next when it fails, and
+ * returns to the host once that answers again. */
 void session_pipeline_start(SessionPipeline *pipeline);
 
 /* The compositor is lost: what fails now is no reason to try another way.  May be called from

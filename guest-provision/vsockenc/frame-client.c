@@ -349,3 +349,19 @@ gboolean hx_frame_client_receive(HxFrameClient *client, gint64 pts, HxFrameAnswe
         /* CONFIG_RESP, PONG, and what later services may tell. */
     }
 }
+
+gboolean hx_frame_client_ping(HxFrameClient *client, GError **error)
+{
+    guint8 buffer[HXFR_HEADER_SIZE];
+    gint64 deadline = deadline_of(client->timeout_ms);
+    HxfrHeader header;
+    hxfr_encode_empty(buffer, HXFR_PING, 0);
+    struct iovec iov = {buffer, sizeof buffer};
+    if (!send_all(client, &iov, 1, error))
+        return FALSE;
+    do {
+        if (!receive_message(client, deadline, &header, error))
+            return FALSE;
+    } while (header.type != HXFR_PONG);
+    return TRUE;
+}

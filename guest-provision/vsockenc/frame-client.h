@@ -67,3 +67,7 @@ gboolean hx_frame_client_send(HxFrameClient *client, const HxfrFrameRequest *req
 /* Wait for the answer to the oldest request, whose pts is @pts. */
 gboolean hx_frame_client_receive(HxFrameClient *client, gint64 pts, HxFrameAnswer *ret_answer,
                                  GError **error);
+
+/* Send PING and wait for PONG: is the service there, and does it answer?  Where no answer to a
+ * request is to come. */
+gboolean hx_frame_client_ping(HxFrameClient *client, GError **error);

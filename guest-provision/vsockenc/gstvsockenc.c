@@ -12,7 +12,8 @@
  * The connection is made with the first frame; that it cannot be made is then an element error, by
  * which the application may take another encoder.  A connection that worked and broke is made anew
  * with each frame, which is dropped while the service is away; after the timeout that is an element
- * error too.  A new connection begins with CONFIG_REQ and a keyframe. */
+ * error too, and so is an answer that takes longer.  A new connection begins with CONFIG_REQ and a
+ * keyframe. */
 #include "guest-provision/vsockenc/gstvsockenc.h"
 
 #include "guest-provision/vsockenc/picture.h"
@@ -45,7 +46,7 @@ struct _GstVsockEnc {
     HxResourceDevice *device;
     HxPictureFormat format;
     gint64 resource_retry_at; /* monotonic, µs; 0: at once */
-    gint64 lost_at;           /* monotonic, µs: when the connection broke; 0 where it did not */
+    gint64 lost_at;           /* monotonic, µs: when what broke it was begun; 0 where it did not */
     gboolean ever_connected;
     gboolean want_keyframe;
     guint since_keyframe;
@@ -278,14 +279,14 @@ static GstFlowReturn fail(GstVsockEnc *self, GstVideoCodecFrame *frame, const GE
     return GST_FLOW_ERROR;
 }
 
-/* The connection broke, or could not be made. */
-static GstFlowReturn lose(GstVsockEnc *self, GstVideoCodecFrame *frame, const GError *error)
+/* The connection broke, or could not be made, in what was begun @attempted. */
+static GstFlowReturn lose(GstVsockEnc *self, GstVideoCodecFrame *frame, gint64 attempted,
+                          const GError *error)
 {
-    gint64 now = g_get_monotonic_time();
     if (!self->lost_at)
-        self->lost_at = now;
+        self->lost_at = attempted;
     if (!self->ever_connected || g_cancellable_is_cancelled(self->cancellable) ||
-        now - self->lost_at > (gint64)self->timeout * 1000)
+        g_get_monotonic_time() - self->lost_at >= (gint64)self->timeout * 1000)
         return fail(self, frame, error);
     return drop(self, frame, error);
 }
@@ -315,14 +316,21 @@ static GstFlowReturn finish(GstVsockEnc *self, GstVideoCodecFrame *frame, HxFram
     return gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
 }
 
+static gboolean has_timed_out(const GError *error)
+{
+    return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+}
+
 static GstFlowReturn handle_frame(GstVideoEncoder *encoder, GstVideoCodecFrame *frame)
 {
     GstVsockEnc *self = GST_VSOCK_ENC(encoder);
     g_autoptr(GError) error = NULL;
     if (!wait_for_fence(self, frame->input_buffer, &error))
         return drop(self, frame, error);
-    /* A service that was restarted between two frames is met again without losing one. */
-    for (int attempt = self->client ? 0 : 1; attempt < 2; attempt++) {
+    gint64 attempted = g_get_monotonic_time();
+    /* A service that was restarted between two frames is met again without losing one; one that
+     * does not answer is not asked twice. */
+    for (int attempt = self->client ? 0 : 1; attempt < 2 && !has_timed_out(error); attempt++) {
         g_auto(HxFrameAnswer) answer = {0};
         g_clear_error(&error);
         Exchange result = EXCHANGE_LOST;
@@ -344,7 +352,7 @@ static GstFlowReturn handle_frame(GstVideoEncoder *encoder, GstVideoCodecFrame *
         }
         disconnect(self);
     }
-    return lose(self, frame, error);
+    return lose(self, frame, attempted, error);
 }
 
 /* --- the encoder class ------------------------------------------------------------------------ */

@@ -293,6 +293,31 @@ cmp_ok($seen->{keyframes}, '>', KILLS, 'with all those keyframes');
 is(`ffmpeg -v warning -f h264 -i $stream -f null - 2>&1`, '', 'ffmpeg decodes it all without a word');
 check_pattern('after the encoder was killed');
 
+# --- the encoder hung ----------------------------------------------------------------------------
+# The session encodes by itself, and lets the host do it again once it answers.
+
+# Where the frames of a short stream of the desktop come from: wait until it is $source.
+sub comes_from {
+    my ($source) = @_;
+    my $said;
+    wait_until(120, sub {
+        my $result = helixvm({seconds => 90}, 'stream', $vm, '--duration', 1, '--json');
+        $said = $result->{status} ? $result->{err} : json($result->{out})->{source} // 'nothing yet';
+        return $said eq $source;
+    });
+    return $said;
+}
+
+is(comes_from('resource'), 'resource', 'the desktop streams');
+my $hung = encoder_pid();
+kill 'STOP', $hung;
+ok(wait_until(10, sub { contents("/proc/$hung/stat") =~ /\) T / }), 'the encoder hangs');
+is(comes_from('guest'), 'guest', 'the guest encodes instead');
+kill 'CONT', $hung;
+is(comes_from('resource'), 'resource', 'it goes on: the frames come by resource id again');
+is(encoder_pid(), $hung, 'it is the same one');
+is(qemu_pid($vm), $qemu, 'QEMU went on');
+
 like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down powers the guest off');
 is(status_of($vm)->{state}, 'stopped', 'status: stopped');
 like(helixvm_ok('down', $vm)->{out}, qr/already down/, 'a second down says that it is down');

@@ -332,11 +332,16 @@ static void hang_service(Fixture *fixture, GstElement *sink)
     g_assert_cmpint(waitid(P_PID, fixture->service, &stopped, WSTOPPED), ==, 0);
 }
 
+/* It is waited for once. */
 static void test_hang(Fixture *fixture, gconstpointer data)
 {
     Counter counter = {.at = 4, .act = hang_service, .fixture = fixture};
-    GstElement *pipeline = launch_counted(fixture, &counter, 1000, "timeout=300");
+    GstElement *pipeline = launch_counted(fixture, &counter, 1000, "timeout=1500");
+    gint64 started = g_get_monotonic_time();
     g_autoptr(GError) error = run(pipeline);
+    gint64 took_ms = (g_get_monotonic_time() - started) / 1000;
+    g_assert_cmpint(took_ms, >=, 1500);
+    g_assert_cmpint(took_ms, <, 2 * 1500);
     g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_WRITE);
     g_assert_cmpuint(counter.frames, ==, 4);
     stop(pipeline);

@@ -221,6 +221,22 @@ static void test_cancelled(Fixture *fixture, gconstpointer data)
     assert_receive_fails(fixture, G_IO_ERROR_CANCELLED);
 }
 
+static void test_ping(Fixture *fixture, gconstpointer data)
+{
+    guint8 pong[HXFR_HEADER_SIZE], heard[HXFR_HEADER_SIZE];
+    static const guint8 ping[HXFR_HEADER_SIZE] = {'H', 'X', 'F', 'R', 0x10};
+    g_autoptr(GError) error = NULL;
+    hxfr_encode_empty(pong, HXFR_PONG, 0);
+    say(fixture, pong, sizeof pong);
+    g_assert_true(hx_frame_client_ping(fixture->client, &error));
+    g_assert_no_error(error);
+    hear(fixture, heard, sizeof heard);
+    g_assert_cmpmem(heard, sizeof heard, ping, sizeof ping);
+    /* Nobody answers the second. */
+    g_assert_false(hx_frame_client_ping(fixture->client, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
+}
+
 static void test_no_service(void)
 {
     g_autoptr(GError) error = NULL;
@@ -250,6 +266,7 @@ int main(int argc, char **argv)
     ADD("timeout", test_timeout);
     ADD("full", test_full);
     ADD("cancelled", test_cancelled);
+    ADD("ping", test_ping);
     g_test_add_func("/frame-client/no-service", test_no_service);
     return g_test_run();
 }
