@@ -27,7 +27,8 @@ my %DIRECTIONS = (
     'guest-provision' => ['launcher/base'],
     # for the guest
     'guest-provision/image' => [],
-    'guest-provision/session' => ['guest-provision/vsockenc/statistics.h'],
+    'guest-provision/session' =>
+        ['guest-provision/vsockenc/statistics.h', 'guest-provision/vsockenc/frame-client.h'],
     'guest-provision/vsockenc' => ['encoder/protocol.h'],
     'encoder' => [],
     'encoder/service' => ['launcher/base', 'encoder/protocol.h', 'encoder/export-protocol.h'],
