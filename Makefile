@@ -130,11 +130,12 @@ $(foreach c,$(COMPONENTS),$(eval $(call unit_tests,$(c))))
 PROVE := prove --timer --failures --exec tests/one
 
 .PHONY: check check-unit check-vm
+STRESS_EXPORT := $(BUILD)/asan-module/libhelixvm-export.so $(BUILD)/stress/resources $(BUILD)/stress/resource-requests
 check-unit: all $(UNIT_TESTS)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
-check-vm: all $(BUILD)/bench/traffic
+check-vm: all $(BUILD)/bench/traffic $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(wildcard tests/vm/*.t))
-check: all $(UNIT_TESTS) $(BUILD)/bench/traffic
+check: all $(UNIT_TESTS) $(BUILD)/bench/traffic $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
@@ -177,6 +178,21 @@ stress-vsock: $(BUILD)/helixvm-vsock $(BUILD)/tests/unit/vsock/random
 .PHONY: stress-vsock-guest
 stress-vsock-guest: all $(BUILD)/bench/traffic
 	BUILD=$(BUILD) tests/stress/vsock-guest $(or $(BYTES),10000000000) $(SEED)
+
+# The encoder module in QEMU, with the sanitisers: REQUESTS (100000) for resources that come and go.
+.PHONY: stress-export
+stress-export: all $(STRESS_EXPORT)
+	BUILD=$(BUILD) tests/stress/export-module $(or $(REQUESTS),100000) $(SEED)
+$(BUILD)/asan-module/libhelixvm-export.so: $(module_SRC) $(base_SRC) $(wildcard encoder/*.h encoder/qemu-module/*.h launcher/base/*.h)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan-module SANITIZE=address,undefined CFLAGS='-O1 -g' $@
+# Runs in the guest: static.
+$(BUILD)/stress/resources: tests/stress/resources.c $(BUILD)/flags
+	@mkdir -p $(@D) && echo link $@ && $(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra \
+		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $@ $<
+$(BUILD)/obj/tests/stress/%.o: COMPONENT_CFLAGS = $(encoder_CFLAGS)
+$(BUILD)/stress/resource-requests: $(BUILD)/obj/tests/stress/resource-requests.o $(BUILD)/lib/encoder.a \
+		$(BUILD)/lib/base.a
+	$(LINK) $^ $(encoder_LIBS)
 
 # --- the main job, and checks of the sources -----------------------------------------------------
 
