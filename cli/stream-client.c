@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "guest-provision/deadline.h"
+#include "launcher/base/deadline.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 
@@ -311,7 +312,7 @@ static gboolean read_binary(HxStreamClient *client, HxStreamEvent *event, gboole
 /* Sleep until the socket has something, the user interrupts, or @until. */
 static void wait_until(HxStreamClient *client, gint64 until)
 {
-    gint64 left = MAX(0, until - g_get_monotonic_time());
+    gint64 left = hx_time_left(until);
     struct timespec timeout = {left / G_USEC_PER_SEC, left % G_USEC_PER_SEC * 1000};
     struct pollfd fds[] = {
         {.fd = client->fd, .events = POLLIN},

@@ -8,6 +8,7 @@
 #include "cli/transfer-progress.h"
 #include "cli/verb.h"
 #include "guest-provision/ssh-copy.h"
+#include "launcher/base/error.h"
 #include "launcher/base/json.h"
 
 static void report(const char *path, guint64 done, guint64 size, void *data)
@@ -86,5 +87,9 @@ gboolean hx_verb_cp(int argc, char **argv, GError **error)
         print_json(&totals, seconds);
     else if (!quiet)
         print_line(&totals, seconds);
-    return TRUE;
+    if (totals.skipped == 0 || totals.files + totals.directories + totals.symlinks > 0)
+        return TRUE;
+    g_set_error_literal(error, HX_ERROR, HX_ERROR_FAILED,
+                        "nothing was copied: only files, directories and symbolic links are");
+    return FALSE;
 }

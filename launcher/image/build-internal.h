@@ -42,6 +42,7 @@ typedef struct {
     double fraction; /* of the phase */
     gint64 phase_began, began;
     char *detail;
+    char *complaint;                              /* the first error that the command tells of */
     guint lists, packages, got, unpacked, set_up; /* counted from the output of apt and dpkg */
 } HxImageBuild;
 

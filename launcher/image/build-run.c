@@ -9,11 +9,23 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/pause.h"
+#include "launcher/base/printable.h"
 #include "launcher/base/process.h"
 #include "launcher/image/build-internal.h"
 
 #define GIVE_UP_AFTER_MS 10000
 #define TICK_MS 1000
+#define COMPLAINT_MAX 200 /* characters of it that are shown */
+
+/* "E: " is what apt and mmdebstrap begin an error with; the first tells the cause. */
+static void note_complaint(HxImageBuild *build, const char *line)
+{
+    if (build->complaint || !g_str_has_prefix(line, "E: "))
+        return;
+    g_autofree char *printable = hx_printable(line + strlen("E: "));
+    build->complaint =
+        g_utf8_substring(printable, 0, MIN(g_utf8_strlen(printable, -1), COMPLAINT_MAX));
+}
 
 /* Everything up to the last newline in @pending goes to the log and to hx_build_follow(). */
 static void take_lines(HxImageBuild *build, GString *pending)
@@ -22,6 +34,7 @@ static void take_lines(HxImageBuild *build, GString *pending)
         *end = '\0';
         fprintf(build->log, "%s\n", pending->str);
         hx_build_follow(build, pending->str);
+        note_complaint(build, pending->str);
         g_string_erase(pending, 0, end - pending->str + 1);
     }
     /* A line without an end is no reason to grow without one. */
@@ -74,6 +87,7 @@ gboolean hx_build_run(HxImageBuild *build, const char *const *argv, const char *
 {
     g_autofree char *command = g_strjoinv(" ", (char **)argv);
     fprintf(build->log, "+ %s\n", command);
+    g_clear_pointer(&build->complaint, g_free);
     int ends[2];
     if (!g_unix_open_pipe(ends, FD_CLOEXEC, error))
         return FALSE;
@@ -104,8 +118,9 @@ gboolean hx_build_run(HxImageBuild *build, const char *const *argv, const char *
         return FALSE;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return TRUE;
-    g_set_error(error, HX_ERROR, HX_ERROR_FAILED, "%s failed (%s %d)", called,
+    g_set_error(error, HX_ERROR, HX_ERROR_FAILED, "%s failed (%s %d)%s%s", called,
                 WIFSIGNALED(status) ? "signal" : "exit status",
-                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+                build->complaint ? ": " : "", build->complaint ?: "");
     return FALSE;
 }

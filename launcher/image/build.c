@@ -36,6 +36,7 @@ static void build_clear(HxImageBuild *build)
     g_clear_pointer(&build->session_packages, g_free);
     g_clear_pointer(&build->recipe, g_free);
     g_clear_pointer(&build->detail, g_free);
+    g_clear_pointer(&build->complaint, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxImageBuild, build_clear)
 

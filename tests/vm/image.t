@@ -210,14 +210,15 @@ SCRIPT
     my ($list_status, $list) = run('env', "HELIXVM_STATE_DIR=$tmp/state", $helixvm, 'image', 'list');
     like($list, qr/^no images/, '... what it left is no image');
 }
-stand_in("echo 'E: the mirror is on fire'\nexit 25\n");
+stand_in("echo 'E: the mirror is on fire'\necho 'E: so apt failed'\nexit 25\n");
 {
     my ($failed, $message) = run('env', (map { "$_=$elsewhere{$_}" } keys %elsewhere), $helixvm,
         'image', 'build');
     is($failed, 1, 'a step that fails: exit status 1');
     my ($log) = $message =~ /see (\S+\.log): mmdebstrap failed \(exit status 25\)/;
     ok($log, '... is named, with the log') or diag($message);
-    like(contents($log // ''), qr/the mirror is on fire/, '... in which the reason is');
+    like($message, qr/status 25\): the mirror is on fire$/m, '... and with the first reason told');
+    like(contents($log // ''), qr/so apt failed/, '... which has them all');
     expect_nothing_left('after it and the killed build', $log // '');
 }
 is((run($helixvm, 'image', 'remove', 'nonesuch'))[0], 4, 'removing what is not there: exit status 4');

@@ -214,6 +214,10 @@ my $json = json(helixvm_ok('cp', '-rp', '--json', "$vm:tree", "$dir/to")->{out})
 is_deeply([@$json{qw(files directories symlinks skipped bytes)}], [4, 3, 2, 0, 4 * length($big) + 5],
     'cp tells what it copied');
 is_deeply(tree("$dir/to/tree"), tree("$dir/tree"), 'a tree, there and back, is the same');
+my $device = helixvm('cp', "$vm:/dev/zero", "$dir/zero");
+is($device->{status}, 1, 'a device alone: exit status 1');
+like($device->{err}, qr/nothing was copied/, '... and why');
+ok(!-e "$dir/zero", '... and no file');
 
 # The guest's image has no rsync: it gets this side's, which is of the same release.
 my @libraries = grep { !m{/(libc|ld-linux-x86-64)\.so} } `ldd /usr/bin/rsync` =~ m{ => (/\S+)}g;
