@@ -40,10 +40,13 @@ static gboolean end_domain(HxVm *vm, GCancellable *cancel, GError **error)
     g_autoptr(GError) not_signalled = NULL;
     g_autoptr(GError) cause = NULL;
     gboolean is_gone = hx_stale_qemu_end(vm, &not_signalled);
-    if (end_by_libvirt(vm, cancel, &cause) || is_gone)
+    if (end_by_libvirt(vm, cancel, &cause))
         return TRUE;
-    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED))
+    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED)) {
+        if (is_gone)
+            return TRUE;
         g_prefix_error(&cause, "%s; and ", not_signalled->message);
+    }
     g_propagate_error(error, g_steal_pointer(&cause));
     return FALSE;
 }

@@ -72,20 +72,25 @@ cmp_ok(time - $begun, '<', 10, 'soon');
 is(finish($up, 20)->{status}, 1, 'and up says that it was stopped');
 
 # What a killed monitor left cannot be ended without libvirtd: its guard waits for that, and so does
-# the next verb.
-my $another = listen_silently('another');
-$up = start_up();
-kill 'KILL', status_of($vm)->{processes}{monitor};
-is(finish($up, 20)->{status}, 1, 'up without its monitor ends');
-my $mending = start_before_silence('down', $vm);
-sleep 1;
-kill 'INT', -$mending->{pid};
-is(finish($mending, 20)->{status}, 130, 'Ctrl-C ends a down that waits to mend');
-close $another;
-my $mended = helixvm({seconds => 60}, 'down', $vm);
-is($mended->{status}, 0, 'the next one mends, with a libvirtd that answers') or diag($mended->{err});
-# An X server that dies with its monitor before it has named its display leaves its socket.
-is_deeply([grep { !/^X socket / } leftovers($vm)], [], 'and no process or directory is left');
+# the next verb, for the guard or, where that was killed, too, for libvirtd.
+for my $guard ('waiting', 'killed') {
+    my $another = listen_silently($guard);
+    $up = start_up();
+    my $processes = status_of($vm)->{processes};
+    kill 'KILL', $processes->{monitor};
+    kill 'KILL', $processes->{guard}{pid} if $guard eq 'killed';
+    is(finish($up, 20)->{status}, 1, "guard $guard: up without its monitor ends");
+    my $mending = start_before_silence('down', $vm);
+    sleep 1;
+    kill 'INT', -$mending->{pid};
+    is(finish($mending, 20)->{status}, 130, 'Ctrl-C ends a down that waits to mend');
+    close $another;
+    my $mended = helixvm({seconds => 60}, 'down', $vm);
+    is($mended->{status}, 0, 'the next one mends, with a libvirtd that answers')
+        or diag($mended->{err});
+    # An X server that dies with its monitor before it has named its display leaves its socket.
+    is_deeply([grep { !/^X socket / } leftovers($vm)], [], 'and no process or directory is left');
+}
 
 $ended = finish($patient, 90);
 is($ended->{status}, 6, 'without Ctrl-C the wait ends by itself');
