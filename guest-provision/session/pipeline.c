@@ -17,6 +17,7 @@
 
 #include "guest-provision/session/desktop.h"
 #include "guest-provision/session/host-wait.h"
+#include "guest-provision/session/repeat.h"
 
 #include <dlfcn.h>
 #include <gst/app/gstappsink.h>
@@ -25,6 +26,8 @@
 
 /* ms; a guest without acceleration is slow to start its first frame. */
 enum { FIRST_FRAME_TIME = 20000 };
+/* ms: how often the encoder is given a picture that stays. */
+enum { REPEAT_INTERVAL = 500 };
 /* ms from one question to the host to the next: doubled where it was taken again and failed within
  * HOST_GOOD_TIME. */
 enum { HOST_WAIT_LEAST = 2000, HOST_WAIT_MOST = 256000, HOST_GOOD_TIME = 60000 };
@@ -40,6 +43,7 @@ struct SessionPipeline {
     GstElement *bin;
     GstElement *encoder;
     GstElement *sink;
+    SessionRepeat *repeat;
     guint bus_watch;
     guint watchdog;
     char *fallback_reason;
@@ -248,6 +252,7 @@ static void tear_down(SessionPipeline *pipeline)
     g_clear_pointer(&pipeline->host_wait, session_host_wait_free);
     g_clear_handle_id(&pipeline->watchdog, g_source_remove);
     g_clear_handle_id(&pipeline->bus_watch, g_source_remove);
+    g_clear_pointer(&pipeline->repeat, session_repeat_free);
     if (pipeline->bin)
         gst_element_set_state(pipeline->bin, GST_STATE_NULL);
     while (g_idle_remove_by_data(pipeline))
@@ -324,12 +329,18 @@ static gboolean no_frame(void *data)
     return G_SOURCE_REMOVE;
 }
 
-static void add_probe(GstElement *element, const char *pad_name, GstPadProbeCallback probe,
-                      SessionPipeline *pipeline)
+/* The gate is to see what is repeated, too. */
+static void add_probes(SessionPipeline *pipeline)
 {
-    GstPad *pad = gst_element_get_static_pad(element, pad_name);
-    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, probe, pipeline, NULL);
-    gst_object_unref(pad);
+    GstElement *queue = gst_bin_get_by_name(GST_BIN(pipeline->bin), "queue");
+    GstPad *before = gst_element_get_static_pad(queue, "sink");
+    GstPad *after = gst_element_get_static_pad(pipeline->encoder, "src");
+    pipeline->repeat = session_repeat_new(before, REPEAT_INTERVAL);
+    gst_pad_add_probe(before, GST_PAD_PROBE_TYPE_BUFFER, gate, pipeline, NULL);
+    gst_pad_add_probe(after, GST_PAD_PROBE_TYPE_BUFFER, encoded, pipeline, NULL);
+    gst_object_unref(after);
+    gst_object_unref(before);
+    gst_object_unref(queue);
 }
 
 static char *describe(const SessionPipeline *pipeline)
@@ -349,7 +360,7 @@ static char *describe(const SessionPipeline *pipeline)
             : g_strdup_printf("vsockenc name=encoder bitrate=%d", bitrate);
     return g_strdup_printf(
         "pipewiresrc name=source target-object=" SESSION_SOURCE_NODE
-        " stream-properties=p,node.name=" SESSION_SINK_NODE " keepalive-time=500 ! %s ! "
+        " stream-properties=p,node.name=" SESSION_SINK_NODE " ! %s ! "
         "queue name=queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 ! "
         "%s ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au ! "
         "appsink name=sink sync=false async=false max-buffers=8",
@@ -377,10 +388,7 @@ static void start_way(SessionPipeline *pipeline)
     pipeline->sink = gst_bin_get_by_name(GST_BIN(bin), "sink");
     GstAppSinkCallbacks callbacks = {.new_sample = new_sample};
     gst_app_sink_set_callbacks(GST_APP_SINK(pipeline->sink), &callbacks, pipeline, NULL);
-    GstElement *queue = gst_bin_get_by_name(GST_BIN(bin), "queue");
-    add_probe(queue, "sink", gate, pipeline);
-    gst_object_unref(queue);
-    add_probe(pipeline->encoder, "src", encoded, pipeline);
+    add_probes(pipeline);
     GstBus *bus = gst_element_get_bus(bin);
     pipeline->bus_watch = gst_bus_add_watch(bus, bus_message, pipeline);
     gst_object_unref(bus);
