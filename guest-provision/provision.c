@@ -15,6 +15,8 @@
 #include "launcher/base/parts.h"
 
 #define SCRIPT_SECONDS 120
+/* Of a program that verifies; the rest is for those that do not end by a signal at once. */
+#define VERIFY_SECONDS "100"
 #define PACKAGES_SECONDS 1800
 #define UPLOAD_SECONDS 300
 
@@ -280,6 +282,28 @@ static char *verification_key(Run *run, GError **error)
     return g_strdup(g_checksum_get_string(sum));
 }
 
+/* Whether what verify.sh told is good. */
+static gboolean check_verified(const Run *run, GError **error)
+{
+    const char *vm = run->guest->login.vm, *hung = hx_facts_get(run->verified, "hung");
+    if (hung) {
+        g_autofree const char **processes = hx_facts_all(run->verified, "late");
+        g_autofree char *late = g_strjoinv("\n  ", (char **)processes);
+        g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                    "what verifies %s hangs in VM \"%s\" (" VERIFY_SECONDS " s): try again, or "
+                    "after `helixvm restart %s`; it waits, by state and kernel function:\n  %s",
+                    hung, vm, vm, late);
+        return FALSE;
+    }
+    if (hx_facts_get(run->verified, "element"))
+        return TRUE;
+    const char *why = hx_facts_get(run->verified, "element-error");
+    g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                "the element vsockenc does not load in VM \"%s\": %s", vm,
+                why ? why : "gst-inspect-1.0 did not say why");
+    return FALSE;
+}
+
 static gboolean step_verify(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
                             GError **error)
 {
@@ -290,7 +314,7 @@ static gboolean step_verify(Run *run, size_t index, HxStepState *ret_state, char
     g_autofree char *earlier = g_strjoinv("\n", (char **)lines);
     run->verified = hx_facts_new(earlier);
     if (run->changed || g_strcmp0(hx_facts_get(run->verified, "key"), key) != 0) {
-        const char *arguments[] = {key, NULL};
+        const char *arguments[] = {key, VERIFY_SECONDS, NULL};
         g_autofree char *output = NULL;
         if (!hx_script_run(run->ssh, "verify.sh", arguments, SCRIPT_SECONDS, &output, error))
             return FALSE;
@@ -298,13 +322,8 @@ static gboolean step_verify(Run *run, size_t index, HxStepState *ret_state, char
         run->verified = hx_facts_new(output);
         *ret_state = HX_STEP_SEEN;
     }
-    if (!hx_facts_get(run->verified, "element")) {
-        const char *why = hx_facts_get(run->verified, "element-error");
-        g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
-                    "the element vsockenc does not load in VM \"%s\": %s", run->guest->login.vm,
-                    why ? why : "gst-inspect-1.0 did not say why");
+    if (!check_verified(run, error))
         return FALSE;
-    }
     const char *gl = hx_facts_get(run->verified, "gl");
     const char *vulkan = hx_facts_get(run->verified, "vulkan");
     *ret_detail = g_strdup_printf("GL %s, Vulkan %s", gl ? gl : "none", vulkan ? vulkan : "none");

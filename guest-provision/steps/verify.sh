@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Whether the parts work for the user that sessions run as, one "KEY VALUE" a line.
-# Argument: a name for what is verified, to be remembered until the guest restarts.
+# Arguments: a name for what is verified, to be remembered until the guest restarts; and how many
+# seconds a part has: what hangs, and what its processes wait for, is told.
 export LC_ALL=C
+limit=$2
 directory=$(mktemp -d) || exit 1
 trap 'rm -rf "$directory"' EXIT
 chmod 755 "$directory"
@@ -9,7 +11,7 @@ runtime=$directory/runtime
 mkdir -m 700 "$runtime" && chown helixvm: "$runtime" || exit 1
 
 as_user() {
-    timeout 120 setpriv --reuid helixvm --regid helixvm --init-groups --inh-caps=-all \
+    timeout --kill-after 5 "$limit" setpriv --reuid helixvm --regid helixvm --init-groups --inh-caps=-all \
         env HOME="$(getent passwd helixvm | cut -d: -f6)" XDG_RUNTIME_DIR="$runtime" "$@"
 }
 
@@ -17,20 +19,42 @@ as_user() {
 for eglinfo in /usr/bin/eglinfo /usr/bin/eglinfo.*; do
     [ -x "$eglinfo" ] && break
 done
+# Run the rest of the arguments as that user; its output and status go to files named by the first.
+part() {
+    name=$1
+    shift
+    as_user "$@" >"$directory/$name" 2>"$directory/$name.errors"
+    echo $? >"$directory/$name.status"
+}
 # The three wait for the disk and each other little: together they take as long as the slowest.
-as_user gst-inspect-1.0 vsockenc >"$directory/element" 2>&1 &
-element=$!
-as_user "$eglinfo" -B -a gl -p gbm >"$directory/gl" 2>/dev/null &
-as_user vulkaninfo --summary >"$directory/vulkan" 2>/dev/null &
-wait "$element"
-status=$?
-wait
+part element gst-inspect-1.0 vsockenc &
+parts=$!
+part gl "$eglinfo" -B -a gl -p gbm &
+parts="$parts $!"
+part vulkan vulkaninfo --summary &
+parts="$parts $!"
+setsid sh -c "sleep $((limit - 5)); exec ps -u helixvm -o stat=,wchan:24=,args=" >"$directory/late" &
+late=$!
+# shellcheck disable=SC2086 # one word each
+wait $parts
+kill -- -$late 2>/dev/null
 
+hung=
+for name in element gl vulkan; do
+    status=$(cat "$directory/$name.status")
+    [ "$status" -ne 124 ] && [ "$status" -ne 137 ] || hung="$hung $name"
+done
+if [ "$hung" ]; then
+    echo "hung$hung"
+    sed 's/^ */late /' "$directory/late"
+    exit 0
+fi
+status=$(cat "$directory/element.status")
 {
     if [ $status -eq 0 ]; then
         echo "element $(sed -n 's/^ *Long-name *//p' "$directory/element")"
     else
-        sed 's/^/element-error /' "$directory/element" | tail -n 3
+        cat "$directory/element" "$directory/element.errors" | sed 's/^/element-error /' | tail -n 3
     fi
     sed -n 's/^[[:space:]]*OpenGL .*renderer[^:]*: /gl /p' "$directory/gl" | head -n 1
     # A guest with Venus also has its own software renderer, and may name it first.

@@ -68,6 +68,19 @@ my $inspect = helixvm_ok('exec', $vm, '--', 'gst-inspect-1.0', 'vsockenc');
 like($inspect->{out}, qr/Factory Details.*keyframe-interval/s, 'the guest has vsockenc');
 is(helixvm('exec', $vm, '--', 'sh', '-c', 'exit 7')->{status}, 7, 'exec passes the exit status on');
 
+# What hangs is named, with what it waits for, and is not remembered as verified.
+my $verify = "$FindBin::Bin/../../guest-provision/steps/verify.sh";
+helixvm_ok('cp', $verify, "$vm:/root/verify.sh");
+my $hung = helixvm_ok('exec', $vm, '--', 'sh', '-c', <<'END');
+printf '#!/bin/sh\nexec sleep 1000\n' >/usr/local/bin/vulkaninfo && chmod 755 /usr/local/bin/vulkaninfo
+rm /run/helixvm-verified
+sh /root/verify.sh key 10
+rm /usr/local/bin/vulkaninfo
+test ! -e /run/helixvm-verified && echo nothing is remembered
+END
+like($hung->{out}, qr/^hung .*\bvulkan\b.*^late S\S* +\S+ +sleep 1000$.*^nothing is remembered$/ms,
+    'verification names what hangs') or diag($hung->{out});
+
 # --- the picture ---------------------------------------------------------------------------------
 # The desktop's background is a pattern of blocks, each of a colour of its own.  The one moving
 # window may cover some of them; wherever it is, it has one place and a known size at most.
