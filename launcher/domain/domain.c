@@ -107,9 +107,10 @@ static char *kernel_arguments(const HxProfile *profile, const HxDomainParts *par
         g_ptr_array_add(words, "mitigations=off");
         /* QEMU's is one for all CPUs and never runs backwards, but the CPU does not say so: the
          * kernel would take the HPET, which leaves the translated code for each look at the time.
-         */
+         * And it would count the timer's interrupts while it spins for 160 ms, and panic where QEMU
+         * had no CPU for as long. */
         if (g_str_equal(parts->architecture->name, "x86_64"))
-            g_ptr_array_add(words, "tsc=reliable");
+            g_ptr_array_add(words, "tsc=reliable no_timer_check");
     }
     const char *more = hx_profile_string(profile, "boot.cmdline");
     if (*more)

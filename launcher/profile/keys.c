@@ -33,8 +33,9 @@ static const HxProfileKey keys[] = {
      "and the image's own boot loader, auto for direct where the image has a kernel beside it."},
     {"boot", "cmdline", HX_PROFILE_STRING, "quiet loglevel=5", NULL, 0, 0,
      "Arguments to the guest's kernel, after root=, console= and TERM=dumb, and with tcg "
-     "mitigations=off and on x86_64 tsc=reliable, which they may override.  Where the "
-     "guest boots by firmware, its boot loader has to be systemd-boot for them to be heard."},
+     "mitigations=off and on x86_64 tsc=reliable and no_timer_check; the first two they may "
+     "override.  Where the guest boots by firmware, its boot loader has to be systemd-boot for "
+     "them to be heard."},
     {"boot", "seed", HX_PROFILE_CHOICE, "auto", seeds, 0, 0,
      "nocloud for a disk from which cloud-init in the guest learns at its first boot whom root "
      "admits, and sets up SSH on vsock and the word READY: for a guest whose systemd takes no "

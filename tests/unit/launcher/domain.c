@@ -164,7 +164,8 @@ static void test_hostile_text(void)
     g_autofree char *xml = hx_domain_xml(profile, &given, NULL);
     assert_valid(xml);
     g_autofree char *whole = g_strconcat(
-        "root=/dev/vda rw console=ttyS0 TERM=dumb mitigations=off tsc=reliable ", cmdline, NULL);
+        "root=/dev/vda rw console=ttyS0 TERM=dumb mitigations=off tsc=reliable no_timer_check ",
+        cmdline, NULL);
     assert_value(xml, "/domain/os/cmdline", whole);
     assert_value(xml, "/domain/qemu:commandline/qemu:arg[2]/@value",
                  "socket,id=helixvm-vsock,path=/run/a,,path=/etc/passwd");
@@ -216,7 +217,7 @@ static void test_firmware(void)
     assert_value(xml, "count(/domain/os/kernel|/domain/os/initrd|/domain/os/cmdline)", "0");
     assert_value(xml, "/domain/sysinfo/oemStrings/entry[3]",
                  "io.systemd.boot.kernel-cmdline-extra=TERM=dumb mitigations=off tsc=reliable "
-                 "a=\"b\" c");
+                 "no_timer_check a=\"b\" c");
 }
 
 /* Without firmware an ARM machine has no SMBIOS: credentials go by fw_cfg, and the console is
