@@ -104,7 +104,7 @@ sub new {
         '-machine', 'q35,memory-backend=ram', '-accel', 'tcg,thread=multi', '-cpu', CPU,
         '-smp', $self->{cpus} // 2, '-m', 512, '-object', 'memory-backend-memfd,id=ram,size=512M,share=on',
         '-kernel', $self->{image}{kernel}, '-initrd', $self->make_initrd,
-        '-append', 'console=ttyS0 quiet panic=-1',
+        '-append', 'console=ttyS0 no_timer_check quiet panic=-1',
         '-chardev', "file,id=console,path=$dir/console.log", '-serial', 'chardev:console',
         '-chardev', "socket,id=control,path=$dir/control,server=on,wait=off",
         '-serial', 'chardev:control', '-qmp', "unix:$dir/qmp,server=on,wait=off",

@@ -92,7 +92,7 @@ sub new {
         '-cpu', 'max', '-smp', 2, '-m', $memory,
         '-object', "memory-backend-memfd,id=ram,size=${memory}M,share=on",
         '-kernel', $self->{image}{kernel}, '-initrd', $self->{image}{initrd},
-        '-append', "root=/dev/vda rw console=ttyS0 panic=-1 " . ($option{append} // ''),
+        '-append', "root=/dev/vda rw console=ttyS0 no_timer_check panic=-1 " . ($option{append} // ''),
         '-drive', "file=$self->{image}{disk},if=virtio,format=qcow2,snapshot=on",
         '-chardev', "file,id=console,path=$dir/console.log", '-serial', 'chardev:console',
         '-chardev', "socket,id=vsock,path=$dir/device",
