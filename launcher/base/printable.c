@@ -18,6 +18,12 @@ char *hx_printable(const char *text)
     return printable(text, 0);
 }
 
+char *hx_printable_start(const char *text, glong length)
+{
+    g_autofree char *whole = hx_printable(text);
+    return g_utf8_substring(whole, 0, MIN(g_utf8_strlen(whole, -1), length));
+}
+
 char *hx_printable_lines(const char *text)
 {
     return printable(text, '\n');

@@ -8,5 +8,8 @@
  * cursor and changes no colour; for g_free. */
 char *hx_printable(const char *text);
 
-/* The same of several lines, whose ends stay. */
+/* hx_printable() of no more than the first @length characters of @text; for g_free. */
+char *hx_printable_start(const char *text, glong length);
+
+/* hx_printable() of several lines, whose ends stay. */
 char *hx_printable_lines(const char *text);

@@ -27,6 +27,7 @@ typedef struct {
     char *path;        /* of the finished image */
     char *building;    /* the directory of the build */
     char *log_path;
+    char *complaint; /* the first error that the command tells of */
     FILE *log;
     char *init; /* the parts */
     char *data_directory;
@@ -42,7 +43,6 @@ typedef struct {
     double fraction; /* of the phase */
     gint64 phase_began, began;
     char *detail;
-    char *complaint;                              /* the first error that the command tells of */
     guint lists, packages, got, unpacked, set_up; /* counted from the output of apt and dpkg */
 } HxImageBuild;
 

@@ -20,11 +20,8 @@
 /* "E: " is what apt and mmdebstrap begin an error with; the first tells the cause. */
 static void note_complaint(HxImageBuild *build, const char *line)
 {
-    if (build->complaint || !g_str_has_prefix(line, "E: "))
-        return;
-    g_autofree char *printable = hx_printable(line + strlen("E: "));
-    build->complaint =
-        g_utf8_substring(printable, 0, MIN(g_utf8_strlen(printable, -1), COMPLAINT_MAX));
+    if (!build->complaint && g_str_has_prefix(line, "E: "))
+        build->complaint = hx_printable_start(line + strlen("E: "), COMPLAINT_MAX);
 }
 
 /* Everything up to the last newline in @pending goes to the log and to hx_build_follow(). */

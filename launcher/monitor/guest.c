@@ -42,10 +42,8 @@ static void take_message(HxMonitor *monitor, const char *message)
             monitor->guest_ready = TRUE;
         if (g_str_has_prefix(*line, "STATUS=")) {
             /* The guest's words go to terminals and logs. */
-            g_autofree char *printable = hx_printable(*line + strlen("STATUS="));
             g_free(monitor->guest_status);
-            monitor->guest_status =
-                g_utf8_substring(printable, 0, MIN(g_utf8_strlen(printable, -1), STATUS_MAX));
+            monitor->guest_status = hx_printable_start(*line + strlen("STATUS="), STATUS_MAX);
         }
     }
 }

@@ -18,6 +18,23 @@ static void test_printable(void)
     assert_printable("\2332J", "\357\277\2752J");
 }
 
+static void assert_start(const char *text, glong length, const char *expected)
+{
+    g_autofree char *start = hx_printable_start(text, length);
+    g_assert_cmpstr(start, ==, expected);
+}
+
+static void test_start(void)
+{
+    assert_start("ä€🙂x", 5, "ä€🙂x");
+    assert_start("ä€🙂x", 4, "ä€🙂x");
+    assert_start("ä€🙂x", 3, "ä€🙂");
+    assert_start("a\302\233b\n", 2, "a?");
+    assert_start("a\233b", 2, "a\357\277\275"); /* no UTF-8: one character for it */
+    assert_start("", 3, "");
+    assert_start("a", 0, "");
+}
+
 static void test_lines(void)
 {
     g_autofree char *printable = hx_printable_lines("one\n\302\233two\r\n");
@@ -28,6 +45,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/printable/line", test_printable);
+    g_test_add_func("/printable/start", test_start);
     g_test_add_func("/printable/lines", test_lines);
     return g_test_run();
 }
