@@ -12,8 +12,11 @@ CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE -fPIC -fvisibility=hidden -I. -MMD -MP \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter \
 	-DHELIXVM_VERSION='"$(VERSION)"'
 LDFLAGS_ALL := -Wl,--as-needed -Wl,-z,relro -Wl,-z,now -pthread
+# For what runs where there is no library.
+STATIC := -std=gnu17 -D_GNU_SOURCE -I. -Wall -Wextra -Wno-unused-parameter -O2 -static -s
 ifeq ($(CI),true)
 CFLAGS_ALL += -Werror
+STATIC += -Werror
 endif
 ifdef SANITIZE
 CFLAGS_ALL += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
@@ -92,13 +95,11 @@ $(BUILD)/guest/helixvm-session: $(BUILD)/obj/guest-provision/session/main.o $(BU
 	$(LINK) $^ $(session_LIBS)
 # Runs where there is no library: in the initial ramdisk.
 $(BUILD)/guest/helixvm-init: guest-provision/image/init.c $(BUILD)/flags
-	@mkdir -p $(@D) && echo link $@ && $(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra \
-		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $@ $<
+	@mkdir -p $(@D) && echo link $@ && $(CC) $(STATIC) -o $@ $<
 # For images of another architecture, where there is a compiler for it.
 define foreign_init
 $(BUILD)/guest/helixvm-init-$(1): guest-provision/image/init.c $(BUILD)/flags
-	@mkdir -p $$(@D) && echo link $$@ && $(1)-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra \
-		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $$@ $$<
+	@mkdir -p $$(@D) && echo link $$@ && $(1)-linux-gnu-gcc $(STATIC) -o $$@ $$<
 endef
 FOREIGN := $(foreach a,$(filter-out $(shell uname -m),x86_64 aarch64),$(if \
 	$(shell command -v $(a)-linux-gnu-gcc),$(a)))
@@ -187,8 +188,7 @@ $(BUILD)/asan-module/libhelixvm-export.so: $(module_SRC) $(base_SRC) $(wildcard 
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan-module SANITIZE=address,undefined CFLAGS='-O1 -g' $@
 # Runs in the guest: static.
 $(BUILD)/stress/resources: tests/stress/resources.c $(BUILD)/flags
-	@mkdir -p $(@D) && echo link $@ && $(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra \
-		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -o $@ $<
+	@mkdir -p $(@D) && echo link $@ && $(CC) $(STATIC) -o $@ $<
 $(BUILD)/obj/tests/stress/%.o: COMPONENT_CFLAGS = $(encoder_CFLAGS)
 $(BUILD)/stress/resource-requests: $(BUILD)/obj/tests/stress/resource-requests.o $(BUILD)/lib/encoder.a \
 		$(BUILD)/lib/base.a
@@ -262,8 +262,7 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-
 # Both ends of the traffic, and the guest's whole user space: static.
 BENCH_GUEST_SRC := $(wildcard tests/bench/traffic/*.c)
 $(BUILD)/bench/traffic: $(BENCH_GUEST_SRC) tests/bench/traffic/traffic.h $(BUILD)/flags
-	@mkdir -p $(@D) && echo link $@ && $(CC) -std=gnu17 -D_GNU_SOURCE -I. -Wall -Wextra \
-		-Wno-unused-parameter $(if $(filter true,$(CI)),-Werror) -O2 -static -s -pthread -o $@ $(BENCH_GUEST_SRC)
+	@mkdir -p $(@D) && echo link $@ && $(CC) $(STATIC) -pthread -o $@ $(BENCH_GUEST_SRC)
 $(BUILD)/obj/tests/bench/%.o: COMPONENT_CFLAGS = $(vsock_CFLAGS)
 $(BUILD)/bench/vsock-floor: $(BUILD)/obj/tests/bench/vsock-floor.o $(BUILD)/lib/vsock.a $(BUILD)/lib/base.a
 	$(LINK) $^ $(vsock_LIBS)
