@@ -32,17 +32,7 @@
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITISED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITISED 1
-#endif
-#endif
-#ifndef SANITISED
-#define SANITISED 0
-#endif
+#include "launcher/base/sanitised.h"
 
 void hx_sandbox_close_others(const int *keep, unsigned count)
 {
@@ -95,7 +85,7 @@ static struct landlock_ruleset_attr ruleset_of(int abi)
         attr.handled_access_fs |= LANDLOCK_ACCESS_FS_IOCTL_DEV;
     if (abi >= 6)
         attr.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
-    if (SANITISED) /* its reports read /proc */
+    if (HX_SANITISED) /* its reports read /proc */
         attr.handled_access_fs &= ~(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR);
     return attr;
 }
@@ -189,7 +179,7 @@ static int allow(scmp_filter_ctx filter, const char *const *names, unsigned coun
 static int allow_threads(scmp_filter_ctx filter)
 {
     int r = allow(filter, allowed_threads, G_N_ELEMENTS(allowed_threads));
-    if (r < 0 || SANITISED) /* whose runtime starts processes, too */
+    if (r < 0 || HX_SANITISED) /* whose runtime starts processes, too */
         return r;
     /* The flags of clone3() are in memory, where a filter cannot see them: the C library then takes
      * clone(). */
@@ -221,7 +211,7 @@ static int allow_in_part(scmp_filter_ctx filter)
     if (r == 0)
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (r == 0 && !SANITISED) /* abort() */
+    if (r == 0 && !HX_SANITISED) /* abort() */
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
                              SCMP_A0(SCMP_CMP_EQ, getpid(), 0));
     return r;
@@ -261,7 +251,7 @@ static int restrict_system_calls(const HxSandbox *sandbox)
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
     int r = allow(filter, sandbox->system_calls, g_strv_length((char **)sandbox->system_calls));
-    if (r == 0 && SANITISED)
+    if (r == 0 && HX_SANITISED)
         r = allow(filter, allowed_sanitised, G_N_ELEMENTS(allowed_sanitised));
     if (r == 0 && sandbox->threads)
         r = allow_threads(filter);

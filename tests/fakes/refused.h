@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "tests/fakes/sanitised.h"
+#include "launcher/base/sanitised.h"
 
 #define assert_refused(call, error)                                                                \
     do {                                                                                           \
@@ -32,7 +32,7 @@ static inline void assert_common_calls_refused(void)
     assert_refused(chmod("/", 0755), EPERM);
     assert_refused(syscall(SYS_bpf, 0, NULL, 0), EPERM);
     assert_refused(memfd_create("more", 0), EPERM);
-    if (SANITISED)
+    if (HX_SANITISED)
         return;
     assert_refused(open("/etc/passwd", O_RDONLY), EPERM);
     assert_refused(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL), EPERM);

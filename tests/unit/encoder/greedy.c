@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "launcher/base/fd.h"
+#include "launcher/base/sanitised.h"
 #include "tests/fakes/encoder-client.h"
-#include "tests/fakes/sanitised.h"
 
 #define GREEDY 4
 #define FRAMES 40
@@ -98,7 +98,7 @@ static void assert_bounded(TestService *service, GByteArray *bytes, gboolean rea
     }
     g_test_message("a frame takes %.1f ms alone, %.1f ms beside %d others; they take %.1f MiB",
                    (double)alone / 1000, (double)beside / 1000, GREEDY, (double)memory / MIB);
-    if (!SANITISED) /* whose runtime keeps what was freed */
+    if (!HX_SANITISED) /* whose runtime keeps what was freed */
         g_assert_cmpint(memory, <, most_memory_kib);
     /* All share the cores with the clients themselves: each of them has its part, and no more. */
     g_assert_cmpint(beside, <, (GREEDY + 1) * 2 * alone + 50 * G_TIME_SPAN_MILLISECOND);
@@ -171,7 +171,7 @@ static void test_connections(TestService *service, const void *data)
     test_expect_end(fds[G_N_ELEMENTS(fds) - 1]);
     gint64 memory = test_service_memory(service) - before;
     g_test_message("%zu connections: %.1f MiB", G_N_ELEMENTS(fds), (double)memory / MIB);
-    if (!SANITISED)
+    if (!HX_SANITISED)
         g_assert_cmpint(memory, <, 8 * MIB);
     frame_time(fd);
     for (guint i = 0; i < G_N_ELEMENTS(fds); i++)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "launcher/base/fd.h"
+#include "launcher/base/sanitised.h"
 #include "launcher/base/unix-socket.h"
 #include "tests/fakes/encoder-client.h"
 #include "tests/fakes/refused.h"
@@ -19,7 +20,7 @@ static void try_system_calls(void)
 {
     assert_common_calls_refused();
     assert_refused(unlink("/nonexistent"), EPERM);
-    if (SANITISED)
+    if (HX_SANITISED)
         return;
     assert_refused(fork(), EPERM);
     assert_refused(syscall(SYS_clone3, NULL, 0), ENOSYS);
