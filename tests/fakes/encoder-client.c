@@ -90,14 +90,6 @@ void test_service_tear_down(TestService *service, const void *options)
     test_service_stop(service);
 }
 
-gint64 test_service_memory(TestService *service)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/status", service->pid);
-    g_autofree char *status = NULL;
-    g_assert_true(g_file_get_contents(path, &status, NULL, NULL));
-    return g_ascii_strtoll(strstr(status, "VmRSS:") + 6, NULL, 10);
-}
-
 static int connect_to(const char *path)
 {
     int fd = hx_unix_connect(path, SOCK_STREAM);

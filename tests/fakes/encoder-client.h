@@ -28,9 +28,6 @@ void test_service_stop(TestService *service);
 void test_service_set_up(TestService *service, const void *options);
 void test_service_tear_down(TestService *service, const void *options);
 
-/* KiB of memory that it has in use. */
-gint64 test_service_memory(TestService *service);
-
 /* Its statistics, for json_node_unref(). */
 JsonNode *test_service_statistics(TestService *service);
 

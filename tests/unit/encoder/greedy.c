@@ -12,6 +12,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/sanitised.h"
 #include "tests/fakes/encoder-client.h"
+#include "tests/fakes/resident.h"
 
 #define GREEDY 4
 #define FRAMES 40
@@ -84,13 +85,13 @@ static void assert_bounded(TestService *service, GByteArray *bytes, gboolean rea
     hx_autofd int fd = test_connect(service);
     frame_time(fd);
     gint64 alone = frame_time(fd);
-    gint64 before = test_service_memory(service);
+    gint64 before = resident_kib(service->pid);
     for (guint i = 0; i < GREEDY; i++) {
         greedy[i] = (Greedy){.fd = test_connect(service), .bytes = bytes, .reads = reads};
         greedy[i].thread = g_thread_new("greedy", run_greedy, &greedy[i]);
     }
     gint64 beside = frame_time(fd);
-    gint64 memory = test_service_memory(service) - before;
+    gint64 memory = resident_kib(service->pid) - before;
     for (guint i = 0; i < GREEDY; i++) {
         g_atomic_int_set(&greedy[i].stop, 1);
         g_thread_join(greedy[i].thread);
@@ -165,11 +166,11 @@ static void test_connections(TestService *service, const void *data)
     int fds[64];
     hx_autofd int fd = test_connect(service);
     frame_time(fd);
-    gint64 before = test_service_memory(service);
+    gint64 before = resident_kib(service->pid);
     for (guint i = 0; i < G_N_ELEMENTS(fds); i++)
         fds[i] = test_connect(service);
     test_expect_end(fds[G_N_ELEMENTS(fds) - 1]);
-    gint64 memory = test_service_memory(service) - before;
+    gint64 memory = resident_kib(service->pid) - before;
     g_test_message("%zu connections: %.1f MiB", G_N_ELEMENTS(fds), (double)memory / MIB);
     if (!HX_SANITISED)
         g_assert_cmpint(memory, <, 8 * MIB);

@@ -11,6 +11,7 @@
 #include "launcher/base/fd.h"
 #include "launcher/base/process.h"
 #include "tests/fakes/encoder-client.h"
+#include "tests/fakes/resident.h"
 
 static const char *const NO_ENCODER[] = {"--encoder=null", "--keyframe-interval=3", NULL};
 static const char *const GOOD[] = {"--bitrate=40000000", NULL};
@@ -255,7 +256,7 @@ static void test_claims(TestService *service, const void *data)
     int fds[8];
     guint8 bytes[HXFR_FRAME_REQUEST_SIZE];
     HxfrFrameRequest request = request_of(HXFR_FORMAT_XR24, 4096, 4096, 16384);
-    gint64 before = test_service_memory(service);
+    gint64 before = resident_kib(service->pid);
     hxfr_encode_frame_request(bytes, 0, HXFR_FLAG_PIXELS, &request, HXFR_PIXELS_MAX);
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
         fds[i] = test_connect(service);
@@ -265,7 +266,7 @@ static void test_claims(TestService *service, const void *data)
     request = request_of(HXFR_FORMAT_XR24, 64, 64, 256);
     test_send_pattern(other, 0, 0, &request, 0);
     g_assert_true(test_expect_frame(other, 0, NULL).is_keyframe);
-    g_assert_cmpint(test_service_memory(service) - before, <, 32 * 1024);
+    g_assert_cmpint(resident_kib(service->pid) - before, <, 32 * 1024);
     for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
         close(fds[i]);
 }

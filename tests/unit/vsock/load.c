@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Many connections at once, and ends that do not do their part: they harm nobody else, and memory
  * has its bound. */
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -10,6 +9,7 @@
 #include "launcher/base/unix-socket.h"
 #include "launcher/vsock/connection.h"
 #include "launcher/vsock/device.h"
+#include "tests/fakes/resident.h"
 #include "tests/fakes/vsock-peer.h"
 
 #define RCV VIRTIO_VSOCK_SHUTDOWN_RCV
@@ -24,21 +24,10 @@ static gint64 now_ms(void)
     return g_get_monotonic_time() / 1000;
 }
 
-/* What the process has in memory, KiB. */
-static long resident(Frontend *f)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/status", f->pid), *text = NULL;
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    const char *line = strstr(text, "VmRSS:");
-    long size = 0;
-    g_assert_true(line && sscanf(line, "VmRSS: %ld", &size) == 1);
-    return size;
-}
-
 /* It has grown by no more than @bytes, and a little of its own. */
 static void expect_bound(Frontend *f, long before, uint64_t bytes)
 {
-    long grown = resident(f) - before, bound = bytes / 1024 + 2048;
+    long grown = resident_kib(f->pid) - before, bound = bytes / 1024 + 2048;
     g_test_message("grown by %ld KiB of at most %ld", grown, bound);
     if (!HX_SANITISED) /* whose allocator keeps what was freed */
         g_assert_cmpint(grown, <, bound);
@@ -49,7 +38,7 @@ static void test_many(void)
     enum { MANY = 1000 };
     Frontend *f =
         frontend_new((FrontendOptions){.event_idx = true, .indirect = true, .seqpacket = true});
-    long before = resident(f);
+    long before = resident_kib(f->pid);
     g_autofree Peer *peers = g_new0(Peer, MANY);
     for (unsigned i = 0; i < MANY; i++)
         peers[i] = i % 4 == 0   ? guest_connects(f, 10000 + i, 5000)
@@ -234,13 +223,13 @@ static void test_never_reads(void)
     enum { SLOW = 60 };
     Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .seqpacket = true});
     Peer slow[SLOW], quick = guest_connects(f, 999, 4999);
-    long before = resident(f);
+    long before = resident_kib(f->pid);
     for (unsigned i = 0; i < SLOW; i++) {
         slow[i] =
             i % 2 ? guest_connects(f, 1000 + i, 5000) : guest_connects_seqpacket(f, 1000 + i, 5000);
         fill_up(&slow[i]);
     }
-    long full = resident(f);
+    long full = resident_kib(f->pid);
     g_assert_cmpint(full - before, >, SLOW * 200l); /* or this test tests nothing */
     expect_bound(f, before, SLOW * (uint64_t)(HX_CONNECTION_BUFFER + HX_CONNECTION_BUFFER / 8));
     move_beside(&quick, 3000000);
@@ -261,7 +250,7 @@ static void test_guest_never_reads(void)
     enum { SLOW = 60 };
     Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .seqpacket = true});
     Peer slow[SLOW], quick = guest_connects(f, 999, 4999);
-    long before = resident(f);
+    long before = resident_kib(f->pid);
     for (unsigned i = 0; i < SLOW; i++) {
         slow[i] = i % 2 ? host_connects(f, 22, "") : host_connects_seqpacket(f, 22);
         uint32_t got = 0;
