@@ -17,6 +17,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 use lib dirname(abs_path(__FILE__)) . '/..';
 use Files;
+use QMP;
 
 use constant {
     # TCG runs the kernel's "rep movsb" byte by byte, the instructions without it word by word: the
@@ -27,7 +28,7 @@ use constant {
     CID => 3,
     PORT => 5000,
     BOOT_TIMEOUT => 120,
-    TIMEOUT => 30, # of QEMU's answers and of commands
+    TIMEOUT => 30, # of commands
     STALL => 2.5, # s, after which a transfer that makes no progress is over
 };
 
@@ -112,10 +113,9 @@ sub new {
         '-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net',
         '-chardev', "socket,id=port,path=$dir/port,server=on,wait=off",
         '-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=port');
-    $self->{qmp} = {socket => connect_unix("$dir/qmp"), text => ''};
+    $self->{qmp} = QMP->new(connect_unix("$dir/qmp"));
     $self->{guest} = {in => connect_unix("$dir/control"), text => '', name => 'the guest'};
     $self->{guest}{out} = $self->{guest}{in};
-    $self->qmp('qmp_capabilities');
     my $told = line_from($self->{guest}, BOOT_TIMEOUT);
     die "the guest did not start:\n" . contents("$dir/console.log") if $told ne 'ready';
     $self->start_host;
@@ -165,24 +165,6 @@ sub result_of {
     return {status => $status, text => $text, $text =~ /(\w+)=(\d+)/g};
 }
 
-sub qmp {
-    my ($self, $command, $arguments, $event) = @_;
-    my $qmp = $self->{qmp};
-    syswrite $qmp->{socket},
-        encode_json({execute => $command, ($arguments ? (arguments => $arguments) : ())}) . "\n";
-    my $end = {in => $qmp->{socket}, text => $qmp->{text}, name => "QEMU ($command)"};
-    my ($answer, $seen) = (undef, !$event);
-    until ($answer && $seen) {
-        my $message = decode_json(line_from($end, TIMEOUT));
-        die "QEMU: $command: $message->{error}{desc}\n" if $message->{error};
-        $answer = $message if exists $message->{return};
-        $seen = 1 if $event && ($message->{event} // '') eq $event
-            && ($message->{data}{device} // '') eq ($arguments->{id} // '');
-    }
-    $qmp->{text} = $end->{text};
-    return $answer->{return};
-}
-
 # Plug in a vsock device whose back end @command is; PATH and PATH_PORT are its host's sockets.
 sub attach {
     my ($self, @command) = @_;
@@ -191,9 +173,9 @@ sub attach {
     unlink glob("$dir/v*"), "$dir/device";
     $self->{backend} = spawn("$dir/backend.log", map { s/(\{\w+\})/$place{$1}/gr } @command);
     await("$command[0]'s socket", TIMEOUT, sub { -S "$dir/device" });
-    $self->qmp('chardev-add', {id => 'vsock', backend => {type => 'socket', data => {
+    $self->{qmp}->run('chardev-add', {id => 'vsock', backend => {type => 'socket', data => {
         addr => {type => 'unix', data => {path => "$dir/device"}}, server => JSON::PP::false}}});
-    $self->qmp('device_add', {driver => 'vhost-user-vsock-pci', id => 'vsock', chardev => 'vsock',
+    $self->{qmp}->run('device_add', {driver => 'vhost-user-vsock-pci', id => 'vsock', chardev => 'vsock',
         bus => 'vsock-slot'});
     await('the device in the guest', TIMEOUT, sub {
         order($self->{guest}, 'cid - 0 0');
@@ -204,8 +186,8 @@ sub attach {
 sub detach {
     my ($self) = @_;
     return unless $self->{backend};
-    $self->qmp('device_del', {id => 'vsock'}, 'DEVICE_DELETED');
-    $self->qmp('chardev-remove', {id => 'vsock'});
+    $self->{qmp}->run('device_del', {id => 'vsock'}, 'DEVICE_DELETED');
+    $self->{qmp}->run('chardev-remove', {id => 'vsock'});
     reap(delete $self->{backend});
 }
 
