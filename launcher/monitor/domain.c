@@ -229,7 +229,7 @@ static gboolean try_accelerator(HxMonitor *monitor, const char *accelerator, gbo
     if (!xml)
         return FALSE;
     monitor->domain_ended = monitor->domain_paused = monitor->qemu_died = FALSE;
-    monitor->guest_alive = monitor->guest_ready = monitor->ssh_answers = FALSE;
+    monitor->guest_alive = monitor->guest_ready = FALSE;
     monitor->boot_begun = g_get_monotonic_time();
     g_autoptr(GError) refusal = NULL;
     if (!create(monitor, xml, &refusal)) {

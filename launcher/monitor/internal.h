@@ -56,10 +56,9 @@ struct HxMonitor {
     gboolean stop_requested;
     GCancellable *stop;    /* cancelled then: for what blocks in threads */
     GCancellable *ssh_try; /* of the try under way, in vain where the VM ends; NULL: none */
-    GError *ssh_failure;   /* why the last try was in vain */
-    gboolean ssh_answers;
-    guint stop_timeout; /* s; 0: at once */
-    gboolean forced;    /* the guest did not power off by itself */
+    GError *ssh_failure;   /* why the last try was in vain; NULL: it was not */
+    guint stop_timeout;    /* s; 0: at once */
+    gboolean forced;       /* the guest did not power off by itself */
     GError *failure;
     gboolean ready;
     double ready_seconds;

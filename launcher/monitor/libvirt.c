@@ -84,7 +84,7 @@ static void on_reboot(virConnect *connection, virDomain *domain, void *data)
     if (virDomainGetUUIDString(domain, uuid) < 0 || !g_str_equal(uuid, monitor->uuid))
         return;
     hx_log_info("the guest reboots");
-    monitor->guest_ready = monitor->ssh_answers = FALSE;
+    monitor->guest_ready = FALSE;
     g_clear_pointer(&monitor->guest_status, g_free);
 }
 

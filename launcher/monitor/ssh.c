@@ -71,7 +71,6 @@ static gboolean on_tried(void *data)
 {
     SshTry *attempt = data;
     HxMonitor *monitor = attempt->monitor;
-    monitor->ssh_answers = !attempt->error;
     g_clear_error(&monitor->ssh_failure);
     monitor->ssh_failure = attempt->error;
     g_clear_object(&monitor->ssh_try);
@@ -104,7 +103,7 @@ static gboolean is_gone(HxMonitor *monitor)
     return monitor->domain_ended;
 }
 
-/* Wait for the try under way, or a new one.  FALSE with @error where the VM is to stop. */
+/* Try once, and wait for the outcome, ssh_failure.  FALSE with @error where the VM is to stop. */
 static gboolean try_ssh(HxMonitor *monitor, GError **error)
 {
     begin_try(monitor);
@@ -134,7 +133,7 @@ gboolean hx_monitor_await_ssh(HxMonitor *monitor, GError **error)
     for (int i = 0; i < SSH_TRIES; i++) {
         if ((i > 0 && !pause_ssh(monitor, error)) || !try_ssh(monitor, error))
             return FALSE;
-        if (monitor->ssh_answers) {
+        if (!monitor->ssh_failure) {
             hx_monitor_end_phase(monitor, "answers on vsock port %d", SSH_PORT);
             return TRUE;
         }
