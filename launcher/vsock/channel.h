@@ -18,6 +18,16 @@
 #define HX_LAP 128
 /* How long chains of the guest's packets may wait to be published, for more to join them. */
 #define HX_RETURN_US 1000
+/* They are published at the latest when they held so many bytes, a quarter of what a guest may have
+ * under way: it frees them beside its sending then. */
+#define HX_RETURN_BYTES (HX_CONNECTION_BUFFER / 4)
+/* So many laps with so many bytes each are a stream, of packets that are worth waiting for: larger
+ * ones fill the guest's credit too soon. */
+#define HX_STREAM_PACKET_MAX (48 * 1024)
+#define HX_STREAM_LAPS 4
+#define HX_STREAM_BYTES 2048
+/* While a guest streams, its queue is looked into again after so long. */
+#define HX_LOOK_AGAIN_US 100
 /* Chains per read from a host socket: at 4 KiB, as Linux guests offer them, 128 KiB. */
 #define HX_READ_CHAINS 32
 /* With so many RSTs due, no more packets are taken from the guest before it takes those. */

@@ -25,17 +25,6 @@
 #include "launcher/vsock/channel.h"
 #include "launcher/vsock/iov.h"
 
-/* So many laps with so many bytes each are a stream, of packets that are worth waiting for: larger
- * ones fill the guest's credit too soon. */
-#define STREAM_PACKET_MAX (48 * 1024)
-#define STREAM_LAPS 4
-#define STREAM_BYTES 2048
-#define LOOK_AGAIN_US 100
-
-/* Chains are published at the latest when they held so many bytes, a quarter of what a guest may
- * have under way: it frees them beside its sending then. */
-#define RETURN_BYTES (HX_CONNECTION_BUFFER / 4)
-
 static void write_gathered(HxVsock *vsock)
 {
     HxChannel *channel = vsock->gather.channel;
@@ -61,7 +50,7 @@ static void gather(HxVsock *vsock, HxChannel *channel, const HxChain *chain, str
         hx_iov_slice(iov, chain->n_readable, sizeof(struct virtio_vsock_hdr), size, iov);
     vsock->gather.heads[vsock->gather.n_heads++] = chain->head;
     vsock->returned_bytes += size;
-    if (size < STREAM_PACKET_MAX)
+    if (size < HX_STREAM_PACKET_MAX)
         vsock->lap_bytes += size;
 }
 
@@ -171,8 +160,8 @@ static void publish(HxVsock *vsock)
     gint64 now = g_get_monotonic_time();
     if (vsock->returned_since == 0)
         vsock->returned_since = now;
-    if (!vsock->return_now && count < vsock->tx->size / 4 && vsock->returned_bytes < RETURN_BYTES &&
-        now - vsock->returned_since < HX_RETURN_US)
+    if (!vsock->return_now && count < vsock->tx->size / 4 &&
+        vsock->returned_bytes < HX_RETURN_BYTES && now - vsock->returned_since < HX_RETURN_US)
         return;
     hx_virtqueue_flush(vsock->tx);
     vsock->returned_since = 0;
@@ -245,14 +234,14 @@ static bool looks_again(HxVsock *vsock)
 {
     gint64 now = g_get_monotonic_time();
     bool due = now >= vsock->look_again;
-    if (vsock->lap_bytes >= STREAM_BYTES)
-        vsock->stream_laps = MIN(vsock->stream_laps + 1, STREAM_LAPS);
+    if (vsock->lap_bytes >= HX_STREAM_BYTES)
+        vsock->stream_laps = MIN(vsock->stream_laps + 1, HX_STREAM_LAPS);
     else if (due) /* not only woken in between by something else */
         vsock->stream_laps = 0;
-    if (vsock->stream_laps < STREAM_LAPS)
+    if (vsock->stream_laps < HX_STREAM_LAPS)
         vsock->look_again = 0;
     else if (due)
-        vsock->look_again = now + LOOK_AGAIN_US;
+        vsock->look_again = now + HX_LOOK_AGAIN_US;
     return vsock->look_again != 0;
 }
 

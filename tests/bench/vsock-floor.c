@@ -22,7 +22,7 @@
 #include "launcher/base/deadline.h"
 #include "launcher/base/log.h"
 #include "launcher/base/unix-socket.h"
-#include "launcher/vsock/connection.h"
+#include "launcher/vsock/channel.h"
 #include "launcher/vsock/iov.h"
 #include "launcher/vsock/vhost-user.h"
 
@@ -32,14 +32,6 @@ enum { ECHO_PORT = 5000, SINK_PORT, SOURCE_PORT };
 #define PIECES_MAX 64
 #define BUFFER_SIZE (64 * 1024)
 #define CREDIT (1u << 30)
-/* As helixvm-vsock has them. */
-#define LAP 128
-#define RETURN_US 1000
-#define RETURN_BYTES (64 * 1024)
-#define STREAM_PACKET_MAX (48 * 1024)
-#define STREAM_LAPS 4
-#define STREAM_BYTES 2048
-#define LOOK_AGAIN_US 100
 
 typedef struct {
     HxVirtqueue *rx, *tx;
@@ -143,7 +135,7 @@ static void take_data(Device *device, const struct iovec *iov, const HxChain *ch
     HxConnection *c = &device->connection;
     hx_connection_forwarded(c, size);
     device->returned_bytes += size;
-    if (size < STREAM_PACKET_MAX)
+    if (size < HX_STREAM_PACKET_MAX)
         device->lap_bytes += size;
     if (c->host_port == ECHO_PORT) {
         struct iovec part[PIECES_MAX];
@@ -194,7 +186,7 @@ static void publish(Device *device)
     if (device->returned_since == 0)
         device->returned_since = now;
     if (count == 0 || device->return_now || count >= device->tx->size / 4 ||
-        device->returned_bytes >= RETURN_BYTES || now - device->returned_since >= RETURN_US) {
+        device->returned_bytes >= HX_RETURN_BYTES || now - device->returned_since >= HX_RETURN_US) {
         hx_virtqueue_flush(device->tx);
         device->returned_since = device->returned_bytes = 0;
         device->return_now = false;
@@ -206,14 +198,14 @@ static bool looks_again(Device *device)
 {
     gint64 now = g_get_monotonic_time();
     bool due = now >= device->look_again;
-    if (device->lap_bytes >= STREAM_BYTES)
-        device->stream_laps = MIN(device->stream_laps + 1, STREAM_LAPS);
+    if (device->lap_bytes >= HX_STREAM_BYTES)
+        device->stream_laps = MIN(device->stream_laps + 1, HX_STREAM_LAPS);
     else if (due)
         device->stream_laps = 0;
-    if (device->stream_laps < STREAM_LAPS)
+    if (device->stream_laps < HX_STREAM_LAPS)
         device->look_again = 0;
     else if (due)
-        device->look_again = now + LOOK_AGAIN_US;
+        device->look_again = now + HX_LOOK_AGAIN_US;
     return device->look_again != 0;
 }
 
@@ -225,12 +217,12 @@ static bool run_tx(Device *device)
     unsigned count = 0;
     hx_virtqueue_disable_kick(device->tx);
     device->lap_bytes = 0;
-    for (; count < LAP && hx_virtqueue_pop(device->tx, iov, PIECES_MAX, &chain) == 1; count++) {
+    for (; count < HX_LAP && hx_virtqueue_pop(device->tx, iov, PIECES_MAX, &chain) == 1; count++) {
         take_packet(device, iov, &chain);
         hx_virtqueue_push(device->tx, chain.head, 0);
     }
     publish(device);
-    return count == LAP || (!looks_again(device) && hx_virtqueue_enable_kick(device->tx));
+    return count == HX_LAP || (!looks_again(device) && hx_virtqueue_enable_kick(device->tx));
 }
 
 /* --- both ----------------------------------------------------------------------------------------
@@ -245,7 +237,7 @@ static int64_t run(Device *device)
     more |= run_rx(device);
     if (more)
         return 0;
-    gint64 at = device->returned_since ? device->returned_since + RETURN_US : G_MAXINT64;
+    gint64 at = device->returned_since ? device->returned_since + HX_RETURN_US : G_MAXINT64;
     if (device->look_again)
         at = MIN(at, device->look_again);
     return at == G_MAXINT64 ? -1 : hx_time_left(at);
