@@ -43,10 +43,12 @@ static void add_encoder(GString *text, JsonObject *status)
         JsonObject *session = json_array_get_object_element(sessions, i);
         row(text, "",
             "session %" G_GINT64_FORMAT ": %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT
-            ", %" G_GINT64_FORMAT " frames from %s",
+            ", %" G_GINT64_FORMAT " frames from %s, %.1f fps, %.2f Mbit/s",
             hx_json_integer(session, "session_id"), hx_json_integer(session, "width"),
             hx_json_integer(session, "height"), hx_json_integer(session, "frames"),
-            hx_json_string(session, "source") ? hx_json_string(session, "source") : "nothing yet");
+            hx_json_string(session, "source") ? hx_json_string(session, "source") : "nothing yet",
+            json_object_get_double_member_with_default(session, "fps", 0),
+            (double)hx_json_integer(session, "bits_per_second") / 1e6);
     }
 }
 

@@ -35,6 +35,7 @@ struct HxSession {
     guint64 frames, keyframes, unchanged, bytes, errors;
     gboolean from_resource;
     HxSamples stages[HX_STAGE_COUNT];
+    HxRate rate;
 };
 
 HxSession *hx_session_new(guint16 id, const HxEncoderClass *class,
@@ -177,6 +178,8 @@ void hx_session_count_frame(HxSession *session, const gint64 stage_us[HX_STAGE_C
     session->keyframes += is_keyframe;
     session->bytes += bytes;
     session->from_resource = from_resource;
+    if (bytes)
+        hx_rate_add(&session->rate, g_get_monotonic_time(), bytes);
     for (int i = 0; i < HX_STAGE_COUNT; i++)
         hx_samples_add(&session->stages[i], stage_us[i]);
     g_mutex_unlock(&session->lock);
@@ -211,6 +214,11 @@ void hx_session_describe(HxSession *session, JsonBuilder *builder)
     add_count(builder, "unchanged", session->unchanged);
     add_count(builder, "bytes", session->bytes);
     add_count(builder, "errors", session->errors);
+    double bits;
+    json_builder_set_member_name(builder, "fps");
+    json_builder_add_double_value(
+        builder, hx_rate_per_second(&session->rate, g_get_monotonic_time(), &bits));
+    add_count(builder, "bits_per_second", (guint64)bits);
     json_builder_set_member_name(builder, "source");
     if (session->frames + session->unchanged)
         json_builder_add_string_value(builder, session->from_resource ? "resource" : "pixels");

@@ -31,6 +31,35 @@ double hx_samples_percentile(const HxSamples *samples, guint percent)
     return sorted[rank ? rank - 1 : 0] / 1000.0;
 }
 
+void hx_rate_add(HxRate *rate, gint64 now, gsize bytes)
+{
+    rate->at[rate->next] = now;
+    rate->bytes[rate->next] = bytes;
+    rate->next = (rate->next + 1) % HX_SAMPLES_MAX;
+    rate->count = MIN(rate->count + 1, HX_SAMPLES_MAX);
+}
+
+double hx_rate_per_second(const HxRate *rate, gint64 now, double *ret_bits)
+{
+    gint64 begin = now - HX_RATE_WINDOW;
+    guint frames = 0;
+    gsize bytes = 0;
+    for (; frames < rate->count; frames++) {
+        guint slot = (rate->next + HX_SAMPLES_MAX - 1 - frames) % HX_SAMPLES_MAX;
+        if (rate->at[slot] <= begin)
+            break;
+        bytes += rate->bytes[slot];
+    }
+    /* All that is known: they began, or came faster than the ring is long. */
+    if (frames && frames == rate->count) {
+        guint first = (rate->next + HX_SAMPLES_MAX - frames) % HX_SAMPLES_MAX;
+        begin = rate->at[first];
+    }
+    double seconds = (double)MAX(now - begin, G_USEC_PER_SEC) / G_USEC_PER_SEC;
+    *ret_bits = (double)bytes * 8 / seconds;
+    return frames / seconds;
+}
+
 void hx_samples_describe(const HxSamples *samples, const char *name, JsonBuilder *builder)
 {
     json_builder_set_member_name(builder, name);

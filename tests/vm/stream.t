@@ -249,6 +249,8 @@ ok(wait_until(90, sub {
         if !defined $coded || $now->{frames} != $coded;
     return $now->{unchanged} >= $unchanged + 4;
 }), 'a picture that stays is not coded any more');
+ok(wait_until(10, sub { encoding()->{fps} == 0 && encoding()->{bits_per_second} == 0 }),
+    'status: no frames a second');
 my $late = check_pattern('a late viewer');
 cmp_ok($late->{keyframes}, '>=', 1, 'a late viewer has a keyframe');
 cmp_ok(encoding()->{frames}, '>', $coded, 'which was coded for it');
@@ -283,6 +285,11 @@ my $stream = "$dir/killed.h264";
 my $viewer = start_helixvm('stream', $vm, '--output', $stream, '--json');
 wait_until(60, sub { -e $stream });
 ok(wait_for_stream($stream, 0, $keyframe), 'the desktop streams');
+ok(wait_until(10, sub {
+    grep { $_->{fps} > 1 && $_->{bits_per_second} > 1000 } @{status_of($vm)->{encoder}{sessions} // []};
+}), 'status: at so many frames a second');
+like(helixvm_ok('status', $vm)->{out}, qr/frames from resource, \d+\.\d fps, \d+\.\d\d Mbit\/s/,
+    'and says so');
 my @took;
 for my $time (1 .. KILLS) {
     my ($pid, $size) = (encoder_pid(), -s $stream);
