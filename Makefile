@@ -115,14 +115,15 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 # What a component's tests need besides.
 cli_TEST_OBJ := $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/provision.a
 cli_TEST_PKG := libsoup-3.0
+vsock_TEST_OBJ := $(BUILD)/obj/tests/fuzz/device.o
 
 define unit_tests
 $(1)_FAKES := $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard tests/fakes/$(1)-*.c))
 $$($(1)_FAKES) $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard tests/unit/$(1)/*.c)): \
 	COMPONENT_CFLAGS = $$($(1)_CFLAGS) $$(if $$($(1)_TEST_PKG),$$(shell $(PKG_CONFIG) --cflags $$($(1)_TEST_PKG)))
 $$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$$(wildcard tests/unit/$(1)/*.c)): \
-$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $$($(1)_FAKES) $(BUILD)/lib/$(1).a \
-		$$($(1)_TEST_OBJ) $(BUILD)/lib/base.a
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $$($(1)_FAKES) $$(filter %.o,$$($(1)_TEST_OBJ)) \
+		$(BUILD)/lib/$(1).a $$(filter %.a,$$($(1)_TEST_OBJ)) $(BUILD)/lib/base.a
 	$$(LINK) $$^ $$($(1)_LIBS) $$(if $$($(1)_TEST_PKG),$$(shell $(PKG_CONFIG) --libs $$($(1)_TEST_PKG)))
 endef
 $(foreach c,$(COMPONENTS),$(eval $(call unit_tests,$(c))))

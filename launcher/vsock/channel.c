@@ -188,6 +188,18 @@ void hx_channel_settle(HxChannel *channel)
     }
 }
 
+void hx_channel_read_end(HxChannel *channel)
+{
+    /* Whether half or all is closed is for epoll to say.  A read can be before it: its edge is then
+     * still to come. */
+    if (!channel->ending) {
+        channel->readable = false;
+        return;
+    }
+    channel->ended = true;
+    hx_channel_settle(channel);
+}
+
 static void channel_ready(HxEventSource *source, uint32_t events)
 {
     HxChannel *channel = HX_CONTAINER_OF(source, HxChannel, source);

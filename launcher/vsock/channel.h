@@ -161,6 +161,9 @@ void hx_channel_schedule(HxChannel *channel);
 /* Whether the socket may be read, or a message is on its way, and the guest takes it. */
 bool hx_channel_wants_turn(const HxChannel *channel);
 
+/* A read has found the end. */
+void hx_channel_read_end(HxChannel *channel);
+
 /* After a read: what the host's program has shut down is now to be told to the guest. */
 void hx_channel_settle(HxChannel *channel);
 

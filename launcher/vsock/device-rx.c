@@ -146,10 +146,11 @@ static bool send_data(HxVsock *vsock, HxChannel *channel)
         channel->readable = channel->ending;
     } else if (error == EAGAIN) {
         channel->readable = false;
+    } else if (n == 0) {
+        hx_channel_read_end(channel);
     } else if (error != EINTR) {
-        /* An error is ECONNRESET: closed, with data of the guest's unread. */
-        channel->ended = true;
-        channel->hung_up |= error != 0;
+        /* ECONNRESET: closed, with data of the guest's unread. */
+        channel->ended = channel->hung_up = true;
         hx_channel_settle(channel);
     }
     return true;
@@ -176,9 +177,11 @@ static bool read_message(HxVsock *vsock, HxChannel *channel)
         channel->readable = false;
     } else if (n < 0 && errno == ECONNRESET) {
         channel->hung_up = true; /* said once, before what is still to be read */
-    } else if ((n < 0 && errno != EINTR) || (n == 0 && msg.msg_controllen == 0)) {
+    } else if (n < 0 && errno != EINTR) {
         channel->ended = true;
         hx_channel_settle(channel);
+    } else if (n == 0 && msg.msg_controllen == 0) {
+        hx_channel_read_end(channel);
     }
     return channel->message.data;
 }

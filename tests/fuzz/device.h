@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The vsock device within this process, its guest's memory and its host's sockets, for the fuzz
- * targets.  What must not fail ends the process. */
+ * targets and for tests that decide when epoll is asked.  What must not fail ends the process. */
 #pragma once
 
 #include <stdbool.h>
