@@ -16,6 +16,7 @@ use JSON::PP;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 use lib dirname(abs_path(__FILE__)) . '/..';
+use EmulatorFault;
 use Files;
 use QMP;
 
@@ -29,6 +30,7 @@ use constant {
     PORT => 5000,
     BOOT_TIMEOUT => 120,
     TIMEOUT => 30, # of commands
+    ENDING => 2, # s, of a QEMU whose sockets are closed
     STALL => 2.5, # s, after which a transfer that makes no progress is over
 };
 
@@ -99,12 +101,37 @@ sub new {
     my ($class, %option) = @_;
     my $self = bless {%option}, $class;
     $self->{directory} = File::Temp->newdir('helixvm-traffic-XXXXXX', TMPDIR => 1);
+    $self->{boot_initrd} = $self->make_initrd;
+    boot_again(sub { $self->boot }, sub { $self->ended });
+    $self->start_host;
+    return $self;
+}
+
+# QEMU's ($?, log) if it ends: its sockets close a moment before.
+sub ended {
+    my ($self) = @_;
     my $dir = "$self->{directory}";
+    my $deadline = time + ENDING;
+    do {
+        if (waitpid($self->{qemu}, POSIX::WNOHANG()) > 0) {
+            my $status = $?;
+            delete $running{delete $self->{qemu}};
+            return ($status, contents("$dir/qemu.log"));
+        }
+        sleep 0.02;
+    } while (time < $deadline);
+    return ();
+}
+
+sub boot {
+    my ($self) = @_;
+    my $dir = "$self->{directory}";
+    unlink map { "$dir/$_" } qw(qemu.log qmp control port);
     $self->{qemu} = spawn("$dir/qemu.log",
         'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
         '-machine', 'q35,memory-backend=ram', '-accel', 'tcg,thread=multi', '-cpu', CPU,
         '-smp', $self->{cpus} // 2, '-m', 512, '-object', 'memory-backend-memfd,id=ram,size=512M,share=on',
-        '-kernel', $self->{image}{kernel}, '-initrd', $self->make_initrd,
+        '-kernel', $self->{image}{kernel}, '-initrd', $self->{boot_initrd},
         '-append', 'console=ttyS0 no_timer_check quiet panic=-1',
         '-chardev', "file,id=console,path=$dir/console.log", '-serial', 'chardev:console',
         '-chardev', "socket,id=control,path=$dir/control,server=on,wait=off",
@@ -118,8 +145,7 @@ sub new {
     $self->{guest}{out} = $self->{guest}{in};
     my $told = line_from($self->{guest}, BOOT_TIMEOUT);
     die "the guest did not start:\n" . contents("$dir/console.log") if $told ne 'ready';
-    $self->start_host;
-    return $self;
+    return 1;
 }
 
 # The host's end of the traffic.

@@ -6,9 +6,11 @@ package PlainQemu;
 use strict;
 use warnings;
 use Carp;
+use Cwd qw(abs_path);
+use File::Basename;
 use File::Temp ();
-use FindBin;
-use lib "$FindBin::Bin/..";
+use lib dirname(abs_path(__FILE__)) . '/..';
+use EmulatorFault;
 use Files;
 use IO::Select;
 use IO::Socket::UNIX;
@@ -42,7 +44,8 @@ sub reap {
 # new(image => {disk, kernel, initrd}, build => DIR, append => TEXT, credentials => {NAME => VALUE},
 #     binary_credentials => {NAME => BASE64}, memory => MIB, args => [...]) starts the guest.
 # new(command => sub { ($directory) -> @command }, port => PORT, build => DIR) starts this command in
-# place of QEMU's: the device is at $directory/device, and READY is awaited at vsock port PORT.
+# place of QEMU's, which is made for each start: the device is at $directory/device, and READY is
+# awaited at vsock port PORT.
 sub new {
     my ($class, %option) = @_;
     my $self = bless {
@@ -58,7 +61,27 @@ sub new {
         Listen => 64,
     ) or croak "listen: $!";
 
-    my $build = $option{build} // $ENV{BUILD} // 'build';
+    $self->start;
+    return $self;
+}
+
+# The device and QEMU.
+sub start {
+    my ($self) = @_;
+    $self->start_device;
+    my $dir  = "$self->{directory}";
+    my $made = $self->{command};
+    my @command = $made ? $made->($dir) : $self->command_line;
+    $self->{lines}     = [];
+    $self->{log_begin} = -s "$dir/qemu.log" // 0;
+    $self->{started}   = time;
+    $self->{qemu}      = spawn("$dir/qemu.log", @command);
+}
+
+sub start_device {
+    my ($self) = @_;
+    my $dir   = "$self->{directory}";
+    my $build = $self->{build} // $ENV{BUILD} // 'build';
     my ($is_ready, $ready);
     {
         local $^F = 1000;    # the device inherits the pipe
@@ -72,27 +95,24 @@ sub new {
     my $told = <$is_ready>;
     croak 'helixvm-vsock did not start' unless defined $told && $told =~ /READY=1/;
     close $is_ready;
+}
 
+sub command_line {
+    my ($self) = @_;
+    my $dir    = "$self->{directory}";
+    my $memory = $self->{memory} // 2048;
+    my $binary = $self->{binary_credentials} // {};
     my %credentials = (
         'vmm.notify_socket' => 'vsock-stream:2:' . READY_PORT,
-        %{ $option{credentials} // {} }
+        %{ $self->{credentials} // {} }
     );
-    my $memory = $option{memory} // 2048;
-    if ($option{command}) {
-        my @command = $option{command}->($dir);
-        $self->{started} = time;
-        $self->{qemu} = spawn("$dir/qemu.log", @command);
-        return $self;
-    }
-    $self->{started} = time;
-    $self->{qemu} = spawn(
-        "$dir/qemu.log",
+    return (
         'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot',
         '-display', 'none', '-machine', 'q35,memory-backend=ram', '-accel', 'tcg,thread=multi',
         '-cpu', 'max', '-smp', 2, '-m', $memory,
         '-object', "memory-backend-memfd,id=ram,size=${memory}M,share=on",
         '-kernel', $self->{image}{kernel}, '-initrd', $self->{image}{initrd},
-        '-append', "root=/dev/vda rw console=ttyS0 no_timer_check panic=-1 " . ($option{append} // ''),
+        '-append', "root=/dev/vda rw console=ttyS0 no_timer_check panic=-1 " . ($self->{append} // ''),
         '-drive', "file=$self->{image}{disk},if=virtio,format=qcow2,snapshot=on",
         '-chardev', "file,id=console,path=$dir/console.log", '-serial', 'chardev:console',
         '-chardev', "socket,id=vsock,path=$dir/device",
@@ -101,16 +121,34 @@ sub new {
         '-device', 'virtio-rng-pci', '-device', 'virtio-vga',
         (map { ('-smbios', "type=11,value=io.systemd.credential:$_=$credentials{$_}") }
             sort keys %credentials),
-        (map { ('-smbios', "type=11,value=io.systemd.credential.binary:$_=$option{binary_credentials}{$_}") }
-            sort keys %{ $option{binary_credentials} // {} }),
-        @{ $option{args} // [] },
+        (map { ('-smbios', "type=11,value=io.systemd.credential.binary:$_=$binary->{$_}") }
+            sort keys %$binary),
+        @{ $self->{args} // [] },
     );
-    return $self;
 }
 
 # Seconds from QEMU's start to the guest's READY=1; undef where it ends first or @timeout s pass.
-# Each message of the guest's is kept in {lines} as [seconds, text].
+# Each message of the guest's is kept in {lines} as [seconds, text].  Where QEMU ends by its own fault
+# it has been started again, and the seconds and the timeout are those of the last start.
 sub wait_ready {
+    my ($self, $timeout) = @_;
+    return boot_again(
+        sub {
+            if (!$self->{qemu}) {
+                reap(delete $self->{device});
+                unlink map { "$self->{directory}/$_" } qw(device v console.log export.sock);
+                $self->start;
+            }
+            return $self->await_ready($timeout);
+        },
+        sub {
+            my $log = contents("$self->{directory}/qemu.log");
+            return $self->{qemu} ? () : ($self->{status}, substr $log, $self->{log_begin});
+        }
+    );
+}
+
+sub await_ready {
     my ($self, $timeout) = @_;
     my $deadline = $self->{started} + $timeout;
     my $select   = IO::Select->new($self->{listener});
@@ -139,7 +177,11 @@ sub wait_ready {
                 return $at;
             }
         }
-        return undef if waitpid($self->{qemu}, POSIX::WNOHANG()) != 0;
+        if (waitpid($self->{qemu}, POSIX::WNOHANG()) != 0) {
+            $self->{status} = $?;
+            delete $running{ delete $self->{qemu} };
+            return undef;
+        }
     }
     return undef;
 }
