@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +37,8 @@ static char command_line[4096];
 static _Noreturn void fail(const char *what, const char *on)
 {
     fprintf(stderr, "helixvm-init: cannot %s %s: %s\n", what, on, strerror(errno));
+    /* The panic writes to the port past what still waits in the terminal. */
+    tcdrain(STDERR_FILENO);
     exit(1);
 }
 

@@ -18,12 +18,16 @@ guint hx_monitor_boot_time_left(const HxMonitor *monitor)
     return hx_time_left(end) / G_TIME_SPAN_MILLISECOND;
 }
 
-/* Its kernel has stopped for good. */
-static gboolean check_panic(HxMonitor *monitor, GError **error)
+/* Its kernel has stopped for good, and said the same at the look before, @last: what was said to
+ * the terminal may come through the port after the panic. */
+static gboolean check_panic(HxMonitor *monitor, char **last, GError **error)
 {
     const char *log = hx_vm_state_path(monitor->vm, "console.log");
     g_autofree char *panic = hx_console_panic(log);
-    if (!panic)
+    gboolean is_all = g_strcmp0(panic, *last) == 0 || hx_monitor_boot_time_left(monitor) == 0;
+    g_free(*last);
+    *last = g_strdup(panic);
+    if (!panic || !is_all)
         return TRUE;
     g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "the guest cannot boot: %s: see %s", panic, log);
     return FALSE;
@@ -42,6 +46,7 @@ static gboolean set_late(HxMonitor *monitor, GError **error)
 /* Until the guest is ready or has stopped. */
 static gboolean await_boot(HxMonitor *monitor, GError **error)
 {
+    g_autofree char *panic = NULL;
     hx_monitor_begin_phase(monitor, "boot");
     for (;;) {
         g_autoptr(GError) cause = NULL;
@@ -52,7 +57,7 @@ static gboolean await_boot(HxMonitor *monitor, GError **error)
             g_propagate_error(error, g_steal_pointer(&cause));
             return FALSE;
         }
-        if (!check_panic(monitor, error))
+        if (!check_panic(monitor, &panic, error))
             return FALSE;
         if (hx_monitor_boot_time_left(monitor) == 0)
             return set_late(monitor, error);
