@@ -41,7 +41,7 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
         {"boot-timeout", 0, 0, G_OPTION_ARG_INT, &boot_timeout, "how long the guest may boot",
          "SECONDS"},
         {"guard-fd", 0, 0, G_OPTION_ARG_INT, &guard_fd,
-         "be the guard of the monitor whose end this descriptor tells", "FD"},
+         "be the guard of the monitor whose pidfd this is", "FD"},
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[VM]", entries, &argc, &argv, 0, 1, error))

@@ -65,7 +65,6 @@ struct HxMonitor {
 
     /* The parts. */
     HxPart guard, xvfb, vsock, encoder;
-    int guard_fd; /* closed by the monitor's end, whatever ends it */
     int xvfb_ready_fd;
     int x_authority_fd;   /* the cookie, until QEMU's user has been let in */
     gint64 guard_started; /* monotonic, µs */

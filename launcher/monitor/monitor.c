@@ -439,7 +439,6 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, gui
         .encoder_tcp_fd = -1,
         .encoder_serial_fd = -1,
         .notify_fd = -1,
-        .guard_fd = -1,
         .xvfb_ready_fd = -1,
         .encoder_ready_fd = -1,
         .vsock_listen_fd = -1,

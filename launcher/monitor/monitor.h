@@ -39,7 +39,7 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, gui
 /* Tell @start_fd the "failed" event for @error, where hx_monitor_run was not come to. */
 void hx_monitor_tell_failure(int start_fd, const GError *error);
 
-/* Be the guard of @vm's monitor, whose end @fd tells by its end of file: then end what the monitor
+/* Be the guard of @vm's monitor, a process by the pidfd @monitor: when it has ended, end what it
  * left, its domain first.  Blocks.  TRUE where all is as it should be, also where @cancel said that
  * no guard is needed any more. */
-gboolean hx_monitor_guard(HxVm *vm, int fd, GCancellable *cancel, GError **error);
+gboolean hx_monitor_guard(HxVm *vm, int monitor, GCancellable *cancel, GError **error);

@@ -13,6 +13,7 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -58,12 +59,13 @@ static void guard_ended(HxMonitor *monitor, const char *reason)
 
 gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error)
 {
-    int pipe_fds[2];
-    if (!g_unix_open_pipe(pipe_fds, FD_CLOEXEC, error))
+    /* The process as a whole, and not a pipe's end: of a process that is killed one descriptor
+     * closes before another, and the guard would find the control socket open still. */
+    hx_autofd int self = pidfd_open(getpid(), 0);
+    if (self < 0) {
+        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot watch the monitor itself");
         return FALSE;
-    hx_autofd int read_end = pipe_fds[0];
-    hx_close(&monitor->guard_fd);
-    monitor->guard_fd = pipe_fds[1];
+    }
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_ptr_array_add(argv, "helixvm");
     g_ptr_array_add(argv, "monitor");
@@ -73,7 +75,7 @@ gboolean hx_monitor_start_guard(HxMonitor *monitor, GError **error)
     monitor->guard.ended = guard_ended;
     monitor->guard.outlives_monitor = TRUE;
     monitor->guard.program = HX_PROCESS_SELF;
-    return hx_part_spawn(&monitor->guard, monitor, "guard", argv, &read_end, 1, error);
+    return hx_part_spawn(&monitor->guard, monitor, "guard", argv, &self, 1, error);
 }
 
 /* --- Xvfb ---------------------------------------------------------------------------------------
@@ -177,7 +179,6 @@ void hx_monitor_stop_parts(HxMonitor *monitor)
     hx_x_display_remove(monitor->vm);
     hx_part_stop(&monitor->guard);
     g_clear_handle_id(&monitor->guard_timer, g_source_remove);
-    hx_close(&monitor->guard_fd);
     hx_close(&monitor->xvfb_ready_fd);
     hx_close(&monitor->x_authority_fd);
     g_clear_handle_id(&monitor->log_timer, g_source_remove);
