@@ -41,14 +41,17 @@ static void add_encoder(GString *text, JsonObject *status)
     JsonArray *sessions = hx_json_array(encoder, "sessions");
     for (guint i = 0; sessions && i < json_array_get_length(sessions); i++) {
         JsonObject *session = json_array_get_object_element(sessions, i);
+        const char *by = hx_json_string(session, "encoder");
+        const char *left = hx_json_string(session, "encoder_reason");
         row(text, "",
             "session %" G_GINT64_FORMAT ": %" G_GINT64_FORMAT "x%" G_GINT64_FORMAT
-            ", %" G_GINT64_FORMAT " frames from %s, %.1f fps, %.2f Mbit/s",
+            ", %" G_GINT64_FORMAT " frames from %s, %.1f fps, %.2f Mbit/s, by %s%s%s",
             hx_json_integer(session, "session_id"), hx_json_integer(session, "width"),
             hx_json_integer(session, "height"), hx_json_integer(session, "frames"),
             hx_json_string(session, "source") ? hx_json_string(session, "source") : "nothing yet",
             json_object_get_double_member_with_default(session, "fps", 0),
-            (double)hx_json_integer(session, "bits_per_second") / 1e6);
+            (double)hx_json_integer(session, "bits_per_second") / 1e6, by ? by : "none yet",
+            left ? ": " : "", left ? left : "");
     }
 }
 

@@ -158,7 +158,7 @@ static HxSession *get_session(HxConnection *connection, guint16 id)
     }
     if (!has_place)
         return NULL;
-    HxSession *session = hx_session_new(id, context->encoder, &context->defaults);
+    HxSession *session = hx_session_new(id, context->encoders, &context->defaults);
     g_mutex_lock(&connection->lock);
     g_ptr_array_add(connection->sessions, session);
     g_mutex_unlock(&connection->lock);

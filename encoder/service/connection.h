@@ -13,8 +13,8 @@ typedef struct HxConnection HxConnection;
 /* What all connections share; outlives them. */
 typedef struct {
     HxModuleClient *module;
-    const HxEncoderClass *encoder;
-    HxEncoderSettings defaults; /* width and height unused */
+    const HxEncoderClass *const *encoders; /* NULL-terminated, in order */
+    HxEncoderSettings defaults;            /* width and height unused */
     gint max_sessions;
     gint n_sessions; /* atomic */
     gint complaints; /* atomic: lines in the log about what clients did */

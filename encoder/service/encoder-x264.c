@@ -13,6 +13,9 @@
 #define BT709 1         /* ITU-T H.264 tables E-3, E-4 and E-5 */
 #define CHROMA_CENTRE 1 /* ITU-T H.264 figure E-1 */
 
+/* ITU-T H.264 table A-1, level 6.2: what no level has no decoder has to take. */
+#define MACROBLOCKS_MAX 139264u
+
 struct HxEncoder {
     x264_t *x264;
     x264_param_t parameters;
@@ -47,6 +50,8 @@ static void set_rate(x264_param_t *parameters, uint32_t bitrate)
 
 static int x264_open(const HxEncoderSettings *settings, HxEncoder **ret_encoder)
 {
+    if ((settings->width + 15) / 16 * ((settings->height + 15) / 16) > MACROBLOCKS_MAX)
+        return -EINVAL;
     g_autofree HxEncoder *encoder = g_new0(HxEncoder, 1);
     x264_param_t *p = &encoder->parameters;
     if (x264_param_default_preset(p, settings->preset, "zerolatency") < 0)

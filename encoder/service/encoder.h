@@ -33,7 +33,8 @@ typedef struct {
     const char *name;
     /* Whether there is a preset of that name. */
     bool (*has_preset)(const char *preset);
-    /* 0, or a negative errno: -EINVAL where the settings are not possible. */
+    /* 0, or a negative errno: -EINVAL where the settings, such as the size, are not possible;
+     * -ENODEV where this machine has not what the encoder needs. */
     int (*open)(const HxEncoderSettings *settings, HxEncoder **ret_encoder);
     /* Another bitrate (bit/s) from the next picture on, without a keyframe.  0 or a negative errno.
      */
@@ -49,5 +50,18 @@ extern const HxEncoderClass hx_encoder_x264;
 /* Encodes nothing; for measurements. */
 extern const HxEncoderClass hx_encoder_null;
 
-/* The encoder of that name, or NULL; the best one for NULL. */
+/* All there are, the best one first; NULL-terminated. */
+extern const HxEncoderClass *const hx_encoder_classes[];
+
+/* The encoder of that name, or NULL. */
 const HxEncoderClass *hx_encoder_find(const char *name);
+
+/* Long enough for why an encoder was left. */
+#define HX_ENCODER_REASON_SIZE 96
+
+/* An encoder with @settings, for its class to close: of the first of @classes (NULL-terminated, in
+ * order) that can be opened.  @reason tells why the first one could not, "" where it could; the log
+ * says so once for each class.  0, or a negative errno: that of the last one.  Any thread. */
+int hx_encoder_open(const HxEncoderClass *const *classes, const HxEncoderSettings *settings,
+                    const HxEncoderClass **ret_class, HxEncoder **ret_encoder,
+                    char reason[HX_ENCODER_REASON_SIZE]);

@@ -7,6 +7,7 @@
 
 #include "encoder/service/sandbox.h"
 #include "encoder/service/service.h"
+#include "launcher/base/edit-distance.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
@@ -17,8 +18,8 @@ typedef struct {
     char *module_path;
     int stats_fd;
     int ready_fd;
-    char *encoder_name;
-    const HxEncoderClass *encoder;
+    char **encoder_names;
+    const HxEncoderClass **encoders; /* NULL-terminated */
     char *preset;
     int bitrate;
     int keyframe_interval;
@@ -31,7 +32,8 @@ static void clear_arguments(Arguments *arguments)
 {
     g_strfreev(arguments->listen_fds);
     g_free(arguments->module_path);
-    g_free(arguments->encoder_name);
+    g_strfreev(arguments->encoder_names);
+    g_free(arguments->encoders);
     g_free(arguments->preset);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Arguments, clear_arguments)
@@ -43,6 +45,40 @@ static gboolean check_range(const char *name, int value, int low, int high, GErr
     g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s is %d, not within %d and %d", name, value, low,
                 high);
     return FALSE;
+}
+
+static void set_unknown_encoder(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) known = g_ptr_array_new();
+    for (size_t i = 0; hx_encoder_classes[i]; i++)
+        g_ptr_array_add(known, (char *)hx_encoder_classes[i]->name);
+    g_ptr_array_add(known, NULL);
+    g_autofree char *all = g_strjoinv(", ", (char **)known->pdata);
+    const char *nearest = hx_nearest_word(name, (const char *const *)known->pdata);
+    g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "there is no encoder %s, but there are %s%s%s",
+                name, all, nearest ? "; the nearest is " : "", nearest ? nearest : "");
+}
+
+static gboolean find_encoders(Arguments *arguments, GError **error)
+{
+    static const char *const standard[] = {"x264", NULL};
+    const char *const *names =
+        arguments->encoder_names ? (const char *const *)arguments->encoder_names : standard;
+    arguments->encoders = g_new0(const HxEncoderClass *, g_strv_length((char **)names) + 1);
+    for (size_t i = 0; names[i]; i++) {
+        const HxEncoderClass *class = hx_encoder_find(names[i]);
+        if (!class) {
+            set_unknown_encoder(names[i], error);
+            return FALSE;
+        }
+        if (!class->has_preset(arguments->preset)) {
+            g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s has no preset %s", class->name,
+                        arguments->preset);
+            return FALSE;
+        }
+        arguments->encoders[i] = class;
+    }
+    return TRUE;
 }
 
 static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **error)
@@ -58,8 +94,8 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
          "Tell statistics as JSON on this listening Unix stream socket", "N"},
         {"ready-fd", 0, 0, G_OPTION_ARG_INT, &ret->ready_fd, "Write READY=1 here when serving",
          "N"},
-        {"encoder", 0, 0, G_OPTION_ARG_STRING, &ret->encoder_name,
-         "x264, or null, which encodes nothing (x264)", "NAME"},
+        {"encoder", 0, 0, G_OPTION_ARG_STRING_ARRAY, &ret->encoder_names,
+         "x264, or null, which encodes nothing (x264); given again, what to try next", "NAME"},
         {"preset", 0, 0, G_OPTION_ARG_STRING, &ret->preset, "Preset of x264 (superfast)", "NAME"},
         {"bitrate", 0, 0, G_OPTION_ARG_INT, &ret->bitrate, "Bitrate until a client asks (8000000)",
          "BIT/S"},
@@ -85,17 +121,8 @@ static gboolean parse_arguments(int argc, char **argv, Arguments *ret, GError **
     }
     if (!ret->preset)
         ret->preset = g_strdup("superfast");
-    ret->encoder = hx_encoder_find(ret->encoder_name);
-    if (!ret->encoder) {
-        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "there is no encoder %s", ret->encoder_name);
-        return FALSE;
-    }
-    if (!ret->encoder->has_preset(ret->preset)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s has no preset %s", ret->encoder->name,
-                    ret->preset);
-        return FALSE;
-    }
-    return check_range("--bitrate", ret->bitrate, 10000, 1000000000, error) &&
+    return find_encoders(ret, error) &&
+           check_range("--bitrate", ret->bitrate, 10000, 1000000000, error) &&
            check_range("--keyframe-interval", ret->keyframe_interval, 1, 100000, error) &&
            check_range("--threads", ret->threads, 1, 16, error) &&
            check_range("--max-sessions", ret->max_sessions, 1, 64, error);
@@ -141,7 +168,7 @@ static gboolean serve(const Arguments *arguments, GError **error)
 {
     HxServiceOptions options = {
         .module_path = arguments->module_path,
-        .encoder = arguments->encoder,
+        .encoders = arguments->encoders,
         .defaults =
             {
                 .bitrate = (uint32_t)arguments->bitrate,

@@ -58,7 +58,7 @@ HxService *hx_service_new(const HxServiceOptions *options)
     service->peer_cid = options->peer_cid;
     service->context = (HxConnectionContext){
         .module = module,
-        .encoder = options->encoder,
+        .encoders = options->encoders,
         .defaults = options->defaults,
         .max_sessions = (gint)options->max_sessions,
         .ended = on_connection_ended,
@@ -173,8 +173,11 @@ char *hx_service_describe(HxService *service)
     json_builder_begin_object(builder);
     json_builder_set_member_name(builder, "version");
     json_builder_add_string_value(builder, HELIXVM_VERSION);
-    json_builder_set_member_name(builder, "encoder");
-    json_builder_add_string_value(builder, service->context.encoder->name);
+    json_builder_set_member_name(builder, "encoders");
+    json_builder_begin_array(builder);
+    for (const HxEncoderClass *const *class = service->context.encoders; *class; class ++)
+        json_builder_add_string_value(builder, (*class)->name);
+    json_builder_end_array(builder);
     json_builder_set_member_name(builder, "preset");
     json_builder_add_string_value(builder, service->context.defaults.preset);
     json_builder_set_member_name(builder, "threads");

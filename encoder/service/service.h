@@ -7,17 +7,17 @@
 #include "encoder/service/encoder.h"
 
 typedef struct {
-    const char *module_path; /* of the module's socket; NULL: none */
-    const HxEncoderClass *encoder;
-    HxEncoderSettings defaults; /* width and height unused */
+    const char *module_path;               /* of the module's socket; NULL: none */
+    const HxEncoderClass *const *encoders; /* NULL-terminated, in the order to try them in */
+    HxEncoderSettings defaults;            /* width and height unused */
     guint max_sessions;
     guint32 peer_cid; /* on AF_VSOCK sockets, serve this CID alone; 0: every one */
 } HxServiceOptions;
 
 typedef struct HxService HxService;
 
-/* @options is copied, except preset and encoder, which outlive the service.  NULL where there is no
- * memory for it, with errno.  Main thread, as all here. */
+/* @options is copied, except preset and encoders, which outlive the service.  NULL where there is
+ * no memory for it, with errno.  Main thread, as all here. */
 HxService *hx_service_new(const HxServiceOptions *options);
 
 /* Accept HXFR clients on @fd, a listening stream socket (Unix, vsock or TCP), which the service
@@ -34,12 +34,13 @@ int hx_service_listen_serial(HxService *service, int fd);
 int hx_service_listen_statistics(HxService *service, int fd);
 
 /* The JSON object, for g_free:
- *   encoder, preset, version, threads, max_sessions
+ *   version, encoders (in order), preset, threads, max_sessions
  *   module: {connected, reason (null where connected), reads, failures, main_thread_ms {p50, p99}}
  *   connections: how many there are
- *   sessions: [{connection, session_id, width, height, bitrate, frames, keyframes, unchanged,
- * bytes, errors, source "resource" | "pixels" | null, stage_ms {read, convert, queue, encode, send:
- *     each {p50, p99}}}] */
+ *   sessions: [{connection, session_id, encoder (null before the first frame), encoder_reason (why
+ *     it is not the first in order, or null), width, height, bitrate, frames, keyframes, unchanged,
+ *     bytes, errors, fps, bits_per_second, source "resource" | "pixels" | null,
+ *     stage_ms {read, convert, queue, encode, send: each {p50, p99}}}] */
 char *hx_service_describe(HxService *service);
 
 /* Close all sockets and connections, wait for their threads (2 s at most), and free.  Takes NULL.

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "encoder/service/statistics.h"
+#include "launcher/base/json.h"
 #include "launcher/base/log.h"
 
 #define BITRATE_MIN 10000u
@@ -20,17 +21,20 @@
 
 struct HxSession {
     guint16 id;
-    const HxEncoderClass *class;
+    const HxEncoderClass *const *encoders; /* in order */
 
     /* the encoding thread's alone */
-    HxEncoderSettings settings; /* width and height: those of the encoder */
-    HxEncoder *encoder;         /* NULL: none yet */
+    HxEncoderSettings settings;  /* width and height: those of the encoder */
+    HxEncoder *encoder;          /* NULL: none yet */
+    const HxEncoderClass *class; /* of the encoder; NULL: none yet */
     gboolean force_keyframe;
     HxPicture last;
     guint settling;    /* how often the last picture is to be coded again, if it comes again, */
     guint refinements; /* and how often at most after that */
 
-    GMutex lock; /* for the rest */
+    GMutex lock;                                 /* for the rest */
+    const char *encoder_name;                    /* NULL: none yet */
+    char encoder_reason[HX_ENCODER_REASON_SIZE]; /* why it is not the first in order; "" */
     guint32 width, height, bitrate;
     guint64 frames, keyframes, unchanged, bytes, errors;
     gboolean from_resource;
@@ -38,12 +42,12 @@ struct HxSession {
     HxRate rate;
 };
 
-HxSession *hx_session_new(guint16 id, const HxEncoderClass *class,
+HxSession *hx_session_new(guint16 id, const HxEncoderClass *const *encoders,
                           const HxEncoderSettings *defaults)
 {
     HxSession *session = g_new0(HxSession, 1);
     session->id = id;
-    session->class = class;
+    session->encoders = encoders;
     session->settings = *defaults;
     session->settings.width = session->settings.height = 0;
     session->bitrate = defaults->bitrate;
@@ -51,11 +55,20 @@ HxSession *hx_session_new(guint16 id, const HxEncoderClass *class,
     return session;
 }
 
+static void close_encoder(HxSession *session)
+{
+    if (session->encoder)
+        session->class->close(session->encoder);
+    session->encoder = NULL;
+    /* The next one begins with a keyframe, also where the picture has not changed. */
+    session->settling = MAX(session->settling, 1);
+}
+
 void hx_session_free(HxSession *session)
 {
     if (!session)
         return;
-    session->class->close(session->encoder);
+    close_encoder(session);
     hx_picture_clear(&session->last);
     g_mutex_clear(&session->lock);
     g_free(session);
@@ -64,14 +77,6 @@ void hx_session_free(HxSession *session)
 guint16 hx_session_id(const HxSession *session)
 {
     return session->id;
-}
-
-static void close_encoder(HxSession *session)
-{
-    session->class->close(session->encoder);
-    session->encoder = NULL;
-    /* The next one begins with a keyframe, also where the picture has not changed. */
-    session->settling = MAX(session->settling, 1);
 }
 
 int hx_session_configure(HxSession *session, const HxfrConfigReq *config)
@@ -115,10 +120,14 @@ static int ensure_encoder(HxSession *session, const HxPicture *picture)
     close_encoder(session);
     settings->width = picture->width;
     settings->height = picture->height;
-    int r = session->class->open(settings, &session->encoder);
+    char reason[HX_ENCODER_REASON_SIZE];
+    int r =
+        hx_encoder_open(session->encoders, settings, &session->class, &session->encoder, reason);
     if (r < 0)
         return r;
     g_mutex_lock(&session->lock);
+    session->encoder_name = session->class->name;
+    g_strlcpy(session->encoder_reason, reason, sizeof session->encoder_reason);
     session->width = picture->width;
     session->height = picture->height;
     g_mutex_unlock(&session->lock);
@@ -206,6 +215,9 @@ void hx_session_describe(HxSession *session, JsonBuilder *builder)
     };
     g_mutex_lock(&session->lock);
     add_count(builder, "session_id", session->id);
+    hx_json_add_string(builder, "encoder", session->encoder_name);
+    hx_json_add_string(builder, "encoder_reason",
+                       *session->encoder_reason ? session->encoder_reason : NULL);
     add_count(builder, "width", session->width);
     add_count(builder, "height", session->height);
     add_count(builder, "bitrate", session->bitrate);

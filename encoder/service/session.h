@@ -11,8 +11,9 @@
 
 typedef struct HxSession HxSession;
 
-/* @defaults is copied, without width and height. */
-HxSession *hx_session_new(guint16 id, const HxEncoderClass *class,
+/* @encoders, NULL-terminated, in the order that they are tried in whenever one is opened, outlives
+ * the session.  @defaults is copied, without width and height. */
+HxSession *hx_session_new(guint16 id, const HxEncoderClass *const *encoders,
                           const HxEncoderSettings *defaults);
 
 /* Takes NULL. */

@@ -21,3 +21,18 @@ size_t hx_edit_distance(const char *a, const char *b)
     }
     return row[columns - 1];
 }
+
+const char *hx_nearest_word(const char *word, const char *const *words)
+{
+    const char *nearest = NULL;
+    /* Half of its letters wrong is another word. */
+    size_t least = strlen(word) / 2 + 1;
+    for (; *words; words++) {
+        size_t distance = hx_edit_distance(word, *words);
+        if (distance < least) {
+            least = distance;
+            nearest = *words;
+        }
+    }
+    return nearest;
+}

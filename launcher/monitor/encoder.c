@@ -113,6 +113,9 @@ static GPtrArray *options_of(const HxProfile *profile)
         {"max-sessions", "encoder.max-sessions", 1},
     };
     GPtrArray *options = g_ptr_array_new_with_free_func(g_free);
+    g_auto(GStrv) encoders = hx_profile_list(profile, "encoder.encoders");
+    for (char **name = encoders; *name; name++)
+        g_ptr_array_add(options, g_strdup_printf("--encoder=%s", *name));
     g_ptr_array_add(options,
                     g_strdup_printf("--preset=%s", hx_profile_string(profile, "encoder.preset")));
     for (size_t i = 0; i < G_N_ELEMENTS(settings); i++)
@@ -223,7 +226,9 @@ gboolean hx_monitor_start_encoder(HxMonitor *monitor, GError **error)
     if (!line)
         return FALSE;
     g_autofree char *ways = describe_ways(monitor);
-    hx_monitor_end_phase(monitor, "helixvm-encoder, x264 %s, vsock port %d%s",
+    g_auto(GStrv) encoders = hx_profile_list(monitor->profile, "encoder.encoders");
+    g_autofree char *names = g_strjoinv(" or ", encoders);
+    hx_monitor_end_phase(monitor, "helixvm-encoder, %s %s, vsock port %d%s", names,
                          hx_profile_string(monitor->profile, "encoder.preset"), HX_ENCODER_PORT,
                          ways);
     return TRUE;

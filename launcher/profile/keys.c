@@ -15,6 +15,7 @@ static const char *const displays[] = {"auto", "xvfb", "egl-headless", NULL};
 static const char *const vsock_devices[] = {"auto", "kernel", "vhost-user", NULL};
 static const char *const seeds[] = {"auto", "nocloud", "none", NULL};
 static const char *const network_modes[] = {"user", "none", NULL};
+static const char *const encoders[] = {"x264", "null", NULL};
 static const char *const presets[] = {"ultrafast", "superfast", "veryfast", "faster", "fast", NULL};
 
 static const HxProfileKey keys[] = {
@@ -71,6 +72,10 @@ static const HxProfileKey keys[] = {
      "Folders of the host that the guest gets through virtiofs, at most 8; see SECURITY.  A guest "
      "with systemd 254 or newer mounts each at /mnt/TAG; elsewhere `mount -t virtiofs TAG /mnt` "
      "does."},
+    {"encoder", "encoders", HX_PROFILE_CHOICE_LIST, "x264", encoders, 0, 0,
+     "Encoders to try, in order, whenever a session's stream begins.  One that this host has not, "
+     "or that takes no frames of that size, is left for the next; status names the one in use, and "
+     "why the first one was left.  null encodes nothing: it is for measurements."},
     {"encoder", "preset", HX_PROFILE_CHOICE, "superfast", presets, 0, 0, "The x264 preset."},
     {"encoder", "bitrate", HX_PROFILE_INTEGER, "8000", NULL, 100, 200000,
      "The bit rate where the guest asks for none, kbit/s."},
@@ -135,13 +140,25 @@ char *hx_profile_key_nearest(const char *section, const char *key)
 
 /* --- values ---------------------------------------------------------------------------------- */
 
-static gboolean is_list_of(const char *value, const char *const *values)
+/* "one of auto, xvfb; the nearest is xvfb": what @wanted, none of @words, must be instead. */
+static char *words_objection(const char *what, const char *const *words, const char *wanted,
+                             const char *separated)
 {
-    g_auto(GStrv) words = hx_list_split(value);
-    for (char **word = words; *word; word++)
-        if (!g_strv_contains(values, *word))
-            return FALSE;
-    return *words != NULL;
+    g_autofree char *all = g_strjoinv(", ", (char **)words);
+    const char *nearest = hx_nearest_word(wanted, words);
+    return g_strdup_printf("%s %s%s%s%s", what, all, separated, nearest ? "; the nearest is " : "",
+                           nearest ? nearest : "");
+}
+
+static char *list_objection(const char *value, const char *const *words)
+{
+    g_auto(GStrv) given = hx_list_split(value);
+    char **word = given;
+    while (*word && g_strv_contains(words, *word))
+        word++;
+    return *given && !*word
+               ? NULL
+               : words_objection("a list of", words, *word ? *word : "", ", separated by ';'");
 }
 
 static gboolean is_printable(const char *value)
@@ -161,7 +178,6 @@ static char *items_objection(GPtrArray *(*parse)(const char *, char **), const c
 
 char *hx_profile_key_objection(const HxProfileKey *key, const char *value)
 {
-    g_autofree char *words = key->values ? g_strjoinv(", ", (char **)key->values) : NULL;
     gint64 number;
     switch (key->type) {
     case HX_PROFILE_STRING:
@@ -176,11 +192,11 @@ char *hx_profile_key_objection(const HxProfileKey *key, const char *value)
             return NULL;
         return g_strdup("true or false");
     case HX_PROFILE_CHOICE:
-        return g_strv_contains(key->values, value) ? NULL : g_strdup_printf("one of %s", words);
-    case HX_PROFILE_CHOICE_LIST:
-        return is_list_of(value, key->values)
+        return g_strv_contains(key->values, value)
                    ? NULL
-                   : g_strdup_printf("a list of %s, separated by ';'", words);
+                   : words_objection("one of", key->values, value, "");
+    case HX_PROFILE_CHOICE_LIST:
+        return list_objection(value, key->values);
     case HX_PROFILE_DISKS:
         return items_objection(hx_extra_disks_parse, value);
     case HX_PROFILE_FORWARDS:

@@ -76,8 +76,9 @@ static const HxEncoderClass null_encoder = {
 /* --- the client ----------------------------------------------------------------------------------
  */
 
+static const HxEncoderClass *const encoders[] = {&null_encoder, NULL};
 static HxConnectionContext context = {
-    .encoder = &null_encoder,
+    .encoders = encoders,
     .defaults = {.bitrate = 1000000,
                  .fps_num = 30,
                  .fps_den = 1,

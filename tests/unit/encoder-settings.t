@@ -20,14 +20,19 @@ sub objection {
 
 my $keys = qx{$build/helixvm profile keys --mdoc};
 my %values = $keys =~ /^\.It Sy encoder\.(\S+)\n.*?^Values: (.*?); standard/gms;
-for my $key (qw(preset bitrate keyframe-interval threads max-sessions)) {
+my %option = (encoders => 'encoder');
+for my $key (qw(encoders preset bitrate keyframe-interval threads max-sessions)) {
     my ($low, $high) = ($values{$key} // '') =~ /^(\d+) to (\d+)$/;
     my @all = defined $low ? map { $_ * ($unit{$key} // 1) } $low, $high
-        : split /, /, $values{$key} // '';
+        : split /, /, ($values{$key} // '') =~ s/^some of (.*), separated by ';'$/$1/r;
     isnt(scalar @all, 0, "there are values of $key");
-    like(objection("--$key=$_"), qr/--listen-fd 0 is no listening/, "--$key=$_") for @all;
+    my $option = '--' . ($option{$key} // $key);
+    like(objection("$option=$_"), qr/--listen-fd 0 is no listening/, "$option=$_") for @all;
 }
 like(objection('--threads=0'), qr/--threads is 0, not within 1 and 16/, 'one thread at least');
 like(objection('--preset=warp'), qr/no preset warp/, 'a preset that x264 has not');
+like(objection('--encoder=x264', '--encoder=nul'), qr/no encoder nul, but there are x264, null; the nearest is null$/,
+    'an encoder that is none, with the nearest');
+like(objection('--encoder=vaapi'), qr/no encoder vaapi, but there are x264, null$/, '... where none is near');
 
 done_testing;

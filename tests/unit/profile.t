@@ -84,6 +84,11 @@ run('profile', 'show', '--set', 'foo.bar=1');
 like(said(), qr/unknown key "foo\.bar": `helixvm profile keys`/, 'no key is near');
 run('profile', 'show', '--set', 'machine.hostmem=1');
 like(said(), qr/nearest known one is "gpu\.hostmem"/, 'one in another section is');
+for my $verb ('profile show', 'up --quiet unborn') {
+    is((run($verb, '--set', "'encoder.encoders=x265;null'"))[1], 3, "an encoder that is none: $verb");
+    like(said(), qr/"x265;null", but must be a list of x264, null, separated by ';'; the nearest is x264$/,
+        '... says which there are, and the nearest');
+}
 is((run('profile', 'check', "$dir/missing.conf"))[1], 4, 'a missing file is status 4');
 is((run('profile', 'show', 'missing'))[1], 4, 'as is a missing profile');
 like(said(), qr/profile list/, 'which says how to see all');

@@ -35,6 +35,7 @@ for my $case (
         qr/both want TCP port 2345/],
     [['encoder.tcp-port=80'], 3, qr/from 1024 to 65535/],
     [['encoder.threads=0'], 3, qr/from 1 to 16/],
+    [['encoder.encoders=x264;nul'], 3, qr/a list of x264, null, separated by ';'; the nearest is null/],
 ) {
     my ($settings, $status, $message) = @$case;
     my $result = helixvm('up', '--quiet', $vm, set(@$settings));
@@ -46,9 +47,10 @@ close $taken;
 
 # --- in the guest -----------------------------------------------------------------------------------
 helixvm_ok('up', '--quiet', $vm, set('encoder.tcp=true', "encoder.tcp-port=$port",
-    'encoder.serial=true', 'encoder.preset=ultrafast', 'encoder.threads=2', 'encoder.max-sessions=3'));
+    'encoder.serial=true', 'encoder.encoders=x264;null', 'encoder.preset=ultrafast', 'encoder.threads=2', 'encoder.max-sessions=3'));
 my $told = status_of($vm)->{encoder};
-is_deeply([@$told{qw(preset threads max_sessions)}], ['ultrafast', 2, 3], 'its settings reach the encoder');
+is_deeply([@$told{qw(encoders preset threads max_sessions)}], [['x264', 'null'], 'ultrafast', 2, 3],
+    'its settings reach the encoder');
 helixvm_ok('cp', "$FindBin::Bin/hxfr-client.pl", "$vm:/tmp/hxfr-client.pl");
 
 # From its sandbox, without root's capabilities, the encoder reaches the module in QEMU.

@@ -24,7 +24,7 @@ static const char running[] =
     "\"disk\":{\"image\":\"default\",\"size_gib\":20,\"used_bytes\":1048576},"
     "\"encoder\":{\"module\":{\"connected\":true},\"sessions\":[{\"session_id\":1,\"width\":1280,"
     "\"height\":720,\"frames\":10,\"source\":\"resource\",\"fps\":29.96,"
-    "\"bits_per_second\":2345678}]},"
+    "\"bits_per_second\":2345678,\"encoder\":\"null\",\"encoder_reason\":\"x264 is tired\"}]},"
     "\"provisioned\":{\"gl_renderer\":\"virgl\\n\\u0007x\",\"vulkan_renderer\":null}}";
 
 static void test_running(void)
@@ -34,8 +34,9 @@ static void test_running(void)
     g_assert_true(g_str_has_prefix(text, "a: running\n"));
     g_assert_nonnull(strstr(text, "  up for       61 s\n"));
     g_assert_nonnull(strstr(text, "  machine      2 CPUs, 2048 MiB\n"));
-    g_assert_nonnull(
-        strstr(text, "session 1: 1280x720, 10 frames from resource, 30.0 fps, 2.35 Mbit/s\n"));
+    g_assert_nonnull(strstr(text,
+                            "session 1: 1280x720, 10 frames from resource, 30.0 fps, 2.35 Mbit/s, "
+                            "by null: x264 is tired\n"));
     g_assert_nonnull(strstr(text, "running, restarted 2 times\n"));
     g_assert_nonnull(strstr(text, "  Vulkan       none\n"));
 }

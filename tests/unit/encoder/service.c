@@ -392,8 +392,10 @@ static void test_null(TestService *service, const void *data)
         g_assert_cmpint(response.is_keyframe, ==, i % 3 == 0);
     }
     g_autoptr(JsonNode) root = test_service_statistics(service);
-    g_assert_cmpstr(json_object_get_string_member(json_node_get_object(root), "encoder"), ==,
-                    "null");
+    JsonArray *sessions = json_object_get_array_member(json_node_get_object(root), "sessions");
+    JsonObject *session = json_array_get_object_element(sessions, 0);
+    g_assert_cmpstr(json_object_get_string_member(session, "encoder"), ==, "null");
+    g_assert_true(json_object_get_null_member(session, "encoder_reason"));
 }
 
 /* With the flag, and only with it, an unchanged picture ends up as an empty answer. */
@@ -440,7 +442,9 @@ static void test_statistics(TestService *service, const void *data)
 
     g_autoptr(JsonNode) root = test_service_statistics(service);
     JsonObject *all = json_node_get_object(root);
-    g_assert_cmpstr(json_object_get_string_member(all, "encoder"), ==, "x264");
+    JsonArray *encoders = json_object_get_array_member(all, "encoders");
+    g_assert_cmpuint(json_array_get_length(encoders), ==, 1);
+    g_assert_cmpstr(json_array_get_string_element(encoders, 0), ==, "x264");
     JsonObject *module = json_object_get_object_member(all, "module");
     g_assert_false(json_object_get_boolean_member(module, "connected"));
     g_assert_nonnull(strstr(json_object_get_string_member(module, "reason"), "No such file"));
@@ -448,6 +452,7 @@ static void test_statistics(TestService *service, const void *data)
     g_assert_cmpuint(json_array_get_length(sessions), ==, 1);
     JsonObject *session = json_array_get_object_element(sessions, 0);
     g_assert_cmpint(json_object_get_int_member(session, "session_id"), ==, 77);
+    g_assert_cmpstr(json_object_get_string_member(session, "encoder"), ==, "x264");
     g_assert_cmpint(json_object_get_int_member(session, "width"), ==, 320);
     g_assert_cmpint(json_object_get_int_member(session, "height"), ==, 240);
     g_assert_cmpint(json_object_get_int_member(session, "frames"), ==, 5);
