@@ -133,13 +133,19 @@ PROVE := prove --timer --failures --exec tests/one
 
 .PHONY: check check-unit check-vm
 STRESS_EXPORT := $(BUILD)/asan-module/libhelixvm-export.so $(BUILD)/stress/resources $(BUILD)/stress/resource-requests
-check-unit: all $(UNIT_TESTS)
+check-unit: all $(UNIT_TESTS) sanitised-encoder
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
 check-vm: all $(BUILD)/bench/traffic $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(wildcard tests/vm/*.t))
-check: all $(UNIT_TESTS) $(BUILD)/bench/traffic $(STRESS_EXPORT)
+check: all $(UNIT_TESTS) sanitised-encoder $(BUILD)/bench/traffic $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
+
+# For tests/unit/encoder-sanitised.t.
+.PHONY: sanitised-encoder
+sanitised-encoder:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan-encoder SANITIZE=address,undefined CFLAGS='-O1 -g' \
+		$(addprefix $(BUILD)/asan-encoder/,helixvm-encoder tests/unit/encoder/picture)
 
 # What takes a guest's data, under libFuzzer, in this process, with ASan and UBSan: SECONDS each (60),
 # one of them with TARGET=.  tests/fuzz/NAME.c is a target; these are those of a component.

@@ -3,8 +3,11 @@
 #include <glib.h>
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "encoder/protocol.h"
+#include "encoder/service/bt709.h"
 #include "encoder/service/digest.h"
 #include "encoder/service/picture.h"
 
@@ -169,6 +172,34 @@ static void test_digest(void)
     }
 }
 
+/* Pixels against a page that cannot be read, before them or behind: nothing beyond them is. */
+static void test_bounds(void)
+{
+    const gsize page = (gsize)sysconf(_SC_PAGESIZE), room = 4 * page;
+    guint8 *all = mmap(NULL, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(all != MAP_FAILED);
+    guint8 *begin = all + page, *end = begin + room;
+    g_assert_cmpint(mprotect(begin, room, PROT_READ | PROT_WRITE), ==, 0);
+    for (guint32 width = 1; width <= 130; width++) {
+        const guint32 stride = width * 4;
+        guint8 y[2][130], uv[130];
+        for (gsize size = stride - 3; size <= stride; size++)
+            g_assert_true(
+                same_digest(hx_digest_line(begin, size), hx_digest_line(end - size, size)));
+        hx_bt709_convert(y[0], y[1], uv, begin, begin + stride, width, false);
+        hx_bt709_convert(y[0], y[1], uv, end - 2 * stride, end - stride, width, true);
+        HxPicture picture = {0};
+        gsize size = hxfr_pixels_size(HXFR_FORMAT_NV12, width, 17, width + 1);
+        g_assert_cmpint(
+            hx_picture_convert(&picture, HXFR_FORMAT_NV12, end - size, width, 17, width + 1), ==,
+            0);
+        g_assert_cmpint(hx_picture_convert(&picture, HXFR_FORMAT_NV12, begin, width, 17, width + 1),
+                        ==, 0);
+        hx_picture_clear(&picture);
+    }
+    munmap(all, room + 2 * page);
+}
+
 static void test_equal(void)
 {
     guint8 pixels[16 * 16 * 4] = {0};
@@ -195,6 +226,7 @@ int main(int argc, char **argv)
     g_test_add_func("/picture/nv12", test_nv12);
     g_test_add_func("/picture/again", test_again);
     g_test_add_func("/picture/digest", test_digest);
+    g_test_add_func("/picture/bounds", test_bounds);
     g_test_add_func("/picture/equal", test_equal);
     return g_test_run();
 }

@@ -171,6 +171,8 @@ static void test_bad_requests(TestService *service, const void *data)
         {.width = 8, .height = 0, .format = HXFR_FORMAT_XR24, .stride = 32},
         {.width = 8, .height = 8, .format = HXFR_FORMAT_XR24, .stride = 31},
         {.width = 8, .height = 8, .format = 0x12345678, .stride = 32},
+        {.width = 8192, .height = 8192, .format = HXFR_FORMAT_XR24, .stride = 8192 * 4},
+        {.width = 8192, .height = 8192, .format = HXFR_FORMAT_NV12, .stride = 8192},
         {.width = 9000, .height = 8, .format = HXFR_FORMAT_XR24, .stride = 36000},
         {.width = 8, .height = 9, .format = HXFR_FORMAT_XR24, .stride = 32}, /* beyond the end */
         {.width = 8, .height = 2, .format = HXFR_FORMAT_XR24, .stride = 0xfffffff0},
