@@ -116,6 +116,8 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 cli_TEST_OBJ := $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/provision.a
 cli_TEST_PKG := libsoup-3.0
 vsock_TEST_OBJ := $(BUILD)/obj/tests/fuzz/device.o
+# Its clock.
+vsock_TEST_LIBS := -Wl,--wrap=g_get_monotonic_time
 
 define unit_tests
 $(1)_FAKES := $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard tests/fakes/$(1)-*.c))
@@ -124,7 +126,7 @@ $$($(1)_FAKES) $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard tests/unit/$(1)/*.c)
 $$(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$$(wildcard tests/unit/$(1)/*.c)): \
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $$($(1)_FAKES) $$(filter %.o,$$($(1)_TEST_OBJ)) \
 		$(BUILD)/lib/$(1).a $$(filter %.a,$$($(1)_TEST_OBJ)) $(BUILD)/lib/base.a
-	$$(LINK) $$^ $$($(1)_LIBS) $$(if $$($(1)_TEST_PKG),$$(shell $(PKG_CONFIG) --libs $$($(1)_TEST_PKG)))
+	$$(LINK) $$^ $$($(1)_LIBS) $$($(1)_TEST_LIBS) $$(if $$($(1)_TEST_PKG),$$(shell $(PKG_CONFIG) --libs $$($(1)_TEST_PKG)))
 endef
 $(foreach c,$(COMPONENTS),$(eval $(call unit_tests,$(c))))
 .SECONDARY:
@@ -166,7 +168,7 @@ define fuzz_targets
 $$(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,$$($(1)_FUZZ) $(2)): COMPONENT_CFLAGS = $$($(1)_CFLAGS)
 $$(addprefix $(BUILD)/,$$($(1)_FUZZ)): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o \
 		$$(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,$(2) input) $(BUILD)/lib/$(1).a $(BUILD)/lib/base.a
-	$$(LINK) -fsanitize=fuzzer $$^ $$($(1)_LIBS)
+	$$(LINK) -fsanitize=fuzzer $$^ $$($(1)_LIBS) $$($(1)_TEST_LIBS)
 endef
 $(eval $(call fuzz_targets,vsock,device))
 $(eval $(call fuzz_targets,encoder,))

@@ -114,11 +114,24 @@ void fuzz_device_start(FuzzDevice *device, unsigned size, bool event_idx, bool i
     }
 }
 
+/* What the device would have waited: its clock is the machine's and this, so that nobody waits. */
+static gint64 skipped; /* µs */
+
+/* The linker's --wrap puts the second in the place of the first in every call of ours. */
+gint64 __real_g_get_monotonic_time(void);
+__attribute__((visibility("default"))) gint64 __wrap_g_get_monotonic_time(void);
+
+gint64 __wrap_g_get_monotonic_time(void)
+{
+    return __real_g_get_monotonic_time() + skipped;
+}
+
 void fuzz_device_run(FuzzDevice *device, unsigned rounds)
 {
     for (unsigned i = 0; i < rounds; i++) {
         int64_t timeout = hx_vsock_run(device->vsock);
-        hx_events_dispatch(&device->events, MAX(timeout, 0));
+        skipped += MAX(timeout, 0);
+        hx_events_dispatch(&device->events, 0);
         if (timeout < 0 && i >= 2)
             break;
     }

@@ -53,7 +53,8 @@ void fuzz_device_start(FuzzDevice *device, unsigned size, bool event_idx, bool i
 /* End all connections, stop the queues, empty the listeners' backlogs. */
 void fuzz_device_stop(FuzzDevice *device);
 
-/* Until nothing is left to do, at most @rounds times. */
+/* Until nothing is left to do, at most @rounds times.  Times that the device waits for come at
+ * once. */
 void fuzz_device_run(FuzzDevice *device, unsigned rounds);
 
 /* Put @head into queue @index's available ring. */

@@ -71,15 +71,15 @@ is(helixvm('exec', $vm, '--', 'sh', '-c', 'exit 7')->{status}, 7, 'exec passes t
 # What hangs is named, with what it waits for, and is not remembered as verified.
 my $verify = "$FindBin::Bin/../../guest-provision/steps/verify.sh";
 helixvm_ok('cp', $verify, "$vm:/root/verify.sh");
-my $hung = helixvm_ok('exec', $vm, '--', 'sh', '-c', <<'END');
+my $verified = helixvm_ok('exec', $vm, '--', 'sh', '-c', <<'END');
 printf '#!/bin/sh\nexec sleep 1000\n' >/usr/local/bin/vulkaninfo && chmod 755 /usr/local/bin/vulkaninfo
 rm /run/helixvm-verified
 sh /root/verify.sh key 10
 rm /usr/local/bin/vulkaninfo
 test ! -e /run/helixvm-verified && echo nothing is remembered
 END
-like($hung->{out}, qr/^hung .*\bvulkan\b.*^late S\S* +\S+ +sleep 1000\nnothing is remembered\n/ms,
-    'verification names what hangs') or diag($hung->{out});
+like($verified->{out}, qr/^hung .*\bvulkan\b.*^late S\S* +\S+ +sleep 1000\nnothing is remembered\n/ms,
+    'verification names what hangs') or diag($verified->{out});
 # What hangs once is tried again.
 helixvm_ok('exec', $vm, '--', 'sh', '-c', <<'END');
 cat >/usr/local/bin/vulkaninfo <<'FAKE' && chmod 755 /usr/local/bin/vulkaninfo
