@@ -17,7 +17,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(helixvm helixvm_ok start_helixvm start_command finish json put slurp contents vm_name status_of
-    down_and_delete leftovers wait_until runtime_path state_path connect_port pixel
+    down_and_delete powers_off leftovers wait_until runtime_path state_path connect_port pixel
     make_hollow_image qemu_pid own_libvirtd end_started);
 
 my $build = $ENV{BUILD} // 'build';
@@ -138,6 +138,15 @@ sub connect_port {
     my ($vm, $port) = @_;
     return IO::Socket::UNIX->new(Peer => runtime_path($vm, "vsock.sock_$port"))
         // croak "port $port of $vm: $!";
+}
+
+# `down` of a guest that can power off, and does.
+sub powers_off {
+    my ($vm, $what) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $down = helixvm_ok({seconds => 120}, 'down', $vm);
+    like($down->{out}, qr/powered off/, $what)
+        or diag(map { ("$_:\n", slurp(state_path($vm, $_))) } 'console.log', 'monitor.log');
 }
 
 sub down_and_delete {

@@ -127,7 +127,7 @@ is($down->{status}, 0, 'the X server is killed: down succeeds') or diag($down->{
 stops('the X server is killed', $qemu, qr{X server}, 1);
 
 $qemu = up('after the X server');
-like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down as ever');
+powers_off($vm, 'down as ever');
 ok(wait_until(45, sub { !leftovers($vm) }), 'nothing is left') or diag(join "\n", leftovers($vm));
 
 SKIP: {
@@ -139,7 +139,7 @@ SKIP: {
         'libvirtd is killed: the guest does not notice');
     ok(wait_until(40, sub { (own_libvirtd() // $libvirtd) != $libvirtd }), 'it is started again');
     is(status_of($vm)->{state}, 'running', 'the VM runs');
-    like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down as ever');
+    powers_off($vm, 'down as ever');
     $qemu = up('after libvirtd');
     kill 'KILL', own_libvirtd(), status_of($vm)->{processes}{monitor};
     stops('libvirtd and the monitor are killed', $qemu, qr/monitor was killed/, 1);

@@ -159,6 +159,9 @@ like($restart->{err}, qr/^  forced off$/m, 'restart --force');
 isnt(status_of($vm)->{processes}{monitor}, $before, 'it is another monitor');
 is(helixvm_ok('exec', $vm, '--', 'nproc')->{out}, "1\n", 'and the setting holds');
 
+# Its end is waited for, but not for as long as the guest has for its power off.
+helixvm_ok('exec', $vm, '--', 'systemd-run', '--quiet', 'sh', '-c', 'trap "" TERM; while :; do sleep 1; done');
+
 # As logind removes the sockets of a user who logs out.
 rename runtime_path($vm, ''), runtime_path("$vm-gone", '') or die "rename: $!\n";
 $result = helixvm('status', $vm);
@@ -169,7 +172,8 @@ is($result->{status}, 1, 'up starts no second one');
 like($result->{err}, qr/its sockets in .* were removed: .*helixvm down/, 'and says what to do');
 my $down = json(helixvm_ok({seconds => 150}, 'down', $vm, '--json')->{out});
 system('rm', '-r', runtime_path("$vm-gone", ''));
-ok($down->{changed} && !$down->{forced}, 'down --json: the guest powered off');
+ok($down->{changed} && !$down->{forced}, 'down --json: the guest powered off, with a process that will not end')
+    or diag(slurp(state_path($vm, 'console.log')));
 like($down->{reason}, qr/^the guest powered off/, 'with the reason');
 ok(!json(helixvm_ok('down', $vm, '--json')->{out})->{changed}, 'a second down changes nothing');
 stays_clean('down');

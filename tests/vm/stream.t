@@ -349,7 +349,7 @@ is(comes_from('resource'), 'resource', 'it goes on: the frames come by resource 
 is(encoder_pid(), $hung, 'it is the same one');
 is(qemu_pid($vm), $qemu, 'QEMU went on');
 
-like(helixvm_ok({seconds => 120}, 'down', $vm)->{out}, qr/powered off/, 'down powers the guest off');
+powers_off($vm, 'down powers the guest off');
 is(status_of($vm)->{state}, 'stopped', 'status: stopped');
 like(helixvm_ok('down', $vm)->{out}, qr/already down/, 'a second down says that it is down');
 refused(5, qr/is down.*helixvm up/, 'provision', $vm);
