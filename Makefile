@@ -130,6 +130,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $$($(1)_FAKES) $$(filter %.o,
 endef
 $(foreach c,$(COMPONENTS),$(eval $(call unit_tests,$(c))))
 .SECONDARY:
+$(BUILD)/tests/unit/module/read_back: | $(BUILD)/tests/virglrenderer-old/libvirglrenderer.so.1
+$(BUILD)/tests/virglrenderer-old/libvirglrenderer.so.1: tests/fakes/virglrenderer-old.c
+	@mkdir -p $(@D) && $(CC) -fPIC -shared -Wl,-soname,$(@F) -Wall -o $@ $< $(shell $(PKG_CONFIG) --cflags virglrenderer)
 
 PROVE := prove --timer --failures --exec tests/one
 

@@ -29,10 +29,11 @@ typedef enum {
 
 typedef enum {
     HX_EXPORT_OK = 0,
-    HX_EXPORT_NOT_FOUND = -2,  /* no such resource, or the GPU is not in use yet */
-    HX_EXPORT_UNREADABLE = -3, /* no two-dimensional texture of a format that is known */
-    HX_EXPORT_TOO_LARGE = -4,  /* larger than a slot */
-    HX_EXPORT_FAILED = -5,     /* virglrenderer could not read it */
+    HX_EXPORT_NOT_FOUND = -2, /* no such resource, or the GPU is not in use yet */
+    /* no two-dimensional texture of a format that is known, or a virglrenderer that reads none */
+    HX_EXPORT_UNREADABLE = -3,
+    HX_EXPORT_TOO_LARGE = -4, /* larger than a slot */
+    HX_EXPORT_FAILED = -5,    /* virglrenderer could not read it */
 } HxExportStatus;
 
 typedef struct {

@@ -69,8 +69,10 @@ static int get_server_fd(void *cookie, uint32_t version)
     return hx_render_server_take_fd();
 }
 
-/* A copy of the caller's callbacks, which end where their version says, with our own in it. */
-static struct virgl_renderer_callbacks *complete_callbacks(struct virgl_renderer_callbacks *theirs)
+/* A copy of the caller's callbacks, which end where their version says, with our own in it.  Only
+ * where a render server is asked for: a library without Venus may know no version that high. */
+static struct virgl_renderer_callbacks *complete_callbacks(struct virgl_renderer_callbacks *theirs,
+                                                           int flags)
 {
     static const size_t sizes[] = {
         [1] = offsetof(struct virgl_renderer_callbacks, get_drm_fd),
@@ -78,6 +80,8 @@ static struct virgl_renderer_callbacks *complete_callbacks(struct virgl_renderer
         [3] = offsetof(struct virgl_renderer_callbacks, get_egl_display),
         [4] = sizeof(struct virgl_renderer_callbacks),
     };
+    if (!(flags & VIRGL_RENDERER_RENDER_SERVER))
+        return theirs;
     if (!theirs || theirs->version < 1 || theirs->version >= (int)G_N_ELEMENTS(sizes)) {
         hx_log_warning("virglrenderer callbacks of an unknown version: left as they are");
         return theirs;
@@ -94,7 +98,7 @@ EXPORT int virgl_renderer_init(void *cookie, int flags, struct virgl_renderer_ca
 {
     if (!look_up())
         return -1;
-    int r = virgl.init(cookie, flags, complete_callbacks(callbacks));
+    int r = virgl.init(cookie, flags, complete_callbacks(callbacks, flags));
     virgl.initialised = r == 0;
     hx_log_info("virglrenderer initialised: flags 0x%x, result %d", flags, r);
     return r;
@@ -124,7 +128,11 @@ static uint32_t fourcc_of(uint32_t virgl_format)
 void hx_virgl_read(uint32_t id, void *slot, size_t slot_size, HxExportAnswer *ret_answer)
 {
     struct virgl_renderer_resource_info info = {0};
-    if (!hx_virgl_is_ready() || !id || virgl.get_info((int)id, &info) != 0) {
+    if (virgl.initialised && !hx_virgl_is_ready()) {
+        ret_answer->status = HX_EXPORT_UNREADABLE;
+        return;
+    }
+    if (!virgl.initialised || !id || virgl.get_info((int)id, &info) != 0) {
         ret_answer->status = HX_EXPORT_NOT_FOUND;
         return;
     }

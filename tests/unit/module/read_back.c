@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,6 +128,9 @@ static gboolean on_order(int fd, GIOCondition condition, void *library)
     case 'c':
         ((typeof(&virgl_renderer_cleanup))dlsym(RTLD_DEFAULT, "virgl_renderer_cleanup"))(&cookie);
         break;
+    case 's': /* its main loop goes no further */
+        raise(SIGSTOP);
+        break;
     case 'e': /* what its children inherit */
         if (g_getenv("LD_PRELOAD") || g_getenv("HELIXVM_EXPORT_SOCKET"))
             order = '!';
@@ -193,6 +197,18 @@ static void set_up(Fixture *f, const void *render_server)
     g_assert_cmpint(order(f, 'e'), ==, 'e');
 }
 
+/* With tests/fakes/virglrenderer-old.c in place of the system's. */
+static void set_up_old(Fixture *f, const void *data)
+{
+    g_autofree char *before = g_strdup(g_getenv("LD_LIBRARY_PATH"));
+    g_setenv("LD_LIBRARY_PATH", data, TRUE);
+    set_up(f, NULL);
+    if (before)
+        g_setenv("LD_LIBRARY_PATH", before, TRUE);
+    else
+        g_unsetenv("LD_LIBRARY_PATH");
+}
+
 static void tear_down(Fixture *f, const void *data)
 {
     hx_close(&f->module);
@@ -224,7 +240,7 @@ static void connect_to_module(Fixture *f)
     g_assert_cmpint(f->module, >=, 0);
 }
 
-static void send_hello(Fixture *f, const HxExportHello *hello, int memory)
+static ssize_t try_hello(int fd, const HxExportHello *hello, int memory)
 {
     union {
         struct cmsghdr align;
@@ -239,7 +255,12 @@ static void send_hello(Fixture *f, const HxExportHello *hello, int memory)
         *c = (struct cmsghdr){CMSG_LEN(sizeof memory), SOL_SOCKET, SCM_RIGHTS};
         memcpy(CMSG_DATA(c), &memory, sizeof memory);
     }
-    g_assert_cmpint(sendmsg(f->module, &message, MSG_NOSIGNAL), ==, sizeof *hello);
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+static void send_hello(Fixture *f, const HxExportHello *hello, int memory)
+{
+    g_assert_cmpint(try_hello(f->module, hello, memory), ==, sizeof *hello);
 }
 
 static const HxExportHello good_hello = {
@@ -428,6 +449,90 @@ static void test_stalled_client(Fixture *f, const void *data)
     greet(f);
 }
 
+/* Another user, whom the files' modes would let in. */
+static void test_other_user(Fixture *f, const void *data)
+{
+    if (geteuid() != 0) {
+        g_test_skip("only root can become another user");
+        return;
+    }
+    const uid_t nobody = 65534;
+    hx_autofd int memory = make_memory(SLOTS * SLOT_SIZE, GOOD_SEALS);
+    g_assert_cmpint(chmod(f->directory, 0755), ==, 0);
+    g_assert_cmpint(chmod(f->socket_path, 0666), ==, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        HxExportHelloAnswer answer;
+        if (setresgid(nobody, nobody, nobody) < 0 || setresuid(nobody, nobody, nobody) < 0)
+            _exit(2);
+        int fd = hx_unix_connect(f->socket_path, SOCK_SEQPACKET);
+        if (fd < 0)
+            _exit(3);
+        try_hello(fd, &good_hello, memory); /* it may be shut out before */
+        _exit(recv(fd, &answer, sizeof answer, 0) > 0);
+    }
+    int status = -1;
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+    greet(f);
+}
+
+static void await_stop(pid_t pid)
+{
+    int status;
+    g_assert_cmpint(waitpid(pid, &status, WUNTRACED), ==, pid);
+    g_assert_true(WIFSTOPPED(status));
+}
+
+static guint count_answers(Fixture *f)
+{
+    HxExportAnswer answer;
+    guint count = 0;
+    while (recv(f->module, &answer, sizeof answer, MSG_DONTWAIT) == sizeof answer)
+        count++;
+    g_assert_cmpint(errno, ==, EAGAIN);
+    return count;
+}
+
+/* However many requests wait, a turn of the main loop takes one of them: of two orders that wait
+ * beside them, each of which takes a turn, the second stops it. */
+static void test_turns(Fixture *f, const void *data)
+{
+    enum { REQUESTS = 20 };
+    greet(f);
+    g_assert_cmpint(order(f, 'i'), ==, 'i');
+    g_assert_cmpint(order(f, 'r'), ==, 'r');
+    g_assert_cmpint(kill(f->pid, SIGSTOP), ==, 0);
+    await_stop(f->pid);
+    const HxExportRead read = {
+        .magic = HX_EXPORT_MAGIC, .type = HX_EXPORT_READ, .resource_id = RES_BGRA};
+    for (guint i = 0; i < REQUESTS; i++)
+        g_assert_cmpint(send(f->module, &read, sizeof read, MSG_NOSIGNAL), ==, sizeof read);
+    g_assert_cmpint(write(f->to_qemu, "es", 2), ==, 2);
+    g_assert_cmpint(kill(f->pid, SIGCONT), ==, 0);
+    await_stop(f->pid);
+    guint taken = count_answers(f);
+    g_assert_cmpuint(taken, <=, 2);
+    g_assert_cmpint(kill(f->pid, SIGCONT), ==, 0);
+    char answers[2];
+    g_assert_cmpint(hx_read_all(f->from_qemu, answers, sizeof answers), ==, 0);
+    g_assert_cmpmem(answers, 2, "es", 2);
+    for (HxExportAnswer answer; taken < REQUESTS; taken++)
+        g_assert_cmpint(recv(f->module, &answer, sizeof answer, 0), ==, sizeof answer);
+}
+
+/* Its guest has what stock QEMU would have given it, and frames go as pixels. */
+static void test_old(Fixture *f, const void *data)
+{
+    g_assert_cmpuint(greet(f).renderer_ready, ==, 0);
+    g_assert_cmpint(read_resource(f, RES_BGRA, 0).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpint(order(f, 'i'), ==, 'i');
+    g_assert_cmpint(read_resource(f, RES_BGRA, 0).status, ==, HX_EXPORT_UNREADABLE);
+    g_assert_cmpint(order(f, 'c'), ==, 'c');
+    g_assert_cmpint(read_resource(f, RES_BGRA, 0).status, ==, HX_EXPORT_NOT_FOUND);
+}
+
 /* The environment has the real server, and a Vulkan driver in software. */
 static void test_venus(Fixture *f, const void *data)
 {
@@ -468,6 +573,10 @@ int main(int argc, char **argv)
     g_test_add("/module/broken-packets", Fixture, NULL, set_up, test_broken_packets, tear_down);
     g_test_add("/module/one-client", Fixture, NULL, set_up, test_one_client, tear_down);
     g_test_add("/module/stalled-client", Fixture, NULL, set_up, test_stalled_client, tear_down);
+    g_test_add("/module/other-user", Fixture, NULL, set_up, test_other_user, tear_down);
+    g_test_add("/module/turns", Fixture, NULL, set_up, test_turns, tear_down);
+    g_autofree char *old = g_build_filename(build, "tests/virglrenderer-old", NULL);
+    g_test_add("/module/old", Fixture, old, set_up_old, test_old, tear_down);
     g_test_add("/module/venus", Fixture, NULL, set_up, test_venus, tear_down);
     g_test_add("/module/no-render-server", Fixture, "/nonexistent", set_up, test_no_render_server,
                tear_down);
