@@ -62,6 +62,16 @@ void test_service_start(TestService *service, const char *const *options)
     close(ready[0]);
 }
 
+void test_service_start_logging(TestService *service, const char *const *options, const char *path)
+{
+    hx_autofd int kept = dup(STDERR_FILENO);
+    hx_autofd int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    g_assert_cmpint(log, >=, 0);
+    g_assert_cmpint(dup2(log, STDERR_FILENO), ==, STDERR_FILENO);
+    test_service_start(service, options);
+    g_assert_cmpint(dup2(kept, STDERR_FILENO), ==, STDERR_FILENO);
+}
+
 void test_service_stop(TestService *service)
 {
     int status = -1;

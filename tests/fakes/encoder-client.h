@@ -21,6 +21,9 @@ typedef struct {
  * wait until it is ready.  Its module socket is module_path, where nothing listens yet. */
 void test_service_start(TestService *service, const char *const *options);
 
+/* The same with its log in the file @path. */
+void test_service_start_logging(TestService *service, const char *const *options, const char *path);
+
 /* SIGTERM; fails where it does not end with status 0. */
 void test_service_stop(TestService *service);
 

@@ -35,4 +35,8 @@ like(objection('--encoder=x264', '--encoder=nul'), qr/no encoder nul, but there 
     'an encoder that is none, with the nearest');
 like(objection('--encoder=vaapi'), qr/no encoder vaapi, but there are x264, null$/, '... where none is near');
 
+# Beside vsock no way in is open unless it is asked for.
+my %standard = $keys =~ /^\.It Sy encoder\.(\S+)\n.*?^Values: .*?; standard (\S+)\.$/gms;
+is_deeply([@standard{qw(tcp tcp-port serial)}], ['false', '15937', 'false'], 'TCP and virtio-serial are opt-in');
+
 done_testing;

@@ -51,6 +51,10 @@ helixvm_ok('up', '--quiet', $vm, set('encoder.tcp=true', "encoder.tcp-port=$port
 my $told = status_of($vm)->{encoder};
 is_deeply([@$told{qw(encoders preset threads max_sessions)}], [['x264', 'null'], 'ultrafast', 2, 3],
     'its settings reach the encoder');
+my @local = slurp('/proc/net/tcp') =~ /: ([0-9A-F]{8}):@{[sprintf '%04X', $port]} 0+:0+ 0A /g;
+is_deeply(\@local, ['0100007F'], 'TCP is on 127.0.0.1 alone');
+unlike(slurp('/proc/net/tcp6'), qr/:@{[sprintf '%04X', $port]} 0+:0+ 0A /, '... and on no other address');
+is((stat runtime_path($vm, 'encoder.sock'))[2] & 07777, 0600, 'the statistics are on a socket of its user alone');
 helixvm_ok('cp', "$FindBin::Bin/hxfr-client.pl", "$vm:/tmp/hxfr-client.pl");
 
 # From its sandbox, without root's capabilities, the encoder reaches the module in QEMU.

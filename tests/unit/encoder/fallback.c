@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Encoders in order: the next one takes what one before it cannot. */
 #include <errno.h>
-#include <fcntl.h>
 #include <glib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,17 +50,6 @@ static void assert_in_use(TestService *service, guint session, const char *encod
                     reason);
 }
 
-/* Start it with its log at @path. */
-static void start_logging(TestService *service, const char *const *options, const char *path)
-{
-    hx_autofd int kept = dup(STDERR_FILENO);
-    hx_autofd int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    g_assert_cmpint(log, >=, 0);
-    g_assert_cmpint(dup2(log, STDERR_FILENO), ==, STDERR_FILENO);
-    test_service_start(service, options);
-    g_assert_cmpint(dup2(kept, STDERR_FILENO), ==, STDERR_FILENO);
-}
-
 static guint occurrences(const char *path, const char *text)
 {
     g_autofree char *log = NULL;
@@ -79,7 +67,7 @@ static void test_size(void)
     gboolean keyframe;
     g_autofree char *log = NULL;
     hx_autofd int log_fd = g_file_open_tmp("hx-fallback-XXXXXX", &log, NULL);
-    start_logging(&service, IN_ORDER, log);
+    test_service_start_logging(&service, IN_ORDER, log);
     hx_autofd int fd = test_connect(&service);
     g_assert_cmphex(ask(fd, 1, 320, 240, NULL), ==, HXFR_FRAME_RESPONSE);
     assert_in_use(&service, 0, "x264", NULL);

@@ -5,8 +5,11 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <linux/landlock.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +18,14 @@
 #include "launcher/base/unix-socket.h"
 #include "tests/fakes/encoder-client.h"
 #include "tests/fakes/refused.h"
+
+/* What seccomp lets through and Landlock does not: a socket without a file. */
+static void try_abstract(const struct sockaddr_un *name)
+{
+    hx_autofd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(fd, >=, 0);
+    assert_refused(connect(fd, (const struct sockaddr *)name, sizeof *name), EPERM);
+}
 
 static void try_system_calls(void)
 {
@@ -39,6 +50,12 @@ static void test_refused(void)
     g_autofree char *module = g_build_filename(directory, "module", NULL);
     hx_autofd int listener = hx_unix_listen(module, SOCK_SEQPACKET, 0600);
     g_assert_cmpint(listener, >=, 0);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    g_snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "helixvm-sandbox-%d", getpid());
+    hx_autofd int abstract = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(abstract, (const struct sockaddr *)&name, sizeof name), ==, 0);
+    g_assert_cmpint(listen(abstract, 1), ==, 0);
+    int landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     pid_t child = fork();
     if (child == 0) {
         g_autoptr(GError) error = NULL;
@@ -47,6 +64,8 @@ static void test_refused(void)
         hx_autofd int fd = hx_unix_connect(module, SOCK_SEQPACKET | SOCK_NONBLOCK);
         g_assert_cmpint(fd, >=, 0);
         try_system_calls();
+        if (landlock >= 6) /* the first that can */
+            try_abstract(&name);
         g_assert_true(g_thread_join(g_thread_new("within", in_thread, directory)) == directory);
         _exit(0);
     }

@@ -192,25 +192,45 @@ static void test_bad_requests(TestService *service, const void *data)
     test_send(fd, bytes, HXFR_FRAME_REQUEST_SIZE);
     test_expect_error(fd, 1, HXFR_E_UNREADABLE);
 
-    HxfrHeader header = {HXFR_ENABLE_SCANOUT, 0, 2, 16};
-    hxfr_encode_header(bytes, &header);
-    hxfr_put32(bytes + 12, 6);
-    test_send(fd, bytes, HXFR_ENABLE_SCANOUT_SIZE);
-    g_auto(TestMessage) answer = test_receive(fd);
-    g_assert_cmphex(answer.header.type, ==, HXFR_SCANOUT_RESP);
-    g_assert_cmpuint(hxfr_get32(answer.payload), ==, 6);
-    g_assert_cmpuint(hxfr_get32(answer.payload + 4), ==, 0);
-    header = (HxfrHeader){HXFR_SUBSCRIBE, 0, 2, 4};
-    hxfr_encode_header(bytes, &header);
-    test_send(fd, bytes, HXFR_SUBSCRIBE_SIZE);
-    g_auto(TestMessage) second = test_receive(fd);
-    g_assert_cmphex(second.header.type, ==, HXFR_SUBSCRIBE_RESP);
-    g_assert_cmpuint(hxfr_get32(second.payload + 4), ==, 0);
-
     test_send_ping(fd, 0xbeef);
     test_expect_pong(fd, 0xbeef);
     test_send_pattern(fd, 1, 0, &request, 0);
     g_assert_true(test_expect_frame(fd, 1, NULL).is_keyframe);
+}
+
+/* Refused by an answer of its own, with the scanout's number; the log says why. */
+static void test_scanouts(void)
+{
+    static const struct {
+        HxfrType type, answer;
+        guint32 size;
+    } cases[] = {
+        {HXFR_ENABLE_SCANOUT, HXFR_SCANOUT_RESP, HXFR_ENABLE_SCANOUT_SIZE},
+        {HXFR_DISABLE_SCANOUT, HXFR_SCANOUT_RESP, HXFR_DISABLE_SCANOUT_SIZE},
+        {HXFR_SUBSCRIBE, HXFR_SUBSCRIBE_RESP, HXFR_SUBSCRIBE_SIZE},
+    };
+    TestService service;
+    g_autofree char *path = NULL, *log = NULL;
+    hx_autofd int log_fd = g_file_open_tmp("hx-scanouts-XXXXXX", &path, NULL);
+    test_service_start_logging(&service, NULL, path);
+    hx_autofd int fd = test_connect(&service);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        guint8 bytes[HXFR_ENABLE_SCANOUT_SIZE] = {0};
+        const HxfrHeader header = {cases[i].type, 0, 2, cases[i].size - HXFR_HEADER_SIZE};
+        hxfr_encode_header(bytes, &header);
+        hxfr_put32(bytes + HXFR_HEADER_SIZE, 6);
+        test_send(fd, bytes, cases[i].size);
+        g_auto(TestMessage) answer = test_receive(fd);
+        g_assert_cmphex(answer.header.type, ==, cases[i].answer);
+        g_assert_cmpuint(answer.header.session_id, ==, 2);
+        g_assert_cmpuint(hxfr_get32(answer.payload), ==, 6);
+        g_assert_cmpuint(hxfr_get32(answer.payload + 4), ==, 0);
+    }
+    test_service_stop(&service);
+    g_assert_true(g_file_get_contents(path, &log, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(log, "asked for a scanout; the service has none", -1);
+    g_assert_cmpuint(g_strv_length(lines) - 1, ==, G_N_ELEMENTS(cases));
+    unlink(path);
 }
 
 /* These end their own connection, and no other. */
@@ -462,6 +482,9 @@ static void test_statistics(TestService *service, const void *data)
     g_assert_cmpint(json_object_get_int_member(session, "bytes"), ==, stream->len);
     g_assert_cmpint(json_object_get_int_member(session, "errors"), ==, 1);
     g_assert_cmpstr(json_object_get_string_member(session, "source"), ==, "pixels");
+    g_assert_cmpint(json_object_get_int_member(session, "bitrate"), ==, 8000000);
+    g_assert_cmpfloat(json_object_get_double_member(session, "fps"), >, 0);
+    g_assert_cmpint(json_object_get_int_member(session, "bits_per_second"), >, 0);
     JsonObject *stages = json_object_get_object_member(session, "stage_ms");
     static const char *const names[] = {"read", "convert", "queue", "encode", "send"};
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
@@ -474,6 +497,34 @@ static void test_statistics(TestService *service, const void *data)
     }
     JsonObject *encode = json_object_get_object_member(stages, "encode");
     g_assert_cmpfloat(json_object_get_double_member(encode, "p50"), >, 0);
+}
+
+/* Sessions of one number on two connections are two, each with its own name and figures. */
+static void test_same_number(TestService *service, const void *data)
+{
+    int fds[2];
+    const HxfrFrameRequest request = request_of(HXFR_FORMAT_XR24, 64, 64, 256);
+    for (guint i = 0; i < 2; i++) {
+        fds[i] = test_connect(service);
+        for (guint frame = 0; frame <= i; frame++) {
+            test_send_pattern(fds[i], 5, 0, &request, frame);
+            g_assert_cmpint(test_expect_frame(fds[i], 5, NULL).is_keyframe, ==, frame == 0);
+        }
+        test_send_ping(fds[i], 5); /* by then the frame is counted */
+        test_expect_pong(fds[i], 5);
+    }
+    g_autoptr(JsonNode) root = test_service_statistics(service);
+    JsonArray *sessions = json_object_get_array_member(json_node_get_object(root), "sessions");
+    g_assert_cmpuint(json_array_get_length(sessions), ==, 2);
+    const char *names[2];
+    for (guint i = 0; i < 2; i++) {
+        JsonObject *session = json_array_get_object_element(sessions, i);
+        g_assert_cmpint(json_object_get_int_member(session, "session_id"), ==, 5);
+        g_assert_cmpint(json_object_get_int_member(session, "frames"), ==, i + 1);
+        names[i] = json_object_get_string_member(session, "connection");
+        close(fds[i]);
+    }
+    g_assert_cmpstr(names[0], !=, names[1]);
 }
 
 /* A client that is there, in the middle of a message, does not hold up the end. */
@@ -539,7 +590,9 @@ int main(int argc, char **argv)
     ADD("refinement", NULL, test_refinement);
     ADD("null", NO_ENCODER, test_null);
     ADD("statistics", NULL, test_statistics);
+    ADD("same-number", NULL, test_same_number);
     ADD("termination", NULL, test_termination);
+    g_test_add_func("/service/scanouts", test_scanouts);
     g_test_add_func("/service/usage", test_usage);
     return g_test_run();
 }
