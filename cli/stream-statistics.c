@@ -5,6 +5,8 @@
 #define ROUND_TRIPS_MAX 3600
 #define SHORTEST_RATE_SECONDS 0.1
 
+const guint hx_stream_gap_ms[HX_STREAM_N_GAPS] = {50, 100, 200};
+
 void hx_stream_statistics_init(HxStreamStatistics *statistics)
 {
     *statistics = (HxStreamStatistics){.round_trips = g_array_new(FALSE, FALSE, sizeof(gint64))};
@@ -15,13 +17,30 @@ void hx_stream_statistics_clear(HxStreamStatistics *statistics)
     g_clear_pointer(&statistics->round_trips, g_array_unref);
 }
 
+/* Since the last frame; 0 before the second. */
+static gint64 gap_at(const HxStreamStatistics *statistics, gint64 now)
+{
+    return statistics->last && now > statistics->last ? now - statistics->last : 0;
+}
+
+static void end_gap(HxStreamStatistics *statistics, gint64 now)
+{
+    gint64 gap = gap_at(statistics, now);
+    for (size_t i = 0; i < HX_STREAM_N_GAPS; i++)
+        statistics->gaps[i] += gap > (gint64)hx_stream_gap_ms[i] * 1000;
+    statistics->longest_gap = MAX(statistics->longest_gap, gap);
+    statistics->last = now;
+}
+
 void hx_stream_statistics_frame(HxStreamStatistics *statistics, gint64 now, guint width,
                                 guint height, gsize size, gboolean key, gboolean replayed)
 {
     if (!statistics->first) {
-        statistics->first = statistics->line_time = now;
+        statistics->first = statistics->sample_time = now;
         statistics->smallest = size;
     }
+    if (!replayed)
+        end_gap(statistics, now);
     statistics->width = width;
     statistics->height = height;
     statistics->frames++;
@@ -61,6 +80,17 @@ double hx_stream_statistics_bitrate(const HxStreamStatistics *statistics, gint64
     return rate(statistics, statistics->bytes * 8.0, now);
 }
 
+guint64 hx_stream_statistics_gaps(const HxStreamStatistics *statistics, guint which, gint64 now)
+{
+    gboolean open = gap_at(statistics, now) > (gint64)hx_stream_gap_ms[which] * 1000;
+    return statistics->gaps[which] + (open ? 1 : 0);
+}
+
+double hx_stream_statistics_longest_gap_ms(const HxStreamStatistics *statistics, gint64 now)
+{
+    return MAX(statistics->longest_gap, gap_at(statistics, now)) / 1e3;
+}
+
 static int compare(const void *a, const void *b)
 {
     gint64 left = *(const gint64 *)a, right = *(const gint64 *)b;
@@ -79,23 +109,17 @@ double hx_stream_statistics_round_trip_ms(const HxStreamStatistics *statistics)
     return (lower + upper) / 2e3;
 }
 
-char *hx_stream_statistics_line(HxStreamStatistics *statistics, gint64 now)
+HxStreamSample hx_stream_statistics_sample(HxStreamStatistics *statistics, gint64 now)
 {
-    if (!statistics->first)
-        return g_strdup("no frame yet");
     guint64 live = statistics->frames - statistics->replayed;
-    double since = (now - statistics->line_time) / 1e6;
-    double instant = since > 0 ? (live - statistics->line_frames) / since : 0;
-    statistics->line_time = now;
-    statistics->line_frames = live;
-    return g_strdup_printf("%5.1f s  %ux%u H.264  %" G_GUINT64_FORMAT " frames (%" G_GUINT64_FORMAT
-                           " key)  %.2f MB  %.1f fps (%.1f average)  "
-                           "%.2f Mbit/s  frame %.1f kB (%.1f to %.1f)",
-                           hx_stream_statistics_duration(statistics, now), statistics->width,
-                           statistics->height, statistics->frames, statistics->keyframes,
-                           statistics->bytes / 1e6, instant,
-                           hx_stream_statistics_fps(statistics, now),
-                           hx_stream_statistics_bitrate(statistics, now) / 1e6,
-                           statistics->bytes / 1e3 / statistics->frames, statistics->smallest / 1e3,
-                           statistics->largest / 1e3);
+    double since = statistics->first ? (now - statistics->sample_time) / 1e6 : 0;
+    HxStreamSample sample = {0};
+    if (since > 0) {
+        sample.fps = (live - statistics->sample_frames) / since;
+        sample.bitrate = (statistics->bytes - statistics->sample_bytes) * 8 / since;
+    }
+    statistics->sample_time = now;
+    statistics->sample_frames = live;
+    statistics->sample_bytes = statistics->bytes;
+    return sample;
 }

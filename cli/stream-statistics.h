@@ -4,16 +4,23 @@
 
 #include <glib.h>
 
+/* Gaps between two frames are counted that are longer than so many ms. */
+enum { HX_STREAM_N_GAPS = 3 };
+extern const guint hx_stream_gap_ms[HX_STREAM_N_GAPS];
+
 typedef struct {
     gint64 first; /* when the first frame came; 0: none yet */
+    gint64 last;  /* when the last one came that is not replayed; 0: none yet */
     guint width, height;
     guint64 frames, keyframes, replayed;
     guint64 bytes; /* of H.264 */
     guint64 smallest, largest;
-    GArray *round_trips; /* of gint64, µs */
-    /* since the last hx_stream_statistics_line */
-    gint64 line_time;
-    guint64 line_frames;
+    guint64 gaps[HX_STREAM_N_GAPS]; /* those that have ended */
+    gint64 longest_gap;             /* µs */
+    GArray *round_trips;            /* of gint64, µs */
+    /* at the last hx_stream_statistics_sample */
+    gint64 sample_time;
+    guint64 sample_frames, sample_bytes;
 } HxStreamStatistics;
 
 void hx_stream_statistics_init(HxStreamStatistics *statistics);
@@ -21,7 +28,7 @@ void hx_stream_statistics_clear(HxStreamStatistics *statistics);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxStreamStatistics, hx_stream_statistics_clear)
 
 /* A frame of @size bytes came at @now.  A @replayed one, shown to others before, counts as a frame
- * but not as one of its second. */
+ * but not as one of its second, and makes no gap. */
 void hx_stream_statistics_frame(HxStreamStatistics *statistics, gint64 now, guint width,
                                 guint height, gsize size, gboolean key, gboolean replayed);
 void hx_stream_statistics_round_trip(HxStreamStatistics *statistics, gint64 microseconds);
@@ -32,8 +39,18 @@ double hx_stream_statistics_duration(const HxStreamStatistics *statistics, gint6
 double hx_stream_statistics_fps(const HxStreamStatistics *statistics, gint64 now);
 double hx_stream_statistics_bitrate(const HxStreamStatistics *statistics, gint64 now);
 
+/* Gaps up to @now, among them the one that still goes on: how many are longer than
+ * hx_stream_gap_ms[@which]; the longest, in ms. */
+guint64 hx_stream_statistics_gaps(const HxStreamStatistics *statistics, guint which, gint64 now);
+double hx_stream_statistics_longest_gap_ms(const HxStreamStatistics *statistics, gint64 now);
+
 /* The median round trip in ms; negative where none was measured. */
 double hx_stream_statistics_round_trip_ms(const HxStreamStatistics *statistics);
 
-/* One line for people, for g_free, with the frame rate since the line before. */
-char *hx_stream_statistics_line(HxStreamStatistics *statistics, gint64 now);
+/* The rates of the time since the call before, or since the first frame. */
+typedef struct {
+    double fps;     /* without replayed frames */
+    double bitrate; /* bits per second */
+} HxStreamSample;
+
+HxStreamSample hx_stream_statistics_sample(HxStreamStatistics *statistics, gint64 now);

@@ -3,144 +3,20 @@
  */
 #include "cli/stream-client.h"
 
-#include <libsoup/soup.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "tests/fakes/cli-stream-server.h"
 
 #define SECOND G_USEC_PER_SEC
-#define PATH "/ws/stream"
-
-static const HxStreamRequest request = {
-    .session_id = (char *)"desktop", .width = 1280, .height = 720, .fps = 30, .bitrate_kbit = 5000};
-
-/* --- a server: what it does after the viewer's first message, and with each one after it
- * ------------ */
-
-typedef struct {
-    void (*begin)(SoupWebsocketConnection *connection);
-    void (*message)(SoupWebsocketConnection *connection, GBytes *bytes);
-    int fd;
-    GThread *thread;
-    GMainLoop *loop;
-    SoupWebsocketConnection *connection;
-    gboolean began;
-    gint pongs; /* atomic: WebSocket pongs that came */
-} Server;
-
-static void on_message(SoupWebsocketConnection *connection, int type, GBytes *bytes, void *data)
-{
-    Server *server = data;
-    if (server->began) {
-        if (server->message)
-            server->message(connection, bytes);
-        return;
-    }
-    g_auto(HxStreamRequest) got = {};
-    g_autoptr(GError) error = NULL;
-    g_assert_cmpint(type, ==, SOUP_WEBSOCKET_DATA_TEXT);
-    hx_stream_request_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &got, &error);
-    g_assert_no_error(error);
-    g_assert_cmpstr(got.session_id, ==, "desktop");
-    g_assert_cmpint(got.width, ==, 1280);
-    g_assert_cmpint(got.bitrate_kbit, ==, 5000);
-    server->began = TRUE;
-    server->begin(connection);
-}
-
-static void on_pong(SoupWebsocketConnection *connection, GBytes *bytes, void *data)
-{
-    g_atomic_int_inc(&((Server *)data)->pongs);
-}
-
-static void on_websocket(SoupServer *soup, SoupServerMessage *message, const char *path,
-                         SoupWebsocketConnection *connection, void *data)
-{
-    Server *server = data;
-    server->connection = g_object_ref(connection);
-    g_signal_connect(connection, "message", G_CALLBACK(on_message), server);
-    g_signal_connect(connection, "pong", G_CALLBACK(on_pong), server);
-}
-
-static void on_get(SoupServer *soup, SoupServerMessage *message, const char *path,
-                   GHashTable *query, void *data)
-{
-    if (g_str_equal(path, "/statistics")) {
-        soup_server_message_set_response(message, "application/json", SOUP_MEMORY_STATIC, "{}", 2);
-        soup_server_message_set_status(message, 200, NULL);
-    } else if (g_str_equal(path, "/big")) {
-        char *body = g_strnfill(3 * 1024 * 1024, ' ');
-        soup_server_message_set_response(message, "text/plain", SOUP_MEMORY_TAKE, body,
-                                         strlen(body));
-        soup_server_message_set_status(message, 200, NULL);
-    } else {
-        soup_server_message_set_status(message, 404, NULL);
-    }
-}
-
-static gboolean quit(void *loop)
-{
-    g_main_loop_quit(loop);
-    return G_SOURCE_REMOVE;
-}
-
-static void *serve(void *data)
-{
-    Server *server = data;
-    GMainContext *context = g_main_loop_get_context(server->loop);
-    g_main_context_push_thread_default(context);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(SoupServer) soup = soup_server_new(NULL, NULL);
-    soup_server_add_websocket_handler(soup, PATH, NULL, NULL, on_websocket, server, NULL);
-    soup_server_add_handler(soup, NULL, on_get, server, NULL);
-    g_autoptr(GSocket) socket = g_socket_new_from_fd(server->fd, &error);
-    g_assert_no_error(error);
-    g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
-    /* libsoup 3 asserts that there are addresses. */
-    g_autoptr(GSocketAddress) nobody = g_inet_socket_address_new_from_string("127.0.0.1", 0);
-    soup_server_accept_iostream(soup, G_IO_STREAM(stream), nobody, nobody, &error);
-    g_assert_no_error(error);
-    g_main_loop_run(server->loop);
-    g_clear_object(&server->connection);
-    soup_server_disconnect(soup);
-    g_main_context_pop_thread_default(context);
-    return NULL;
-}
-
-/* Returns the viewer's end. */
-static int server_start(Server *server)
-{
-    int ends[2];
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
-    g_autoptr(GMainContext) context = g_main_context_new();
-    server->fd = ends[1];
-    server->loop = g_main_loop_new(context, FALSE);
-    server->thread = g_thread_new("server", serve, server);
-    return ends[0];
-}
-
-static void server_stop(Server *server)
-{
-    GMainContext *context = g_main_loop_get_context(server->loop);
-    g_main_context_invoke(context, quit, server->loop);
-    g_thread_join(server->thread);
-    g_main_loop_unref(server->loop);
-}
-
-static void send_bytes(SoupWebsocketConnection *connection, GBytes *bytes)
-{
-    soup_websocket_connection_send_message(connection, SOUP_WEBSOCKET_DATA_BINARY, bytes);
-    g_bytes_unref(bytes);
-}
-
-static HxStreamClient *view(Server *server)
+static HxStreamClient *view(StreamServer *server)
 {
     g_autoptr(GError) error = NULL;
-    HxStreamClient *client =
-        hx_stream_client_new(server_start(server), PATH, &request, 5, NULL, &error);
+    HxStreamClient *client = hx_stream_client_new(stream_server_start(server), STREAM_PATH,
+                                                  &stream_request, 5, NULL, &error);
     g_assert_no_error(error);
     return client;
 }
@@ -183,7 +59,7 @@ static void begin_stream(SoupWebsocketConnection *connection)
     soup_websocket_connection_send_text(connection, complete);
     soup_websocket_connection_send_text(connection, "{\"type\": \"something else\"}");
     HxStreamInit init = {.codec = 1, .width = 640, .height = 480, .fps = 30};
-    send_bytes(connection, hx_stream_encode_init(&init));
+    stream_server_send(connection, hx_stream_encode_init(&init));
     g_autofree guint8 *data = big_frame();
     HxStreamFrame frame = {.codec = 1,
                            .flags = HX_STREAM_FRAME_KEY,
@@ -192,18 +68,18 @@ static void begin_stream(SoupWebsocketConnection *connection)
                            .height = 480,
                            .data = data,
                            .size = BIG};
-    send_bytes(connection, hx_stream_encode_frame(&frame));
-    send_bytes(connection, g_bytes_new_static("\x52whatever", 9));
+    stream_server_send(connection, hx_stream_encode_frame(&frame));
+    stream_server_send(connection, g_bytes_new_static("\x52whatever", 9));
     HxStreamFrame frames[3] = {{.pts_us = 1, .data = (void *)"a", .size = 1},
                                {.pts_us = 2, .data = (void *)"", .size = 0},
                                {.pts_us = 3, .data = (void *)"ccc", .size = 3}};
-    send_bytes(connection, hx_stream_encode_batch(frames, 3));
-    send_bytes(connection, hx_stream_encode_error("the compositor ended"));
+    stream_server_send(connection, hx_stream_encode_batch(frames, 3));
+    stream_server_send(connection, hx_stream_encode_error("the compositor ended"));
 }
 
 static void test_stream(void)
 {
-    Server server = {.begin = begin_stream};
+    StreamServer server = {.begin = begin_stream};
     g_autoptr(HxStreamClient) client = view(&server);
     HxStreamEvent event;
     next(client, HX_STREAM_EVENT_COMPLETE, &event);
@@ -223,7 +99,7 @@ static void test_stream(void)
     g_assert_cmpmem(event.frame.data, event.frame.size, "ccc", 3);
     next_fails(client, HX_ERROR_GUEST, "the compositor ended");
     g_clear_pointer(&client, hx_stream_client_free);
-    server_stop(&server);
+    stream_server_stop(&server);
 }
 
 /* --- pings --------------------------------------------------------------------------------------
@@ -241,16 +117,16 @@ static void answer_ping(SoupWebsocketConnection *connection, GBytes *bytes)
     g_assert_cmpint(message.type, ==, HX_STREAM_PING);
     /* Of a ping never sent, then twice the right one with a lie about its time. */
     HxStreamPong pong = {.sequence = message.ping.sequence + 1};
-    send_bytes(connection, hx_stream_encode_pong(&pong));
+    stream_server_send(connection, hx_stream_encode_pong(&pong));
     pong.sequence = message.ping.sequence;
     pong.client_time_us = 1;
-    send_bytes(connection, hx_stream_encode_pong(&pong));
-    send_bytes(connection, hx_stream_encode_pong(&pong));
+    stream_server_send(connection, hx_stream_encode_pong(&pong));
+    stream_server_send(connection, hx_stream_encode_pong(&pong));
 }
 
 static void test_pings(void)
 {
-    Server server = {.begin = begin_nothing, .message = answer_ping};
+    StreamServer server = {.begin = begin_nothing, .message = answer_ping};
     g_autoptr(HxStreamClient) client = view(&server);
     HxStreamEvent event;
     gint64 end = g_get_monotonic_time() + 5 * SECOND / 2;
@@ -269,7 +145,7 @@ static void test_pings(void)
     g_assert_cmpint(g_get_monotonic_time(), >=, end);
     g_assert_cmpint(round_trips, ==, 2);
     g_clear_pointer(&client, hx_stream_client_free);
-    server_stop(&server);
+    stream_server_stop(&server);
 }
 
 static void begin_keepalive(SoupWebsocketConnection *connection)
@@ -279,14 +155,14 @@ static void begin_keepalive(SoupWebsocketConnection *connection)
 
 static void test_websocket_pings(void)
 {
-    Server server = {.begin = begin_keepalive};
+    StreamServer server = {.begin = begin_keepalive};
     g_autoptr(HxStreamClient) client = view(&server);
     HxStreamEvent event;
     g_autoptr(GError) error = NULL;
     hx_stream_client_next(client, g_get_monotonic_time() + 5 * SECOND / 2, &event, &error);
     g_assert_no_error(error);
     g_clear_pointer(&client, hx_stream_client_free);
-    server_stop(&server);
+    stream_server_stop(&server);
     g_assert_cmpint(g_atomic_int_get(&server.pongs), >=, 1);
 }
 
@@ -300,12 +176,12 @@ static void begin_close(SoupWebsocketConnection *connection)
 
 static void begin_garbage(SoupWebsocketConnection *connection)
 {
-    send_bytes(connection, g_bytes_new_static("\x01\x01", 2));
+    stream_server_send(connection, g_bytes_new_static("\x01\x01", 2));
 }
 
 static void begin_bad_batch(SoupWebsocketConnection *connection)
 {
-    send_bytes(connection, g_bytes_new_static("\x03\xff\xff\xff\xff\xff\xff\x01", 8));
+    stream_server_send(connection, g_bytes_new_static("\x03\xff\xff\xff\xff\xff\xff\x01", 8));
 }
 
 static void begin_bad_text(SoupWebsocketConnection *connection)
@@ -321,21 +197,22 @@ typedef struct {
 static void test_end(const void *data)
 {
     const End *end = data;
-    Server server = {.begin = end->begin};
+    StreamServer server = {.begin = end->begin};
     g_autoptr(HxStreamClient) client = view(&server);
     next_fails(client, HX_ERROR_PROTOCOL, end->text);
     g_clear_pointer(&client, hx_stream_client_free);
-    server_stop(&server);
+    stream_server_stop(&server);
 }
 
 static void test_not_found(void)
 {
-    Server server = {};
+    StreamServer server = {};
     g_autoptr(GError) error = NULL;
-    g_assert_null(hx_stream_client_new(server_start(&server), "/other", &request, 5, NULL, &error));
+    g_assert_null(hx_stream_client_new(stream_server_start(&server), "/other", &stream_request, 5,
+                                       NULL, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_PROTOCOL);
     g_assert_nonnull(strstr(error->message, "404"));
-    server_stop(&server);
+    stream_server_stop(&server);
 }
 
 static void *cancel_soon(void *cancel)
@@ -347,17 +224,17 @@ static void *cancel_soon(void *cancel)
 
 static void test_cancel(void)
 {
-    Server server = {.begin = begin_nothing};
+    StreamServer server = {.begin = begin_nothing};
     g_autoptr(GError) error = NULL;
     g_autoptr(GCancellable) cancel = g_cancellable_new();
-    g_autoptr(HxStreamClient) client =
-        hx_stream_client_new(server_start(&server), PATH, &request, 5, cancel, &error);
+    g_autoptr(HxStreamClient) client = hx_stream_client_new(
+        stream_server_start(&server), STREAM_PATH, &stream_request, 5, cancel, &error);
     g_assert_no_error(error);
     GThread *thread = g_thread_new("cancel", cancel_soon, cancel);
     next_fails(client, HX_ERROR_CANCELLED, "interrupted");
     g_thread_join(thread);
     g_clear_pointer(&client, hx_stream_client_free);
-    server_stop(&server);
+    stream_server_stop(&server);
 }
 
 static void test_silent(void)
@@ -366,7 +243,7 @@ static void test_silent(void)
     g_autoptr(GError) error = NULL;
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
     g_test_timer_start();
-    g_assert_null(hx_stream_client_new(ends[0], PATH, &request, 1, NULL, &error));
+    g_assert_null(hx_stream_client_new(ends[0], STREAM_PATH, &stream_request, 1, NULL, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_TIMEOUT);
     g_assert_cmpfloat(g_test_timer_elapsed(), <, 4);
     close(ends[1]);
@@ -374,24 +251,25 @@ static void test_silent(void)
 
 static void test_get(void)
 {
-    Server server = {};
+    StreamServer server = {};
     g_autoptr(GError) error = NULL;
-    g_autofree char *body = hx_stream_get(server_start(&server), "/statistics", 5, NULL, &error);
+    g_autofree char *body =
+        hx_stream_get(stream_server_start(&server), "/statistics", 5, NULL, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(body, ==, "{}");
-    server_stop(&server);
+    stream_server_stop(&server);
 
-    Server none = {};
-    g_assert_null(hx_stream_get(server_start(&none), "/none", 5, NULL, &error));
+    StreamServer none = {};
+    g_assert_null(hx_stream_get(stream_server_start(&none), "/none", 5, NULL, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_PROTOCOL);
     g_assert_nonnull(strstr(error->message, "404"));
     g_clear_error(&error);
-    server_stop(&none);
+    stream_server_stop(&none);
 
-    Server big = {};
-    g_assert_null(hx_stream_get(server_start(&big), "/big", 5, NULL, &error));
+    StreamServer big = {};
+    g_assert_null(hx_stream_get(stream_server_start(&big), "/big", 5, NULL, &error));
     g_assert_error(error, HX_ERROR, HX_ERROR_PROTOCOL);
-    server_stop(&big);
+    stream_server_stop(&big);
 }
 
 /* --- raw bytes ----------------------------------------------------------------------------------
@@ -438,7 +316,8 @@ static HxStreamClient *view_raw(Raw *raw)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
     raw->fd = ends[1];
     GThread *thread = g_thread_new("raw", serve_raw, raw);
-    HxStreamClient *client = hx_stream_client_new(ends[0], PATH, &request, 5, NULL, &error);
+    HxStreamClient *client =
+        hx_stream_client_new(ends[0], STREAM_PATH, &stream_request, 5, NULL, &error);
     g_thread_join(thread);
     g_assert_no_error(error);
     return client;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/stream-statistics.h"
 
-#include <string.h>
-
 #define SECOND G_USEC_PER_SEC
 #define START (1000 * (gint64)SECOND)
 
@@ -14,8 +12,9 @@ static void test_nothing(void)
     g_assert_cmpfloat(hx_stream_statistics_fps(&s, START), ==, 0);
     g_assert_cmpfloat(hx_stream_statistics_bitrate(&s, START), ==, 0);
     g_assert_cmpfloat(hx_stream_statistics_round_trip_ms(&s), <, 0);
-    g_autofree char *line = hx_stream_statistics_line(&s, START);
-    g_assert_cmpstr(line, ==, "no frame yet");
+    g_assert_cmpfloat(hx_stream_statistics_longest_gap_ms(&s, START), ==, 0);
+    g_assert_cmpuint(hx_stream_statistics_gaps(&s, 0, START), ==, 0);
+    g_assert_cmpfloat(hx_stream_statistics_sample(&s, START).fps, ==, 0);
 }
 
 /* 5 replayed frames at once, then 20 a second for 4 s, 1000 bytes each, a key of 9000 first. */
@@ -58,22 +57,54 @@ static void test_stall(void)
     g_assert_cmpfloat(hx_stream_statistics_fps(&s, START + 10 * SECOND), ==, 3);
 }
 
-static void test_lines(void)
+/* 20 a second for 2 s, then 10 of half their size. */
+static void test_samples(void)
 {
     g_auto(HxStreamStatistics) s;
     hx_stream_statistics_init(&s);
     for (int i = 0; i < 40; i++)
         hx_stream_statistics_frame(&s, START + i * SECOND / 20, 1280, 720, 1000, i == 0, FALSE);
-    g_autofree char *first = hx_stream_statistics_line(&s, START + 2 * SECOND);
-    g_assert_nonnull(strstr(first, "1280x720"));
-    g_assert_nonnull(strstr(first, "40 frames (1 key)"));
-    g_assert_nonnull(strstr(first, "20.0 fps (20.0 average)"));
+    HxStreamSample first = hx_stream_statistics_sample(&s, START + 2 * SECOND);
+    g_assert_cmpfloat(first.fps, ==, 20);
+    g_assert_cmpfloat(first.bitrate, ==, 160000);
     for (int i = 0; i < 20; i++)
-        hx_stream_statistics_frame(&s, START + 2 * SECOND + i * SECOND / 10, 1280, 720, 1000, FALSE,
+        hx_stream_statistics_frame(&s, START + 2 * SECOND + i * SECOND / 10, 1280, 720, 500, FALSE,
                                    FALSE);
-    g_autofree char *second = hx_stream_statistics_line(&s, START + 4 * SECOND);
-    g_assert_nonnull(strstr(second, "60 frames (1 key)"));
-    g_assert_nonnull(strstr(second, "10.0 fps (15.0 average)"));
+    HxStreamSample second = hx_stream_statistics_sample(&s, START + 4 * SECOND);
+    g_assert_cmpfloat(second.fps, ==, 10);
+    g_assert_cmpfloat(second.bitrate, ==, 40000);
+    g_assert_cmpfloat(hx_stream_statistics_fps(&s, START + 4 * SECOND), ==, 15);
+}
+
+static void assert_gaps(const HxStreamStatistics *s, gint64 now, guint64 over_50, guint64 over_100,
+                        guint64 over_200, double longest_ms)
+{
+    g_assert_cmpuint(hx_stream_statistics_gaps(s, 0, now), ==, over_50);
+    g_assert_cmpuint(hx_stream_statistics_gaps(s, 1, now), ==, over_100);
+    g_assert_cmpuint(hx_stream_statistics_gaps(s, 2, now), ==, over_200);
+    g_assert_cmpfloat(hx_stream_statistics_longest_gap_ms(s, now), ==, longest_ms);
+}
+
+/* Frames so many ms after the one before; what came before the viewer makes no gap. */
+static void test_gaps(void)
+{
+    static const int after[] = {33, 50, 51, 100, 101, 200, 201, 20};
+    g_auto(HxStreamStatistics) s;
+    hx_stream_statistics_init(&s);
+    gint64 now = START;
+    for (int i = 0; i < 3; i++)
+        hx_stream_statistics_frame(&s, now + i * SECOND, 640, 480, 1, FALSE, TRUE);
+    now += 10 * SECOND;
+    hx_stream_statistics_frame(&s, now, 640, 480, 1, TRUE, FALSE);
+    for (size_t i = 0; i < G_N_ELEMENTS(after); i++)
+        hx_stream_statistics_frame(&s, now += after[i] * 1000, 640, 480, 1, FALSE, FALSE);
+    assert_gaps(&s, now, 5, 3, 1, 201);
+    /* The one that goes on counts. */
+    assert_gaps(&s, now + 50 * 1000, 5, 3, 1, 201);
+    assert_gaps(&s, now + 150 * 1000, 6, 4, 1, 201);
+    assert_gaps(&s, now + 500 * 1000, 6, 4, 2, 500);
+    hx_stream_statistics_frame(&s, now + 500 * 1000, 640, 480, 1, FALSE, FALSE);
+    assert_gaps(&s, now + 500 * 1000, 6, 4, 2, 500);
 }
 
 static void test_round_trips(void)
@@ -99,7 +130,8 @@ int main(int argc, char **argv)
     g_test_add_func("/stream-statistics/rates", test_rates);
     g_test_add_func("/stream-statistics/short", test_short);
     g_test_add_func("/stream-statistics/stall", test_stall);
-    g_test_add_func("/stream-statistics/lines", test_lines);
+    g_test_add_func("/stream-statistics/samples", test_samples);
+    g_test_add_func("/stream-statistics/gaps", test_gaps);
     g_test_add_func("/stream-statistics/round-trips", test_round_trips);
     return g_test_run();
 }

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/stream-live.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/screen.h"
+#include "launcher/base/json.h"
+
+#define LINE_INTERVAL (2 * G_USEC_PER_SEC)
+#define UPDATE_INTERVAL G_USEC_PER_SEC
+
+gint64 hx_stream_live_interval(const HxStreamLive *live)
+{
+    if (live->json_lines)
+        return LINE_INTERVAL;
+    if (live->quiet)
+        return 0;
+    return hx_screen_is(STDERR_FILENO) ? UPDATE_INTERVAL : LINE_INTERVAL;
+}
+
+static void show_json(const HxStreamReport *report)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    hx_stream_report_build(report, "statistics", TRUE, builder);
+    json_builder_end_object(builder);
+    g_autofree char *text = hx_json_text(builder, FALSE);
+    puts(text);
+    fflush(stdout);
+}
+
+void hx_stream_live_end(HxStreamLive *live)
+{
+    if (live->updating) {
+        fputs("\r\033[K", stderr);
+        fflush(stderr);
+    }
+    live->updating = FALSE;
+}
+
+void hx_stream_live_show(HxStreamLive *live, const HxStreamReport *report)
+{
+    if (live->json_lines)
+        show_json(report);
+    if (live->quiet || live->json_lines)
+        return;
+    gboolean in_place = hx_screen_is(STDERR_FILENO);
+    /* In the last column the cursor would go to the next line. */
+    guint width = in_place ? hx_screen_width(STDERR_FILENO) - 1 : G_MAXUINT;
+    g_autofree char *line = hx_stream_report_line(report, width);
+    if (in_place)
+        fprintf(stderr, "\r\033[K%s", line);
+    else
+        fprintf(stderr, "%s\n", line);
+    fflush(stderr);
+    live->updating = in_place;
+}

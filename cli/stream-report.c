@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/stream-report.h"
+
+#include <string.h>
+
+#include "launcher/base/json.h"
+#include "launcher/base/printable.h"
+
+char *hx_stream_report_told(const HxStreamReport *report, const char *name)
+{
+    const char *told = hx_json_string(report->told, name);
+    return told ? hx_printable(told) : NULL;
+}
+
+/* A number of the session's latencies in ms; negative where it told none. */
+static double told_latency(const HxStreamReport *report, const char *name)
+{
+    JsonObject *latency = hx_json_object(report->told, "latency_ms");
+    JsonNode *value = latency ? json_object_get_member(latency, name) : NULL;
+    return value && JSON_NODE_HOLDS_VALUE(value) ? json_node_get_double(value) : -1;
+}
+
+static double mean_size(const HxStreamStatistics *statistics)
+{
+    return (double)statistics->bytes / MAX(statistics->frames, 1);
+}
+
+/* --- a line -------------------------------------------------------------------------------------
+ */
+
+/* Takes @figure, where there is room for it. */
+static void add_figure(GString *line, guint width, char *figure)
+{
+    gsize gap = line->len ? 2 : 0;
+    if (line->len + gap + g_utf8_strlen(figure, -1) <= width)
+        g_string_append_printf(line, "%*s%s", (int)gap, "", figure);
+    g_free(figure);
+}
+
+static char *gaps_figure(const HxStreamReport *report)
+{
+    const HxStreamStatistics *statistics = report->statistics;
+    g_autoptr(GString) text = g_string_new("gaps");
+    for (guint i = 0; i < HX_STREAM_N_GAPS; i++)
+        g_string_append_printf(text, "%s %" G_GUINT64_FORMAT " over %u", i ? "," : "",
+                               hx_stream_statistics_gaps(statistics, i, report->now),
+                               hx_stream_gap_ms[i]);
+    g_string_append(text, " ms");
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
+/* Takes nothing: "encode 8.3 ms" where it is known. */
+static void add_latency(GString *line, guint width, const char *name, double value)
+{
+    if (value >= 0)
+        add_figure(line, width, g_strdup_printf("%s %.1f ms", name, value));
+}
+
+char *hx_stream_report_line(const HxStreamReport *report, guint width)
+{
+    const HxStreamStatistics *s = report->statistics;
+    g_autoptr(GString) line = g_string_new(NULL);
+    if (!s->first)
+        return g_strndup("no frame yet", width);
+    add_figure(line, width,
+               g_strdup_printf("%.1f s", hx_stream_statistics_duration(s, report->now)));
+    add_figure(line, width,
+               g_strdup_printf("%.1f fps (%.1f average)", report->sample.fps,
+                               hx_stream_statistics_fps(s, report->now)));
+    add_figure(line, width,
+               g_strdup_printf("%" G_GUINT64_FORMAT " frames (%" G_GUINT64_FORMAT " key)",
+                               s->frames, s->keyframes));
+    add_figure(line, width,
+               g_strdup_printf("%.2f Mbit/s (%.2f average)", report->sample.bitrate / 1e6,
+                               hx_stream_statistics_bitrate(s, report->now) / 1e6));
+    add_figure(line, width, gaps_figure(report));
+    add_latency(line, width, "round trip", hx_stream_statistics_round_trip_ms(s));
+    add_latency(line, width, "encode", told_latency(report, "p50"));
+    g_autofree char *source = hx_stream_report_told(report, "source");
+    if (source)
+        add_figure(line, width, g_strdup_printf("from %s", source));
+    add_figure(line, width,
+               g_strdup_printf("frame %.1f kB (%.1f to %.1f)", mean_size(s) / 1e3,
+                               s->smallest / 1e3, s->largest / 1e3));
+    add_figure(line, width, g_strdup_printf("%ux%u", s->width, s->height));
+    return g_string_free(g_steal_pointer(&line), FALSE);
+}
+
+/* --- JSON ---------------------------------------------------------------------------------------
+ */
+
+/* Three decimals; null where it is negative: not known. */
+static void add_number(JsonBuilder *builder, const char *name, double value)
+{
+    json_builder_set_member_name(builder, name);
+    if (value >= 0)
+        json_builder_add_double_value(builder, (gint64)(value * 1000 + 0.5) / 1000.0);
+    else
+        json_builder_add_null_value(builder);
+}
+
+static void build_sizes(const HxStreamStatistics *statistics, JsonBuilder *builder)
+{
+    json_builder_set_member_name(builder, "frame_bytes");
+    json_builder_begin_object(builder);
+    hx_json_add_integer(builder, "mean", (gint64)(mean_size(statistics) + 0.5));
+    hx_json_add_integer(builder, "min", statistics->smallest);
+    hx_json_add_integer(builder, "max", statistics->largest);
+    json_builder_end_object(builder);
+}
+
+static void build_gaps(const HxStreamReport *report, JsonBuilder *builder)
+{
+    json_builder_set_member_name(builder, "gaps");
+    json_builder_begin_object(builder);
+    for (guint i = 0; i < HX_STREAM_N_GAPS; i++) {
+        g_autofree char *name = g_strdup_printf("over_%u_ms", hx_stream_gap_ms[i]);
+        hx_json_add_integer(builder, name,
+                            hx_stream_statistics_gaps(report->statistics, i, report->now));
+    }
+    add_number(builder, "longest_ms",
+               hx_stream_statistics_longest_gap_ms(report->statistics, report->now));
+    json_builder_end_object(builder);
+}
+
+static void build_latencies(const HxStreamReport *report, JsonBuilder *builder)
+{
+    static const char *const latencies[] = {"p50", "p95", "p99", "max"};
+    json_builder_set_member_name(builder, "latency_ms");
+    json_builder_begin_object(builder);
+    for (size_t i = 0; i < G_N_ELEMENTS(latencies); i++)
+        add_number(builder, latencies[i], told_latency(report, latencies[i]));
+    json_builder_end_object(builder);
+    add_number(builder, "round_trip_ms", hx_stream_statistics_round_trip_ms(report->statistics));
+}
+
+void hx_stream_report_build(const HxStreamReport *report, const char *type, gboolean live,
+                            JsonBuilder *builder)
+{
+    const HxStreamStatistics *statistics = report->statistics;
+    g_autofree char *source = hx_stream_report_told(report, "source");
+    g_autofree char *encoder = hx_stream_report_told(report, "encoder");
+    if (type)
+        hx_json_add_string(builder, "type", type);
+    hx_json_add_string(builder, "session", report->session);
+    hx_json_add_string(builder, "source", source);
+    hx_json_add_string(builder, "encoder", encoder);
+    hx_json_add_string(builder, "codec", "h264");
+    hx_json_add_integer(builder, "width", statistics->width);
+    hx_json_add_integer(builder, "height", statistics->height);
+    hx_json_add_integer(builder, "frames", statistics->frames);
+    hx_json_add_integer(builder, "keyframes", statistics->keyframes);
+    hx_json_add_integer(builder, "bytes", statistics->bytes);
+    add_number(builder, "duration_s", hx_stream_statistics_duration(statistics, report->now));
+    add_number(builder, "fps", hx_stream_statistics_fps(statistics, report->now));
+    if (live)
+        add_number(builder, "fps_now", report->sample.fps);
+    hx_json_add_integer(builder, "bitrate_bps",
+                        hx_stream_statistics_bitrate(statistics, report->now));
+    if (live)
+        hx_json_add_integer(builder, "bitrate_now_bps", report->sample.bitrate);
+    build_sizes(statistics, builder);
+    build_gaps(report, builder);
+    build_latencies(report, builder);
+}
+
+/* --- the result, for people ---------------------------------------------------------------------
+ */
+
+/* "12.3 ms", or "unknown". */
+static char *milliseconds(double value)
+{
+    return value >= 0 ? g_strdup_printf("%.1f ms", value) : g_strdup("unknown");
+}
+
+static void append_source(const HxStreamReport *report, GString *text)
+{
+    g_autofree char *source = hx_stream_report_told(report, "source");
+    g_autofree char *encoder = hx_stream_report_told(report, "encoder");
+    g_autofree char *reason = hx_stream_report_told(report, "fallback_reason");
+    g_string_append_printf(text, "source          %s, encoder %s%s%s\n",
+                           source ? source : "unknown", encoder ? encoder : "unknown",
+                           reason && *reason ? ": " : "", reason ? reason : "");
+}
+
+static void append_counts(const HxStreamReport *report, GString *text)
+{
+    const HxStreamStatistics *s = report->statistics;
+    g_autofree char *gaps = gaps_figure(report);
+    g_string_append_printf(
+        text, "video frames    %" G_GUINT64_FORMAT " (%" G_GUINT64_FORMAT " key) in %.1f s\n",
+        s->frames, s->keyframes, hx_stream_statistics_duration(s, report->now));
+    g_string_append_printf(text, "frame rate      %.1f fps\n",
+                           hx_stream_statistics_fps(s, report->now));
+    g_string_append_printf(text, "gaps            %s, longest %.0f ms\n", gaps + strlen("gaps "),
+                           hx_stream_statistics_longest_gap_ms(s, report->now));
+    g_string_append_printf(text, "data            %.2f MB, %.2f Mbit/s\n", s->bytes / 1e6,
+                           hx_stream_statistics_bitrate(s, report->now) / 1e6);
+    g_string_append_printf(text, "frame size      %.1f kB (%.1f to %.1f)\n", mean_size(s) / 1e3,
+                           s->smallest / 1e3, s->largest / 1e3);
+}
+
+char *hx_stream_report_text(const HxStreamReport *report)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autofree char *p50 = milliseconds(told_latency(report, "p50"));
+    g_autofree char *p95 = milliseconds(told_latency(report, "p95"));
+    g_autofree char *p99 = milliseconds(told_latency(report, "p99"));
+    g_autofree char *most = milliseconds(told_latency(report, "max"));
+    g_autofree char *round_trip =
+        milliseconds(hx_stream_statistics_round_trip_ms(report->statistics));
+    g_string_append_printf(text, "session         %s\n", report->session);
+    append_source(report, text);
+    g_string_append_printf(text, "picture         %ux%u H.264\n", report->statistics->width,
+                           report->statistics->height);
+    append_counts(report, text);
+    g_string_append_printf(text, "encode latency  p50 %s, p95 %s, p99 %s, max %s\n", p50, p95, p99,
+                           most);
+    g_string_append_printf(text, "round trip      %s\n", round_trip);
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/stream-watch.h"
+
+#include <string.h>
+
+#include "launcher/base/error.h"
+
+#define FIRST_FRAME_SECONDS 45
+
+typedef struct {
+    const HxStreamWatch *watch;
+    HxStreamStatistics *statistics;
+    gint64 next_tick;
+    gint64 end; /* monotonic: when there is enough, or no more hope */
+} State;
+
+static gboolean is_annex_b(const HxStreamFrame *frame)
+{
+    static const guint8 start[] = {0, 0, 0, 1};
+    return frame->size > 4 &&
+           (memcmp(frame->data, start, 4) == 0 || memcmp(frame->data, start + 1, 3) == 0);
+}
+
+static void begin(State *state, gint64 now)
+{
+    const HxStreamWatch *watch = state->watch;
+    if (watch->interval)
+        state->next_tick = now + watch->interval;
+    state->end =
+        watch->duration > 0 ? now + (gint64)(watch->duration * G_USEC_PER_SEC) : G_MAXINT64;
+}
+
+static gboolean take_frame(State *state, const HxStreamFrame *frame, GError **error)
+{
+    if (frame->codec != HX_STREAM_CODEC_H264 || !is_annex_b(frame)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_PROTOCOL,
+                    "the session sent a frame that is no H.264 byte stream (codec %u)",
+                    frame->codec);
+        return FALSE;
+    }
+    gboolean key = frame->flags & HX_STREAM_FRAME_KEY;
+    /* Before the first keyframe there is nothing that a decoder could make of it. */
+    if (!state->statistics->frames && !key)
+        return TRUE;
+    gint64 now = g_get_monotonic_time();
+    if (!state->statistics->frames)
+        begin(state, now);
+    hx_stream_statistics_frame(state->statistics, now, frame->width, frame->height, frame->size,
+                               key, frame->flags & HX_STREAM_FRAME_REPLAY);
+    return state->watch->frame(frame, state->watch->data, error);
+}
+
+gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
+                         HxStreamStatistics *statistics, GError **error)
+{
+    State state = {.watch = watch,
+                   .statistics = statistics,
+                   .next_tick = G_MAXINT64,
+                   .end = g_get_monotonic_time() + FIRST_FRAME_SECONDS * G_USEC_PER_SEC};
+    for (;;) {
+        HxStreamEvent event;
+        gint64 until = MIN(state.end, state.next_tick);
+        if (!hx_stream_client_next(client, until, &event, error))
+            return FALSE;
+        switch (event.type) {
+        case HX_STREAM_EVENT_FRAME:
+            if (!take_frame(&state, &event.frame, error))
+                return FALSE;
+            break;
+        case HX_STREAM_EVENT_ROUND_TRIP:
+            hx_stream_statistics_round_trip(statistics, event.round_trip);
+            break;
+        case HX_STREAM_EVENT_TIME:
+            if (until == state.end)
+                return TRUE;
+            state.next_tick = until + watch->interval;
+            watch->tick(g_get_monotonic_time(), watch->data);
+            break;
+        case HX_STREAM_EVENT_COMPLETE:
+        case HX_STREAM_EVENT_INIT:
+            break;
+        }
+    }
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A viewer that takes a session's stream until there is enough, and counts it. */
+#pragma once
+
+#include "cli/stream-client.h"
+#include "cli/stream-statistics.h"
+
+typedef struct {
+    double duration; /* seconds from the first frame; 0: until the stream ends */
+    gint64 interval; /* µs from tick to tick, from the first frame on; 0: none */
+    /* A frame, from the first keyframe on; FALSE with @error ends the stream. */
+    gboolean (*frame)(const HxStreamFrame *frame, void *data, GError **error);
+    void (*tick)(gint64 now, void *data);
+    void *data;
+} HxStreamWatch;
+
+/* Take what @client gets, and count it into @statistics.  TRUE where there is enough, or where no
+ * frame came for 45 s; FALSE with what hx_stream_client_next or @watch->frame fails with, or
+ * HX_ERROR_PROTOCOL for frames that are no H.264. */
+gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
+                         HxStreamStatistics *statistics, GError **error);

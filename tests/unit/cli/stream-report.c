@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is said of a stream, and how it is shown on a terminal and elsewhere. */
+#include "cli/stream-report.h"
+
+#include <pty.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/stream-live.h"
+#include "launcher/base/json.h"
+
+#define SECOND G_USEC_PER_SEC
+#define START (1000 * (gint64)SECOND)
+
+typedef struct {
+    HxStreamStatistics statistics;
+    JsonObject *told;
+    HxStreamReport report;
+} Fixture;
+
+/* 20 frames a second for 2 s, but that the last came 120 ms late. */
+static void set_up(Fixture *fixture, const void *data)
+{
+    HxStreamStatistics *s = &fixture->statistics;
+    hx_stream_statistics_init(s);
+    for (int i = 0; i < 39; i++)
+        hx_stream_statistics_frame(s, START + i * SECOND / 20, 1280, 720, i ? 1000 : 9000, i == 0,
+                                   FALSE);
+    hx_stream_statistics_frame(s, START + 38 * SECOND / 20 + 120000, 1280, 720, 500, FALSE, FALSE);
+    hx_stream_statistics_round_trip(s, 2500);
+    fixture->told = hx_json_parse_object(
+        "{\"source\":\"re\\u001bsource\",\"encoder\":\"vsockenc\",\"latency_ms\":{\"p50\":8.25,"
+        "\"p95\":9,\"p99\":10.5,\"max\":11}}",
+        -1);
+    g_assert_nonnull(fixture->told);
+    gint64 now = START + 2 * SECOND + 100000;
+    fixture->report = (HxStreamReport){.session = "desktop",
+                                       .statistics = s,
+                                       .told = fixture->told,
+                                       .now = now,
+                                       .sample = {.fps = 19.5, .bitrate = 160000}};
+}
+
+static void tear_down(Fixture *fixture, const void *data)
+{
+    hx_stream_statistics_clear(&fixture->statistics);
+    json_object_unref(fixture->told);
+}
+
+static void test_line(Fixture *fixture, const void *data)
+{
+    g_autofree char *whole = hx_stream_report_line(&fixture->report, G_MAXUINT);
+    g_assert_cmpstr(whole, ==,
+                    "2.1 s  19.5 fps (19.0 average)  40 frames (1 key)  "
+                    "0.16 Mbit/s (0.18 average)  gaps 2 over 50, 1 over 100, 0 over 200 ms  "
+                    "round trip 2.5 ms  encode 8.2 ms  from re?source  frame 1.2 kB (0.5 to 9.0)  "
+                    "1280x720");
+    /* It is the whole one's begin where that ends with a figure; never wider. */
+    for (guint width = 0; width <= strlen(whole); width++) {
+        g_autofree char *line = hx_stream_report_line(&fixture->report, width);
+        g_assert_cmpuint(strlen(line), <=, width);
+        if (width == strlen("2.1 s  19.5 fps (19.0 average)"))
+            g_assert_cmpstr(line, ==, "2.1 s  19.5 fps (19.0 average)");
+    }
+    g_auto(HxStreamStatistics) none;
+    hx_stream_statistics_init(&none);
+    HxStreamReport early = {.session = "desktop", .statistics = &none, .now = START};
+    g_autofree char *line = hx_stream_report_line(&early, 8);
+    g_assert_cmpstr(line, ==, "no frame");
+}
+
+static JsonObject *build(const HxStreamReport *report, const char *type, gboolean live)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    hx_stream_report_build(report, type, live, builder);
+    json_builder_end_object(builder);
+    g_autofree char *text = hx_json_text(builder, FALSE);
+    return hx_json_parse_object(text, -1);
+}
+
+static void test_json(Fixture *fixture, const void *data)
+{
+    g_autoptr(JsonObject) live = build(&fixture->report, "statistics", TRUE);
+    g_assert_cmpstr(hx_json_string(live, "type"), ==, "statistics");
+    g_assert_cmpstr(hx_json_string(live, "source"), ==, "re?source");
+    g_assert_cmpint(hx_json_integer(live, "frames"), ==, 40);
+    g_assert_cmpint(hx_json_integer(live, "keyframes"), ==, 1);
+    g_assert_cmpfloat(json_object_get_double_member(live, "fps"), ==, 19.048);
+    g_assert_cmpfloat(json_object_get_double_member(live, "fps_now"), ==, 19.5);
+    g_assert_cmpint(hx_json_integer(live, "bitrate_now_bps"), ==, 160000);
+    JsonObject *sizes = hx_json_object(live, "frame_bytes");
+    g_assert_cmpint(hx_json_integer(sizes, "mean"), ==, 1188);
+    g_assert_cmpint(hx_json_integer(sizes, "min"), ==, 500);
+    g_assert_cmpint(hx_json_integer(sizes, "max"), ==, 9000);
+    JsonObject *gaps = hx_json_object(live, "gaps");
+    g_assert_cmpint(hx_json_integer(gaps, "over_50_ms"), ==, 2);
+    g_assert_cmpint(hx_json_integer(gaps, "over_100_ms"), ==, 1);
+    g_assert_cmpint(hx_json_integer(gaps, "over_200_ms"), ==, 0);
+    g_assert_cmpfloat(json_object_get_double_member(gaps, "longest_ms"), ==, 120);
+    JsonObject *latency = hx_json_object(live, "latency_ms");
+    g_assert_cmpfloat(json_object_get_double_member(latency, "p99"), ==, 10.5);
+    g_assert_cmpfloat(json_object_get_double_member(live, "round_trip_ms"), ==, 2.5);
+
+    fixture->report.told = NULL;
+    g_autoptr(JsonObject) result = build(&fixture->report, NULL, FALSE);
+    g_assert_false(json_object_has_member(result, "type"));
+    g_assert_false(json_object_has_member(result, "fps_now"));
+    g_assert_true(json_object_get_null_member(result, "source"));
+    latency = hx_json_object(result, "latency_ms");
+    g_assert_true(json_object_get_null_member(latency, "p50"));
+}
+
+static void test_text(Fixture *fixture, const void *data)
+{
+    g_autofree char *text = hx_stream_report_text(&fixture->report);
+    g_assert_cmpstr(text, ==,
+                    "session         desktop\n"
+                    "source          re?source, encoder vsockenc\n"
+                    "picture         1280x720 H.264\n"
+                    "video frames    40 (1 key) in 2.1 s\n"
+                    "frame rate      19.0 fps\n"
+                    "gaps            2 over 50, 1 over 100, 0 over 200 ms, longest 120 ms\n"
+                    "data            0.05 MB, 0.18 Mbit/s\n"
+                    "frame size      1.2 kB (0.5 to 9.0)\n"
+                    "encode latency  p50 8.2 ms, p95 9.0 ms, p99 10.5 ms, max 11.0 ms\n"
+                    "round trip      2.5 ms\n");
+}
+
+/* --- how it is shown ----------------------------------------------------------------------------
+ */
+
+/* What stderr gets from two reports and the end. */
+static char *shown(Fixture *fixture, int to, int from)
+{
+    char bytes[4096];
+    int saved = dup(STDERR_FILENO);
+    dup2(to, STDERR_FILENO);
+    HxStreamLive live = {};
+    hx_stream_live_show(&live, &fixture->report);
+    hx_stream_live_show(&live, &fixture->report);
+    hx_stream_live_end(&live);
+    hx_stream_live_end(&live);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    ssize_t size = read(from, bytes, sizeof bytes);
+    g_assert_cmpint(size, >, 0);
+    return g_strndup(bytes, size);
+}
+
+static void test_terminal(Fixture *fixture, const void *data)
+{
+    int ours, its;
+    struct winsize size = {.ws_row = 24, .ws_col = 51};
+    g_assert_no_errno(openpty(&ours, &its, NULL, NULL, &size));
+    g_setenv("TERM", "xterm", TRUE);
+    g_autofree char *text = shown(fixture, its, ours);
+    g_assert_cmpstr(text, ==,
+                    "\r\033[K2.1 s  19.5 fps (19.0 average)  40 frames (1 key)"
+                    "\r\033[K2.1 s  19.5 fps (19.0 average)  40 frames (1 key)"
+                    "\r\033[K");
+    g_setenv("TERM", "dumb", TRUE);
+    g_autofree char *dumb = shown(fixture, its, ours);
+    g_assert_null(strchr(dumb, '\033'));
+    close(ours);
+    close(its);
+}
+
+static void test_elsewhere(Fixture *fixture, const void *data)
+{
+    int ends[2];
+    g_assert_no_errno(pipe(ends));
+    g_autofree char *text = shown(fixture, ends[1], ends[0]);
+    g_autofree char *line = hx_stream_report_line(&fixture->report, G_MAXUINT);
+    g_autofree char *lines = g_strdup_printf("%s\n%s\n", line, line);
+    g_assert_cmpstr(text, ==, lines);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+#define ADD(name, test) g_test_add("/stream-report/" name, Fixture, NULL, set_up, test, tear_down)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("line", test_line);
+    ADD("json", test_json);
+    ADD("text", test_text);
+    ADD("terminal", test_terminal);
+    ADD("elsewhere", test_elsewhere);
+    return g_test_run();
+}
