@@ -32,6 +32,8 @@ launcher_SRC := $(filter-out launcher/base/% launcher/vsock/%,$(wildcard launche
 launcher_PKG := libvirt libxml-2.0 json-glib-1.0 virglrenderer libcurl libarchive
 provision_SRC := $(wildcard guest-provision/*.c)
 provision_PKG := libssh json-glib-1.0
+h264_SRC := $(wildcard cli/h264/*.c)
+h264_PKG := glib-2.0
 cli_SRC := $(wildcard cli/*.c)
 cli_PKG := libcurl json-glib-1.0 libvirt virglrenderer
 vsock_SRC := $(wildcard launcher/vsock/*.c)
@@ -48,7 +50,7 @@ session_PKG := gstreamer-app-1.0 gstreamer-video-1.0 libsoup-3.0 json-glib-1.0 g
 # What the guest's session and the host's viewer share: the wire format alone.
 protocol_SRC := $(wildcard guest-provision/session/stream-protocol.c)
 
-COMPONENTS := base launcher provision cli vsock encoder module vsockenc session
+COMPONENTS := base launcher provision h264 cli vsock encoder module vsockenc session
 PROGRAMS := $(BUILD)/helixvm $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder \
 	$(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session \
 	$(BUILD)/guest/helixvm-init
@@ -80,7 +82,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 encoder_LIBS += -lm
 LINK = @mkdir -p $(@D) && echo link $@ && $(CC) $(CFLAGS) $(LDFLAGS_ALL) $(LDFLAGS) -o $@
 
-$(BUILD)/helixvm: $(BUILD)/obj/cli/main.o $(BUILD)/lib/cli.a $(BUILD)/lib/provision.a \
+$(BUILD)/helixvm: $(BUILD)/obj/cli/main.o $(BUILD)/lib/cli.a $(BUILD)/lib/h264.a $(BUILD)/lib/provision.a \
 		$(BUILD)/lib/launcher.a $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/base.a
 	$(LINK) $^ $(cli_LIBS) $(launcher_LIBS) $(provision_LIBS)
 $(BUILD)/helixvm-vsock: $(BUILD)/obj/launcher/vsock/main.o $(BUILD)/lib/vsock.a $(BUILD)/lib/base.a
@@ -113,7 +115,8 @@ UNIT_SRC := $(wildcard tests/unit/*/*.c)
 UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 
 # What a component's tests need besides.
-cli_TEST_OBJ := $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/provision.a
+h264_TEST_PKG := x264
+cli_TEST_OBJ := $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/h264.a $(BUILD)/lib/provision.a
 cli_TEST_PKG := libsoup-3.0
 vsock_TEST_OBJ := $(BUILD)/obj/tests/fuzz/device.o
 # Its clock.
@@ -157,9 +160,10 @@ sanitised-encoder:
 vsock_FUZZ := vhost-user rings packets
 encoder_FUZZ := hxfr export-client
 module_FUZZ := export-module
-FUZZ_TARGETS := $(or $(TARGET),$(vsock_FUZZ) $(encoder_FUZZ) $(module_FUZZ))
+h264_FUZZ := sps
+FUZZ_TARGETS := $(or $(TARGET),$(vsock_FUZZ) $(encoder_FUZZ) $(module_FUZZ) $(h264_FUZZ))
 # TARGET:FOLDER of the sources that it is to cover.
-FUZZ_RUNS := $(foreach c,vsock encoder module,$(foreach t,$(filter $($(c)_FUZZ),$(FUZZ_TARGETS)),\
+FUZZ_RUNS := $(foreach c,vsock encoder module h264,$(foreach t,$(filter $($(c)_FUZZ),$(FUZZ_TARGETS)),\
 	$(t):$(patsubst %/,%,$(dir $(firstword $($(c)_SRC))))))
 .PHONY: fuzz fuzz-programs
 fuzz:
@@ -176,6 +180,7 @@ endef
 $(eval $(call fuzz_targets,vsock,device))
 $(eval $(call fuzz_targets,encoder,))
 $(eval $(call fuzz_targets,module,))
+$(eval $(call fuzz_targets,h264,))
 
 # SIGKILL at random moments for all that a VM stands on: ROUNDS of them (100), SEED to repeat a run.
 .PHONY: stress

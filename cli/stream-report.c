@@ -20,6 +20,18 @@ static double told_latency(const HxStreamReport *report, const char *name)
     return value && JSON_NODE_HOLDS_VALUE(value) ? json_node_get_double(value) : -1;
 }
 
+/* "1280x720 H.264 High@3.1". */
+static char *picture_text(const HxStreamReport *report)
+{
+    const HxStreamStatistics *statistics = report->statistics;
+    const HxH264Sps *sps = report->sps;
+    if (!sps)
+        return g_strdup_printf("%ux%u H.264", statistics->width, statistics->height);
+    g_autofree char *profile = hx_h264_sps_profile(sps);
+    g_autofree char *level = hx_h264_sps_level(sps);
+    return g_strdup_printf("%ux%u H.264 %s@%s", sps->width, sps->height, profile, level);
+}
+
 static double mean_size(const HxStreamStatistics *statistics)
 {
     return (double)statistics->bytes / MAX(statistics->frames, 1);
@@ -82,7 +94,7 @@ char *hx_stream_report_line(const HxStreamReport *report, guint width)
     add_figure(line, width,
                g_strdup_printf("frame %.1f kB (%.1f to %.1f)", mean_size(s) / 1e3,
                                s->smallest / 1e3, s->largest / 1e3));
-    add_figure(line, width, g_strdup_printf("%ux%u", s->width, s->height));
+    add_figure(line, width, picture_text(report));
     return g_string_free(g_steal_pointer(&line), FALSE);
 }
 
@@ -97,6 +109,23 @@ static void add_number(JsonBuilder *builder, const char *name, double value)
         json_builder_add_double_value(builder, (gint64)(value * 1000 + 0.5) / 1000.0);
     else
         json_builder_add_null_value(builder);
+}
+
+static void build_sps(const HxH264Sps *sps, JsonBuilder *builder)
+{
+    json_builder_set_member_name(builder, "sps");
+    if (!sps) {
+        json_builder_add_null_value(builder);
+        return;
+    }
+    g_autofree char *profile = hx_h264_sps_profile(sps);
+    g_autofree char *level = hx_h264_sps_level(sps);
+    json_builder_begin_object(builder);
+    hx_json_add_string(builder, "profile", profile);
+    hx_json_add_string(builder, "level", level);
+    hx_json_add_integer(builder, "width", sps->width);
+    hx_json_add_integer(builder, "height", sps->height);
+    json_builder_end_object(builder);
 }
 
 static void build_sizes(const HxStreamStatistics *statistics, JsonBuilder *builder)
@@ -148,6 +177,7 @@ void hx_stream_report_build(const HxStreamReport *report, const char *type, gboo
     hx_json_add_string(builder, "codec", "h264");
     hx_json_add_integer(builder, "width", statistics->width);
     hx_json_add_integer(builder, "height", statistics->height);
+    build_sps(report->sps, builder);
     hx_json_add_integer(builder, "frames", statistics->frames);
     hx_json_add_integer(builder, "keyframes", statistics->keyframes);
     hx_json_add_integer(builder, "bytes", statistics->bytes);
@@ -211,8 +241,8 @@ char *hx_stream_report_text(const HxStreamReport *report)
         milliseconds(hx_stream_statistics_round_trip_ms(report->statistics));
     g_string_append_printf(text, "session         %s\n", report->session);
     append_source(report, text);
-    g_string_append_printf(text, "picture         %ux%u H.264\n", report->statistics->width,
-                           report->statistics->height);
+    g_autofree char *picture = picture_text(report);
+    g_string_append_printf(text, "picture         %s\n", picture);
     append_counts(report, text);
     g_string_append_printf(text, "encode latency  p50 %s, p95 %s, p99 %s, max %s\n", p50, p95, p99,
                            most);

@@ -5,11 +5,13 @@
 
 #include <json-glib/json-glib.h>
 
+#include "cli/h264/sps.h"
 #include "cli/stream-statistics.h"
 
 typedef struct {
     const char *session;
     const HxStreamStatistics *statistics; /* what the viewer counted */
+    const HxH264Sps *sps;                 /* of the last keyframe; NULL: not known */
     JsonObject *told;                     /* the session's own statistics; NULL: not known */
     gint64 now;                           /* monotonic, µs: when that was */
     HxStreamSample sample;                /* of the last seconds */

@@ -11,6 +11,7 @@
 #include "cli/guest.h"
 #include "cli/json-print.h"
 #include "cli/stream-live.h"
+#include "cli/stream-picture.h"
 #include "cli/stream-told.h"
 #include "cli/stream-watch.h"
 #include "cli/verb.h"
@@ -34,6 +35,7 @@ typedef struct {
     const char *output_path;
     Style style;
     HxStreamLive live;
+    HxStreamPicture picture;
     HxStreamStatistics statistics; /* of what came */
     HxStreamTold *told_live;       /* the session's own statistics: while it goes on, */
     JsonObject *told;              /* and at the end; NULL: not told */
@@ -41,6 +43,7 @@ typedef struct {
 
 static void stream_clear(Stream *stream)
 {
+    hx_stream_picture_clear(&stream->picture);
     hx_stream_statistics_clear(&stream->statistics);
     g_clear_pointer(&stream->told_live, hx_stream_told_free);
     g_clear_pointer(&stream->told, json_object_unref);
@@ -54,21 +57,32 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Stream, stream_clear)
 static gboolean take_frame(const HxStreamFrame *frame, void *data, GError **error)
 {
     Stream *stream = data;
+    const char *warning = hx_stream_picture_look(&stream->picture, frame);
+    if (warning) {
+        hx_stream_live_end(&stream->live);
+        fprintf(stderr, "helixvm: warning: %s\n", warning);
+    }
     int result = stream->output >= 0 ? hx_write_all(stream->output, frame->data, frame->size) : 0;
     if (result < 0)
         hx_set_error_errno(error, HX_ERROR_HOST, -result, "cannot write %s", stream->output_path);
     return result == 0;
 }
 
+static HxStreamReport make_report(const Stream *stream, JsonObject *told, gint64 now)
+{
+    return (HxStreamReport){.session = stream->session,
+                            .statistics = &stream->statistics,
+                            .sps = stream->picture.known ? &stream->picture.sps : NULL,
+                            .told = told,
+                            .now = now};
+}
+
 static void show_live(gint64 now, void *data)
 {
     Stream *stream = data;
     g_autoptr(JsonObject) told = hx_stream_told_get(stream->told_live);
-    HxStreamReport report = {.session = stream->session,
-                             .statistics = &stream->statistics,
-                             .told = told,
-                             .now = now,
-                             .sample = hx_stream_statistics_sample(&stream->statistics, now)};
+    HxStreamReport report = make_report(stream, told, now);
+    report.sample = hx_stream_statistics_sample(&stream->statistics, now);
     hx_stream_live_show(&stream->live, &report);
 }
 
@@ -97,14 +111,6 @@ static void watch(Stream *stream, HxStreamClient *client, GError **error)
 /* --- the result ---------------------------------------------------------------------------------
  */
 
-static HxStreamReport make_report(Stream *stream, gint64 now)
-{
-    return (HxStreamReport){.session = stream->session,
-                            .statistics = &stream->statistics,
-                            .told = stream->told,
-                            .now = now};
-}
-
 static void print_json(const Stream *stream, const HxStreamReport *report)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
@@ -117,7 +123,7 @@ static void print_json(const Stream *stream, const HxStreamReport *report)
 
 static void print_result(Stream *stream, gint64 now)
 {
-    HxStreamReport report = make_report(stream, now);
+    HxStreamReport report = make_report(stream, stream->told, now);
     if (stream->style != TEXT) {
         print_json(stream, &report);
         return;
@@ -130,7 +136,7 @@ static void print_result(Stream *stream, gint64 now)
 static void explain_no_frames(Stream *stream, HxSsh *ssh, const GError *cause, GError **error)
 {
     g_autofree char *state = hx_guest_session_examine(ssh, stream->session, NULL);
-    HxStreamReport report = make_report(stream, 0);
+    HxStreamReport report = make_report(stream, stream->told, 0);
     g_autofree char *source = hx_stream_report_told(&report, "source");
     g_autofree char *reason = hx_stream_report_told(&report, "fallback_reason");
     g_set_error(error, HX_ERROR, HX_ERROR_NO_FRAMES,

@@ -10,8 +10,9 @@ my %DIRECTIONS = (
     'cli' => [
         qw(launcher/base launcher/disk launcher/doctor launcher/domain launcher/download
             launcher/host launcher/image launcher/monitor launcher/profile launcher/vm
-            guest-provision encoder/protocol.h guest-provision/session/stream-protocol.h)
+            guest-provision encoder/protocol.h guest-provision/session/stream-protocol.h cli/h264)
     ],
+    'cli/h264' => [],
     # from the ground up
     'launcher/base' => [],
     'launcher/vsock' => ['launcher/base'],

@@ -15,6 +15,7 @@
 
 typedef struct {
     HxStreamStatistics statistics;
+    HxH264Sps sps;
     JsonObject *told;
     HxStreamReport report;
 } Fixture;
@@ -35,8 +36,10 @@ static void set_up(Fixture *fixture, const void *data)
         -1);
     g_assert_nonnull(fixture->told);
     gint64 now = START + 2 * SECOND + 100000;
+    fixture->sps = (HxH264Sps){.profile_idc = 100, .level_idc = 31, .width = 1264, .height = 720};
     fixture->report = (HxStreamReport){.session = "desktop",
                                        .statistics = s,
+                                       .sps = &fixture->sps,
                                        .told = fixture->told,
                                        .now = now,
                                        .sample = {.fps = 19.5, .bitrate = 160000}};
@@ -55,7 +58,7 @@ static void test_line(Fixture *fixture, const void *data)
                     "2.1 s  19.5 fps (19.0 average)  40 frames (1 key)  "
                     "0.16 Mbit/s (0.18 average)  gaps 2 over 50, 1 over 100, 0 over 200 ms  "
                     "round trip 2.5 ms  encode 8.2 ms  from re?source  frame 1.2 kB (0.5 to 9.0)  "
-                    "1280x720");
+                    "1264x720 H.264 High@3.1");
     /* It is the whole one's begin where that ends with a figure; never wider. */
     for (guint width = 0; width <= strlen(whole); width++) {
         g_autofree char *line = hx_stream_report_line(&fixture->report, width);
@@ -103,11 +106,19 @@ static void test_json(Fixture *fixture, const void *data)
     g_assert_cmpfloat(json_object_get_double_member(latency, "p99"), ==, 10.5);
     g_assert_cmpfloat(json_object_get_double_member(live, "round_trip_ms"), ==, 2.5);
 
+    JsonObject *sps = hx_json_object(live, "sps");
+    g_assert_cmpint(hx_json_integer(live, "width"), ==, 1280);
+    g_assert_cmpint(hx_json_integer(sps, "width"), ==, 1264);
+    g_assert_cmpstr(hx_json_string(sps, "profile"), ==, "High");
+    g_assert_cmpstr(hx_json_string(sps, "level"), ==, "3.1");
+
     fixture->report.told = NULL;
+    fixture->report.sps = NULL;
     g_autoptr(JsonObject) result = build(&fixture->report, NULL, FALSE);
     g_assert_false(json_object_has_member(result, "type"));
     g_assert_false(json_object_has_member(result, "fps_now"));
     g_assert_true(json_object_get_null_member(result, "source"));
+    g_assert_true(json_object_get_null_member(result, "sps"));
     latency = hx_json_object(result, "latency_ms");
     g_assert_true(json_object_get_null_member(latency, "p50"));
 }
@@ -118,7 +129,7 @@ static void test_text(Fixture *fixture, const void *data)
     g_assert_cmpstr(text, ==,
                     "session         desktop\n"
                     "source          re?source, encoder vsockenc\n"
-                    "picture         1280x720 H.264\n"
+                    "picture         1264x720 H.264 High@3.1\n"
                     "video frames    40 (1 key) in 2.1 s\n"
                     "frame rate      19.0 fps\n"
                     "gaps            2 over 50, 1 over 100, 0 over 200 ms, longest 120 ms\n"
