@@ -143,9 +143,9 @@ PROVE := prove --timer --failures --exec tests/one
 STRESS_EXPORT := $(BUILD)/asan-module/libhelixvm-export.so $(BUILD)/stress/resources $(BUILD)/stress/resource-requests
 check-unit: all $(UNIT_TESTS) sanitised-encoder
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
-check-vm: all $(BUILD)/bench/traffic $(STRESS_EXPORT)
+check-vm: all $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(wildcard tests/vm/*.t))
-check: all $(UNIT_TESTS) sanitised-encoder $(BUILD)/bench/traffic $(STRESS_EXPORT)
+check: all $(UNIT_TESTS) sanitised-encoder $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
@@ -288,7 +288,14 @@ $(ENCODING_OBJ): COMPONENT_CFLAGS = $(encoder_CFLAGS)
 $(BUILD)/bench/encoding: $(ENCODING_OBJ) $(encoder_FAKES) $(BUILD)/lib/encoder.a $(BUILD)/lib/base.a
 	$(LINK) $^ $(encoder_LIBS)
 
-.PHONY: bench bench-encoder bench-initrd bench-launcher bench-vsock bench-vsock-cpus
+# Runs in the guest, with its libraries.
+DRAWING_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/drawing/*.c))
+drawing_PKG := wayland-client wayland-egl egl glesv2
+$(DRAWING_OBJ): COMPONENT_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(drawing_PKG))
+$(BUILD)/bench/drawing: $(DRAWING_OBJ)
+	$(LINK) $^ $(shell $(PKG_CONFIG) --libs $(drawing_PKG))
+
+.PHONY: bench bench-encoder bench-initrd bench-launcher bench-picture bench-vsock bench-vsock-cpus
 bench-initrd: all
 	BUILD=$(BUILD) tests/bench/boot-initrd
 bench-vsock: all $(BUILD)/bench/traffic $(BUILD)/bench/vsock-floor
@@ -298,9 +305,11 @@ bench-vsock-cpus: all $(BUILD)/bench/traffic
 	BUILD=$(BUILD) tests/bench/vsock-cpus $(RUNS)
 bench-launcher: all
 	BUILD=$(BUILD) tests/bench/launcher $(RUNS)
+bench-picture: all $(BUILD)/bench/drawing
+	BUILD=$(BUILD) tests/bench/picture $(RUNS)
 bench-encoder: $(BUILD)/helixvm-encoder $(BUILD)/bench/encoding
 	BUILD=$(BUILD) tests/bench/encoder $(RUNS)
-bench: bench-encoder bench-initrd bench-launcher bench-vsock
+bench: bench-encoder bench-initrd bench-launcher bench-picture bench-vsock
 
 .PHONY: clean help
 clean:

@@ -16,6 +16,7 @@ use JSON::PP;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 use lib dirname(abs_path(__FILE__)) . '/..';
+use CpuTime;
 use EmulatorFault;
 use Files;
 use QMP;
@@ -215,16 +216,6 @@ sub detach {
     $self->{qmp}->run('device_del', {id => 'vsock'}, 'DEVICE_DELETED');
     $self->{qmp}->run('chardev-remove', {id => 'vsock'});
     reap(delete $self->{backend});
-}
-
-# CPU seconds that a process has used, to the ns.
-sub cpu_of {
-    my ($pid) = @_;
-    my $ns = 0;
-    for my $path (glob "/proc/$pid/task/*/schedstat") {
-        $ns += (split ' ', contents($path))[0] // 0;
-    }
-    return $ns / 1e9;
 }
 
 # Run the commands "VERB {address} …" on both sides: first the side that listens.  A transport without

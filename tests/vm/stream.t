@@ -9,6 +9,7 @@ use lib $FindBin::Bin;
 use File::Temp;
 use HelixVM;
 use MIME::Base64;
+use PictureClock;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -348,6 +349,32 @@ kill 'CONT', $hung;
 is(comes_from('resource'), 'resource', 'it goes on: the frames come by resource id again');
 is(encoder_pid(), $hung, 'it is the same one');
 is(qemu_pid($vm), $qemu, 'QEMU went on');
+
+# --- how late a picture is -----------------------------------------------------------------------
+# The guest's time, drawn in the guest, is read from the decoded pictures.
+
+SKIP: {
+    skip 'the guest tells its time by the vhost-user device', 6 if $status->{vsock}{kind} eq 'kernel';
+    put_drawing($vm, 'clock', WIDTH, HEIGHT);
+    my $clock = connect_clock($vm);
+    my @samples = map { sample_clock($clock) } 1 .. 100;
+    my $seen = watch_stream($vm, 'clock', 4, $dir);
+    push @samples, map { sample_clock($clock) } 1 .. 100;
+    my ($to_host, $uncertain) = guest_time(@samples);
+    my @pictures = pictures_of($seen, "$dir/clock.h264");
+    is(scalar @pictures, $seen->{told}{frames}, 'each picture is decoded');
+    # The first ones may come before the client has its window.
+    shift @pictures while @pictures && !defined $pictures[0]{clock};
+    is(scalar(grep { !defined $_->{clock} } @pictures), 0, 'the guest\'s time is in each picture');
+    my %times = map { $_->{clock} => 1 } @pictures;
+    cmp_ok(scalar keys %times, '>', 5, 'and goes on');
+    is(scalar(grep { $pictures[$_]{clock} < $pictures[$_ - 1]{clock} } 1 .. $#pictures), 0, 'never back');
+    my @late = sort { $a <=> $b } map { $_->{arrived} - $to_host->($_->{clock}) } @pictures;
+    cmp_ok($late[0], '>', 0, 'no picture is there before it was drawn');
+    cmp_ok($late[-1], '<', 60, 'nor long after');
+    diag(sprintf 'a picture is %.0f ms late (%.0f to %.0f), the clocks to %.3f ms',
+        map { 1000 * $_ } @late[@late / 2, 0, -1], $uncertain);
+}
 
 powers_off($vm, 'down powers the guest off');
 is(status_of($vm)->{state}, 'stopped', 'status: stopped');
