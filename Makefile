@@ -141,11 +141,12 @@ PROVE := prove --timer --failures --exec tests/one
 
 .PHONY: check check-unit check-vm
 STRESS_EXPORT := $(BUILD)/asan-module/libhelixvm-export.so $(BUILD)/stress/resources $(BUILD)/stress/resource-requests
+GUEST_PROGRAMS := $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(BUILD)/stress/blobs
 check-unit: all $(UNIT_TESTS) sanitised-encoder
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
-check-vm: all $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(STRESS_EXPORT)
+check-vm: all $(GUEST_PROGRAMS) $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(wildcard tests/vm/*.t))
-check: all $(UNIT_TESTS) sanitised-encoder $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(STRESS_EXPORT)
+check: all $(UNIT_TESTS) sanitised-encoder $(GUEST_PROGRAMS) $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
@@ -203,8 +204,8 @@ stress-export: all $(STRESS_EXPORT)
 	BUILD=$(BUILD) tests/stress/export-module $(or $(REQUESTS),100000) $(SEED)
 $(BUILD)/asan-module/libhelixvm-export.so: $(module_SRC) $(base_SRC) $(wildcard encoder/*.h encoder/qemu-module/*.h launcher/base/*.h)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan-module SANITIZE=address,undefined CFLAGS='-O1 -g' $@
-# Runs in the guest: static.
-$(BUILD)/stress/resources: tests/stress/resources.c $(BUILD)/flags
+# They run in the guest: static.
+$(BUILD)/stress/resources $(BUILD)/stress/blobs: $(BUILD)/stress/%: tests/stress/%.c $(BUILD)/flags
 	@mkdir -p $(@D) && echo link $@ && $(CC) $(STATIC) -o $@ $<
 $(BUILD)/obj/tests/stress/%.o: COMPONENT_CFLAGS = $(encoder_CFLAGS)
 $(BUILD)/stress/resource-requests: $(BUILD)/obj/tests/stress/resource-requests.o $(BUILD)/lib/encoder.a \

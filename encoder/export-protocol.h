@@ -13,7 +13,7 @@
  * any other size or content ends the connection. */
 
 #define HX_EXPORT_MAGIC 0x50585848u /* "HXXP" */
-#define HX_EXPORT_VERSION 1
+#define HX_EXPORT_VERSION 2
 
 #define HX_EXPORT_SLOTS_MAX 16
 /* The largest picture, in bytes: what HXFR allows as raw pixels. */
@@ -30,10 +30,11 @@ typedef enum {
 typedef enum {
     HX_EXPORT_OK = 0,
     HX_EXPORT_NOT_FOUND = -2, /* no such resource, or the GPU is not in use yet */
-    /* no two-dimensional texture of a format that is known, or a virglrenderer that reads none */
+    /* neither a two-dimensional texture of a format that is known nor memory that has the bytes
+     * which the layout tells; or a virglrenderer that reads none */
     HX_EXPORT_UNREADABLE = -3,
     HX_EXPORT_TOO_LARGE = -4, /* larger than a slot */
-    HX_EXPORT_FAILED = -5,    /* virglrenderer could not read it */
+    HX_EXPORT_FAILED = -5,    /* virglrenderer could not read it, or a page is not there */
 } HxExportStatus;
 
 typedef struct {
@@ -57,6 +58,11 @@ typedef struct {
     uint32_t request_id;
     uint32_t resource_id;
     uint32_t slot;
+    /* The layout of a blob's bytes, from its first one; a texture has its own.  All 0: unknown. */
+    uint32_t width;
+    uint32_t height;
+    uint32_t fourcc; /* DRM, of four bytes a pixel */
+    uint32_t stride; /* bytes */
     uint32_t reserved;
 } HxExportRead;
 
@@ -68,7 +74,7 @@ typedef struct {
     uint32_t width;
     uint32_t height;
     uint32_t fourcc;       /* DRM */
-    uint32_t virgl_format; /* enum virgl_formats; also given with HX_EXPORT_UNREADABLE */
+    uint32_t virgl_format; /* enum virgl_formats; also given with HX_EXPORT_UNREADABLE; blob: 0 */
     uint32_t stride;       /* bytes */
     uint32_t reserved;
     uint64_t size;    /* bytes written to the slot */

@@ -82,6 +82,9 @@ typedef struct {
     uint32_t payload_size;
 } HxfrHeader;
 
+/* Of a resource that is a texture width and height tell which part is meant, its upper left one, 0
+ * being all; format and stride are its own.  Of a blob they tell the layout of its bytes, as of
+ * pixels: from the first byte on, linear, and not NV12. */
 typedef struct {
     uint32_t resource_id;
     uint32_t width;  /* pixels */

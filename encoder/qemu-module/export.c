@@ -27,15 +27,17 @@ static struct {
     int fd; /* -1: no client */
     guint source;
     uint8_t *slots; /* NULL before HELLO */
+    int memory;     /* the same as a file, -1 before HELLO */
     uint32_t slot_count;
     uint64_t slot_size;
-} client = {.fd = -1};
+} client = {.fd = -1, .memory = -1};
 
 static void unmap_slots(void)
 {
     if (client.slots)
         munmap(client.slots, client.slot_count * client.slot_size);
     client.slots = NULL;
+    hx_close(&client.memory);
 }
 
 static void drop_client(const char *reason)
@@ -66,8 +68,8 @@ static gboolean send_packet(const void *packet, size_t size)
     return send(client.fd, packet, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
 }
 
-/* NULL, or why the client cannot be kept. */
-static const char *handle_hello(const HxExportHello *hello, int memory)
+/* NULL, or why the client cannot be kept.  Takes *@memory where it is. */
+static const char *handle_hello(const HxExportHello *hello, int *memory)
 {
     if (hello->version != HX_EXPORT_VERSION)
         return "it speaks another version";
@@ -75,13 +77,14 @@ static const char *handle_hello(const HxExportHello *hello, int memory)
         hello->slot_size > HX_EXPORT_SLOT_SIZE_MAX || hello->slot_size % 4096)
         return "HELLO with bad slots";
     uint64_t size = hello->slot_count * hello->slot_size;
-    if (memory < 0 || !memory_is_safe(memory, size))
+    if (*memory < 0 || !memory_is_safe(*memory, size))
         return "HELLO without sealed memory of that size";
-    void *slots = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    void *slots = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, *memory, 0);
     if (slots == MAP_FAILED)
         return "its memory cannot be mapped";
     unmap_slots();
     client.slots = slots;
+    client.memory = hx_steal_fd(memory);
     client.slot_count = hello->slot_count;
     client.slot_size = hello->slot_size;
     HxExportHelloAnswer answer = {
@@ -109,9 +112,14 @@ static const char *handle_read(const HxExportRead *request)
         .type = HX_EXPORT_ANSWER,
         .request_id = request->request_id,
     };
+    HxExportSlot slot = {
+        .size = client.slot_size,
+        .memory = client.memory,
+        .begin = request->slot * client.slot_size,
+    };
+    slot.bytes = client.slots + slot.begin;
     uint64_t start = now_ns();
-    hx_virgl_read(request->resource_id, client.slots + request->slot * client.slot_size,
-                  client.slot_size, &answer);
+    hx_virgl_read(request, &slot, &answer);
     answer.held_ns = now_ns() - start;
     return send_packet(&answer, sizeof answer) ? NULL : "it takes no answers";
 }
@@ -141,7 +149,7 @@ static const char *take_packet(void)
         return "it closed the connection";
     if (packet.head.magic == HX_EXPORT_MAGIC) {
         if (packet.head.type == HX_EXPORT_HELLO && length == sizeof packet.hello)
-            return handle_hello(&packet.hello, fd);
+            return handle_hello(&packet.hello, &fd);
         if (packet.head.type == HX_EXPORT_READ && length == sizeof packet.read)
             return handle_read(&packet.read);
     }

@@ -17,12 +17,33 @@ void hx_render_server_start(void);
  * where no server was started. */
 int hx_render_server_take_fd(void);
 
+/* libvirglrenderer's own function @name, where one of that name is here as well; NULL where it has
+ * none, or is not loaded. */
+void *hx_virgl_function(const char *name);
+
 /* Whether virglrenderer is initialised, and its functions were found. */
 gboolean hx_virgl_is_ready(void);
 
-/* Read resource @id into @slot, @slot_size bytes, and fill @ret_answer's status and description of
- * the picture.  A bad resource costs no more than an answer. */
-void hx_virgl_read(uint32_t id, void *slot, size_t slot_size, HxExportAnswer *ret_answer);
+/* Where a picture goes: part of the client's memory. */
+typedef struct {
+    void *bytes; /* mapped */
+    size_t size;
+    int memory;     /* the same as a file */
+    uint64_t begin; /* of the slot in it, in bytes */
+} HxExportSlot;
+
+/* Read @request's resource into @slot, and fill @ret_answer's status and description of the
+ * picture.  A bad resource or layout costs no more than an answer. */
+void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
+                   HxExportAnswer *ret_answer);
+
+/* The same for a resource that tells no picture of itself, whose bytes are what @request tells.
+ * @is_typed: it is a texture or buffer of virgl's, of which no more than QEMU's mapping is read. */
+void hx_blob_read(const HxExportRead *request, gboolean is_typed, const HxExportSlot *slot,
+                  HxExportAnswer *ret_answer);
+
+/* Virglrenderer is about to destroy all resources. */
+void hx_blob_forget_all(void);
 
 /* Listen at @path and serve from the default main context, for the life of the process. */
 void hx_export_listen(const char *path);

@@ -29,7 +29,6 @@ static struct {
     int (*read_iov)(uint32_t id, uint32_t context, uint32_t level, uint32_t stride,
                     uint32_t layer_stride, struct virgl_box *box, uint64_t offset,
                     struct iovec *iov, int n_iov);
-    gboolean looked_up;
     gboolean initialised;
     struct virgl_renderer_callbacks callbacks; /* virglrenderer keeps a pointer to them */
 } virgl;
@@ -46,17 +45,25 @@ static const struct {
     {134, HXFR_FORMAT_XB24}, /* R8G8B8X8_UNORM */
 };
 
+void *hx_virgl_function(const char *name)
+{
+    static void *library;
+    /* Not loaded: a program that has linked it in; then it is the next in order. */
+    if (!library)
+        library = dlopen("libvirglrenderer.so.1", RTLD_LAZY | RTLD_NOLOAD) ?: RTLD_NEXT;
+    return dlsym(library, name);
+}
+
 static gboolean look_up(void)
 {
-    if (virgl.looked_up)
+    static gboolean looked_up;
+    if (looked_up)
         return virgl.init != NULL;
-    virgl.looked_up = TRUE;
-    /* Not loaded: a program that has linked it in; then it is the next in order. */
-    void *library = dlopen("libvirglrenderer.so.1", RTLD_LAZY | RTLD_NOLOAD) ?: RTLD_NEXT;
-    virgl.init = dlsym(library, "virgl_renderer_init");
-    virgl.cleanup = dlsym(library, "virgl_renderer_cleanup");
-    virgl.get_info = dlsym(library, "virgl_renderer_resource_get_info");
-    virgl.read_iov = dlsym(library, "virgl_renderer_transfer_read_iov");
+    looked_up = TRUE;
+    virgl.init = hx_virgl_function("virgl_renderer_init");
+    virgl.cleanup = hx_virgl_function("virgl_renderer_cleanup");
+    virgl.get_info = hx_virgl_function("virgl_renderer_resource_get_info");
+    virgl.read_iov = hx_virgl_function("virgl_renderer_transfer_read_iov");
     if (!virgl.init)
         hx_log_error("libvirglrenderer.so.1 is not to be found: the guest has no GPU");
     else if (!virgl.get_info || !virgl.read_iov)
@@ -107,6 +114,7 @@ EXPORT int virgl_renderer_init(void *cookie, int flags, struct virgl_renderer_ca
 EXPORT void virgl_renderer_cleanup(void *cookie)
 {
     virgl.initialised = FALSE;
+    hx_blob_forget_all();
     if (look_up() && virgl.cleanup)
         virgl.cleanup(cookie);
 }
@@ -125,34 +133,44 @@ static uint32_t fourcc_of(uint32_t virgl_format)
     return 0;
 }
 
-void hx_virgl_read(uint32_t id, void *slot, size_t slot_size, HxExportAnswer *ret_answer)
+/* Everything in @info is the guest's choice: a buffer, a volume or a texture of another format is
+ * no picture. */
+static gboolean is_picture(const struct virgl_renderer_resource_info *info)
 {
+    return fourcc_of(info->virgl_format) && info->width && info->height && info->depth <= 1 &&
+           info->width <= HX_EXPORT_DIMENSION_MAX && info->height <= HX_EXPORT_DIMENSION_MAX &&
+           info->stride == info->width * 4;
+}
+
+void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
+                   HxExportAnswer *ret_answer)
+{
+    uint32_t id = request->resource_id;
     struct virgl_renderer_resource_info info = {0};
     if (virgl.initialised && !hx_virgl_is_ready()) {
         ret_answer->status = HX_EXPORT_UNREADABLE;
         return;
     }
-    if (!virgl.initialised || !id || virgl.get_info((int)id, &info) != 0) {
+    if (!virgl.initialised || !id) {
         ret_answer->status = HX_EXPORT_NOT_FOUND;
         return;
     }
-    /* Everything here is the guest's choice.  A blob has no size; a buffer, a volume or a texture
-     * of another format is no picture. */
+    gboolean exists = virgl.get_info((int)id, &info) == 0;
     ret_answer->virgl_format = info.virgl_format;
-    uint32_t fourcc = fourcc_of(info.virgl_format);
-    if (!fourcc || !info.width || !info.height || info.depth > 1 ||
-        info.width > HX_EXPORT_DIMENSION_MAX || info.height > HX_EXPORT_DIMENSION_MAX ||
-        info.stride != info.width * 4) {
-        ret_answer->status = HX_EXPORT_UNREADABLE;
+    if (!exists || !is_picture(&info)) {
+        /* Of a blob that is neither virglrenderer 1.1 tells zeros, and older ones fail. */
+        hx_blob_read(request, exists && info.width, slot, ret_answer);
+        if (exists && ret_answer->status == HX_EXPORT_NOT_FOUND)
+            ret_answer->status = HX_EXPORT_UNREADABLE;
         return;
     }
     size_t size = (size_t)info.stride * info.height;
-    if (size > slot_size) {
+    if (size > slot->size) {
         ret_answer->status = HX_EXPORT_TOO_LARGE;
         return;
     }
     Box box = {.w = info.width, .h = info.height, .d = 1};
-    struct iovec iov = {.iov_base = slot, .iov_len = size};
+    struct iovec iov = {.iov_base = slot->bytes, .iov_len = size};
     if (virgl.read_iov(id, 0, 0, info.stride, 0, (struct virgl_box *)&box, 0, &iov, 1) != 0) {
         ret_answer->status = HX_EXPORT_FAILED;
         return;
@@ -160,7 +178,7 @@ void hx_virgl_read(uint32_t id, void *slot, size_t slot_size, HxExportAnswer *re
     ret_answer->status = HX_EXPORT_OK;
     ret_answer->width = info.width;
     ret_answer->height = info.height;
-    ret_answer->fourcc = fourcc;
+    ret_answer->fourcc = fourcc_of(info.virgl_format);
     ret_answer->stride = info.stride;
     ret_answer->size = size;
 }

@@ -183,7 +183,7 @@ static Failure convert_resource(HxConnection *connection, Job *job)
     HxfrFrameRequest *request = &job->request;
     HxModulePicture source;
     gint64 clock = g_get_monotonic_time();
-    int r = hx_module_client_read(connection->context->module, request->resource_id, &source);
+    int r = hx_module_client_read(connection->context->module, request, &source);
     job->stage_us[HX_STAGE_READ] = lap(&clock);
     switch (r) {
     case 0:

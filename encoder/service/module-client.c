@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "encoder/export-protocol.h"
-#include "encoder/protocol.h"
 #include "encoder/service/statistics.h"
 #include "launcher/base/deadline.h"
 #include "launcher/base/fd-passing.h"
@@ -226,7 +225,8 @@ static void give_slot(HxModuleClient *client, unsigned slot)
     g_mutex_unlock(&client->slots_lock);
 }
 
-static int exchange(HxModuleClient *client, uint32_t id, unsigned slot, HxExportAnswer *ret_answer)
+static int exchange(HxModuleClient *client, const HxfrFrameRequest *frame, unsigned slot,
+                    HxExportAnswer *ret_answer)
 {
     int r = ensure_connected(client);
     if (r < 0)
@@ -235,8 +235,12 @@ static int exchange(HxModuleClient *client, uint32_t id, unsigned slot, HxExport
         .magic = HX_EXPORT_MAGIC,
         .type = HX_EXPORT_READ,
         .request_id = ++client->request_id,
-        .resource_id = id,
+        .resource_id = frame->resource_id,
         .slot = slot,
+        .width = frame->width,
+        .height = frame->height,
+        .fourcc = frame->format,
+        .stride = frame->stride,
     };
     if (send(client->fd, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         r = -errno;
@@ -272,12 +276,13 @@ static int judge(const HxExportAnswer *answer)
     return answer->fourcc == HXFR_FORMAT_NV12 || !size || size > HX_EXPORT_SLOT_SIZE_MAX ? -EIO : 0;
 }
 
-int hx_module_client_read(HxModuleClient *client, uint32_t id, HxModulePicture *ret_picture)
+int hx_module_client_read(HxModuleClient *client, const HxfrFrameRequest *request,
+                          HxModulePicture *ret_picture)
 {
     unsigned slot = take_slot(client);
     HxExportAnswer answer = {0};
     g_mutex_lock(&client->connection_lock);
-    int r = exchange(client, id, slot, &answer);
+    int r = exchange(client, request, slot, &answer);
     g_mutex_unlock(&client->connection_lock);
     if (r == 0)
         r = judge(&answer);

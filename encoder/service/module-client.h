@@ -7,6 +7,8 @@
 #include <json-glib/json-glib.h>
 #include <stdint.h>
 
+#include "encoder/protocol.h"
+
 /* One per service; all functions but new and free may be called by any thread. */
 typedef struct HxModuleClient HxModuleClient;
 
@@ -26,11 +28,13 @@ typedef struct {
     unsigned slot;
 } HxModulePicture;
 
-/* Read resource @id; blocks while others read.  *ret_picture is then to be released, soon: others
- * wait for its memory.
+/* Read @request's resource; blocks while others read.  *ret_picture is then to be released, soon:
+ * others wait for its memory.  Size, format and stride of the request tell how to read a blob; a
+ * texture's own are in *ret_picture.
  * 0; -ENOENT no such resource; -EOPNOTSUPP it is of a kind that cannot be read; -EFBIG it is too
  * large; -EIO reading it failed; -ENOTCONN the module is absent or does not answer. */
-int hx_module_client_read(HxModuleClient *client, uint32_t id, HxModulePicture *ret_picture);
+int hx_module_client_read(HxModuleClient *client, const HxfrFrameRequest *request,
+                          HxModulePicture *ret_picture);
 
 void hx_module_client_release(HxModuleClient *client, const HxModulePicture *picture);
 

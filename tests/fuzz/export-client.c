@@ -112,7 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_assert_nonnull(client);
     for (uint32_t id = 1; id <= READS; id++) {
         HxModulePicture picture;
-        if (hx_module_client_read(client, id, &picture) < 0)
+        const HxfrFrameRequest request = {.resource_id = id};
+        if (hx_module_client_read(client, &request, &picture) < 0)
             continue;
         look_at(&picture);
         hx_module_client_release(client, &picture);

@@ -39,13 +39,16 @@ gboolean hx_virgl_is_ready(void)
 }
 
 /* All of the slot is there to be written. */
-void hx_virgl_read(uint32_t id, void *slot, size_t slot_size, HxExportAnswer *ret_answer)
+void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
+                   HxExportAnswer *ret_answer)
 {
-    g_assert_cmpuint(slot_size, >, 0);
-    ((uint8_t *)slot)[0] = (uint8_t)id;
-    ((uint8_t *)slot)[slot_size - 1] = (uint8_t)id;
+    const uint8_t byte = (uint8_t)request->resource_id;
+    g_assert_cmpuint(slot->size, >, 0);
+    ((uint8_t *)slot->bytes)[slot->size - 1] = (uint8_t)~byte;
+    g_assert_cmpint(pwrite(slot->memory, &byte, 1, (off_t)(slot->begin + slot->size - 1)), ==, 1);
+    g_assert_cmpuint(((uint8_t *)slot->bytes)[slot->size - 1], ==, byte);
     ret_answer->status = HX_EXPORT_OK;
-    ret_answer->size = slot_size;
+    ret_answer->size = slot->size;
 }
 
 /* --- the encoder ---------------------------------------------------------------------------------

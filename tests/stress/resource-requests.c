@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Asks the module in QEMU for pictures of resources that may exist, and touches all of each that
  * comes.  usage: resource-requests SOCKET COUNT SEED ID; the guest counts ids up, and they are
- * asked for around the highest that was there, beginning with ID.  Prints how many had which end,
- * and the sum of the pictures' bytes.  Exits 1 where the module went away. */
+ * asked for around the highest that was there, beginning with ID.  What is a blob is taken for a
+ * picture of a random size, which may be more than it has.  Prints how many had which end, and the
+ * sum of the pictures' bytes.  Exits 1 where the module went away. */
 #include <errno.h>
 #include <glib.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #define BEHIND 100
 #define AHEAD 60
 #define MISSES_MAX 100 /* in a row, before it goes on */
+#define SIDE_MAX 256   /* pixels of a blob */
 
 static guint32 sum_of(const HxModulePicture *picture)
 {
@@ -43,7 +45,13 @@ int main(int argc, char **argv)
         HxModulePicture picture;
         guint32 first = highest > BEHIND ? highest - BEHIND : 0;
         guint32 id = first + (guint32)g_rand_int_range(rand, 0, BEHIND + AHEAD);
-        int r = hx_module_client_read(client, id, &picture);
+        guint32 width = (guint32)g_rand_int_range(rand, 0, SIDE_MAX);
+        const HxfrFrameRequest request = {.resource_id = id,
+                                          .width = width,
+                                          .height = (guint32)g_rand_int_range(rand, 0, SIDE_MAX),
+                                          .format = HXFR_FORMAT_XR24,
+                                          .stride = width * 4};
+        int r = hx_module_client_read(client, &request, &picture);
         if (r != -ENOENT && r != -ENOTCONN) {
             highest = MAX(highest, id);
             misses = 0;

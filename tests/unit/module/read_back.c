@@ -1,157 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The module as QEMU loads it, with the real libvirglrenderer on software GL.  The test starts
- * itself a second time as a stand-in for QEMU: preloaded, a GLib main loop, the GPU library by
- * dlopen(). */
-#include <dlfcn.h>
+ * itself a second time as the stand-in for QEMU. */
 #include <errno.h>
 #include <fcntl.h>
-#include <glib-unix.h>
+#include <glib.h>
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <virgl/virglrenderer.h>
 
 #include "encoder/export-protocol.h"
 #include "encoder/protocol.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/unix-socket.h"
+#include "tests/fakes/module-stand-in.h"
 
 #define SLOT_SIZE (1024u * 1024)
 #define SLOTS 2
-#define WIDTH 67 /* odd, so that a wrong stride shows */
-#define HEIGHT 45
-
-/* --- the stand-in
- * --------------------------------------------------------------------------------- */
-
-/* Resources that it makes, all with pattern_pixel(). */
-enum {
-    RES_BGRA = 1,
-    RES_BGRX,
-    RES_RGBA,
-    RES_RGBX,
-    RES_R8,
-    RES_LARGE,
-    RES_BUFFER,
-    RES_COUNT = RES_BUFFER,
-    RES_NONE = 4711,
-};
-static const struct {
-    uint32_t format, target, width, height;
-} resources[RES_COUNT + 1] = {
-    [RES_BGRA] = {1, 2, WIDTH, HEIGHT},  [RES_BGRX] = {2, 2, WIDTH, HEIGHT},
-    [RES_RGBA] = {67, 2, WIDTH, HEIGHT}, [RES_RGBX] = {134, 2, WIDTH, HEIGHT},
-    [RES_R8] = {64, 2, WIDTH, HEIGHT},   [RES_LARGE] = {1, 2, 1024, 1024},
-    [RES_BUFFER] = {64, 0, 4096, 1},
-};
-
-/* Bytes in memory order, so that each channel, column and line is told from its neighbours. */
-static uint32_t pattern_pixel(uint32_t x, uint32_t y)
-{
-    return (x * 3 & 0xff) | (y * 5 & 0xff) << 8 | ((x + 2 * y) & 0xff) << 16 | 0xff000000u;
-}
-
-#define REAL(name) ((typeof(&name))dlsym(library, #name))
-
-static void make_resource(void *library, uint32_t id)
-{
-    struct virgl_renderer_resource_create_args args = {
-        .handle = id,
-        .target = resources[id].target,
-        .format = resources[id].format,
-        .bind = resources[id].target ? VIRGL_RES_BIND_RENDER_TARGET | VIRGL_RES_BIND_SAMPLER_VIEW
-                                     : VIRGL_RES_BIND_VERTEX_BUFFER,
-        .width = resources[id].width,
-        .height = resources[id].height,
-        .depth = 1,
-        .array_size = 1,
-        .flags = id == RES_BGRX ? 1 : 0, /* VIRGL_RESOURCE_Y_0_TOP, as a scanout has it */
-    };
-    g_assert_cmpint(REAL(virgl_renderer_resource_create)(&args, NULL, 0), ==, 0);
-    if (id > RES_RGBX)
-        return;
-    g_autofree uint32_t *pixels = g_new(uint32_t, WIDTH *HEIGHT);
-    for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)
-        pixels[i] = pattern_pixel(i % WIDTH, i / WIDTH);
-    struct {
-        uint32_t x, y, z, w, h, d;
-    } box = {0, 0, 0, WIDTH, HEIGHT, 1};
-    struct iovec iov = {pixels, WIDTH * HEIGHT * 4};
-    g_assert_cmpint(REAL(virgl_renderer_transfer_write_iov)(id, 0, 0, WIDTH * 4, 0,
-                                                            (struct virgl_box *)&box, 0, &iov, 1),
-                    ==, 0);
-}
-
-/* QEMU 10 hands callbacks of version 1 where it has no Venus. */
-static void write_fence(void *cookie, uint32_t fence)
-{
-}
-
-static struct virgl_renderer_callbacks callbacks = {.version = 1, .write_fence = write_fence};
-
-/* One letter is one order; the answer is the same letter when it is done, or '!'. */
-static gboolean on_order(int fd, GIOCondition condition, void *library)
-{
-    char order;
-    if (read(fd, &order, 1) != 1)
-        exit(0);
-    static char cookie;
-    switch (order) {
-    case 'i': /* what QEMU's device calls: the first symbol in order, which is the preloaded one */
-    case 'v': {
-        typeof(&virgl_renderer_init) init = dlsym(RTLD_DEFAULT, "virgl_renderer_init");
-        int flags = VIRGL_RENDERER_USE_EGL | VIRGL_RENDERER_USE_SURFACELESS;
-        if (order == 'v')
-            flags |= VIRGL_RENDERER_VENUS | VIRGL_RENDERER_RENDER_SERVER;
-        if (init(&cookie, flags, &callbacks) != 0)
-            order = '!';
-        break;
-    }
-    case 'r':
-        for (uint32_t id = 1; id <= RES_COUNT; id++)
-            make_resource(library, id);
-        break;
-    case 'u':
-        REAL(virgl_renderer_resource_unref)(RES_BGRA);
-        break;
-    case 'z':
-        REAL(virgl_renderer_reset)();
-        break;
-    case 'c':
-        ((typeof(&virgl_renderer_cleanup))dlsym(RTLD_DEFAULT, "virgl_renderer_cleanup"))(&cookie);
-        break;
-    case 's': /* its main loop goes no further */
-        raise(SIGSTOP);
-        break;
-    case 'e': /* what its children inherit */
-        if (g_getenv("LD_PRELOAD") || g_getenv("HELIXVM_EXPORT_SOCKET"))
-            order = '!';
-        break;
-    default:
-        order = '!';
-    }
-    g_assert_cmpint(write(STDOUT_FILENO, &order, 1), ==, 1);
-    return G_SOURCE_CONTINUE;
-}
-
-static int stand_in(void)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    void *library = dlopen("libvirglrenderer.so.1", RTLD_NOW | RTLD_LOCAL);
-    g_assert_nonnull(library);
-    g_unix_fd_add(STDIN_FILENO, G_IO_IN | G_IO_HUP, on_order, library);
-    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-    g_main_loop_run(loop);
-    return 0;
-}
 
 /* --- the encoder's side
  * --------------------------------------------------------------------------- */
@@ -286,23 +156,24 @@ static HxExportHelloAnswer greet(Fixture *f)
     return answer;
 }
 
-static HxExportAnswer read_resource(Fixture *f, uint32_t resource, uint32_t slot)
+static HxExportAnswer ask(Fixture *f, HxExportRead request)
 {
     static uint32_t request_id = 41;
-    HxExportRead request = {
-        .magic = HX_EXPORT_MAGIC,
-        .type = HX_EXPORT_READ,
-        .request_id = ++request_id,
-        .resource_id = resource,
-        .slot = slot,
-    };
     HxExportAnswer answer = {0};
+    request.magic = HX_EXPORT_MAGIC;
+    request.type = HX_EXPORT_READ;
+    request.request_id = ++request_id;
     g_assert_cmpint(send(f->module, &request, sizeof request, MSG_NOSIGNAL), ==, sizeof request);
     g_assert_cmpint(recv(f->module, &answer, sizeof answer, 0), ==, sizeof answer);
     g_assert_cmphex(answer.magic, ==, HX_EXPORT_MAGIC);
     g_assert_cmpuint(answer.type, ==, HX_EXPORT_ANSWER);
     g_assert_cmpuint(answer.request_id, ==, request_id);
     return answer;
+}
+
+static HxExportAnswer read_resource(Fixture *f, uint32_t resource, uint32_t slot)
+{
+    return ask(f, (HxExportRead){.resource_id = resource, .slot = slot});
 }
 
 static void assert_closed(Fixture *f)
@@ -333,7 +204,7 @@ static void test_pixels(Fixture *f, const void *data)
         g_assert_cmpuint(answer.stride, ==, WIDTH * 4);
         g_assert_cmpuint(answer.size, ==, WIDTH * 4 * HEIGHT);
         g_assert_cmphex(answer.fourcc, ==, fourcc[id]);
-        g_assert_cmpuint(answer.virgl_format, ==, resources[id].format);
+        g_assert_cmpuint(answer.virgl_format, ==, stand_in_resources[id].format);
         g_assert_cmpuint(answer.held_ns, >, 0);
         const uint32_t *pixels = (const uint32_t *)(f->slots + slot * SLOT_SIZE);
         for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)
@@ -551,6 +422,85 @@ static void test_venus(Fixture *f, const void *data)
     g_assert_cmpstr(exe, ==, "/usr/libexec/virgl_render_server");
 }
 
+static HxExportRead blob_request(uint32_t id)
+{
+    return (HxExportRead){.resource_id = id,
+                          .slot = id % SLOTS,
+                          .width = WIDTH,
+                          .height = HEIGHT,
+                          .fourcc = HXFR_FORMAT_XB24,
+                          .stride = BLOB_STRIDE};
+}
+
+static void assert_blob(Fixture *f, uint32_t id)
+{
+    uint8_t *slot = f->slots + id % SLOTS * SLOT_SIZE;
+    HxExportAnswer answer = ask(f, blob_request(id));
+    g_assert_cmpint(answer.status, ==, HX_EXPORT_OK);
+    g_assert_cmpuint(answer.width, ==, WIDTH);
+    g_assert_cmpuint(answer.height, ==, HEIGHT);
+    g_assert_cmpuint(answer.stride, ==, BLOB_STRIDE);
+    g_assert_cmphex(answer.fourcc, ==, HXFR_FORMAT_XB24);
+    g_assert_cmpuint(answer.size, ==, BLOB_STRIDE * (HEIGHT - 1) + WIDTH * 4);
+    for (uint32_t y = 0; y < HEIGHT; y++)
+        for (uint32_t x = 0; x < WIDTH; x++)
+            g_assert_cmphex(((uint32_t *)(slot + (size_t)y * BLOB_STRIDE))[x], ==,
+                            pattern_pixel(x, y));
+}
+
+static guint count_descriptors(GPid pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", pid);
+    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
+    guint count = 0;
+    while (g_dir_read_name(directory))
+        count++;
+    return count;
+}
+
+static void test_blobs(Fixture *f, const void *data)
+{
+    greet(f);
+    g_assert_cmpint(order(f, 'v'), ==, 'v');
+    g_assert_cmpint(order(f, 'b'), ==, 'b');
+    guint descriptors = count_descriptors(f->pid);
+    /* A guest's memory is attached as before: a second time, too. */
+    for (int i = 0; i < 2; i++)
+        for (uint32_t id = RES_GUEST; id <= RES_HOST_QEMU; id++)
+            assert_blob(f, id);
+    for (uint32_t id = RES_GUEST; id <= RES_HOST_QEMU; id++) {
+        HxExportRead request = blob_request(id);
+        request.height = BLOB_SIZE / BLOB_STRIDE + 1;
+        g_assert_cmpint(ask(f, request).status, ==, HX_EXPORT_UNREADABLE);
+        request = blob_request(id);
+        request.stride = 0xfffffffc;
+        g_assert_cmpint(ask(f, request).status, ==, HX_EXPORT_UNREADABLE);
+        request.stride = WIDTH * 4 - 1;
+        g_assert_cmpint(ask(f, request).status, ==, HX_EXPORT_UNREADABLE);
+        request = blob_request(id);
+        request.fourcc = HXFR_FORMAT_NV12;
+        g_assert_cmpint(ask(f, request).status, ==, HX_EXPORT_UNREADABLE);
+        request = blob_request(id);
+        request.width = request.height = 1024;
+        request.stride = 1024 * 4 + 1;
+        g_assert_cmpint(ask(f, request).status, ==, HX_EXPORT_TOO_LARGE);
+        g_assert_cmpint(read_resource(f, id, 0).status, ==, HX_EXPORT_UNREADABLE);
+    }
+    g_assert_cmpint(ask(f, blob_request(RES_NONE)).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpuint(count_descriptors(f->pid), ==, descriptors);
+    /* Pages that are not there end nobody. */
+    g_assert_cmpint(order(f, 'p'), ==, 'p');
+    g_assert_cmpint(ask(f, blob_request(RES_HOST)).status, ==, HX_EXPORT_FAILED);
+    /* What QEMU has unmapped is read as before, and what it has destroyed is gone. */
+    g_assert_cmpint(order(f, 'm'), ==, 'm');
+    assert_blob(f, RES_HOST_QEMU);
+    g_assert_cmpint(order(f, 'd'), ==, 'd');
+    g_assert_cmpint(ask(f, blob_request(RES_HOST_QEMU)).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpint(order(f, 'z'), ==, 'z');
+    g_assert_cmpint(ask(f, blob_request(RES_HOST)).status, ==, HX_EXPORT_NOT_FOUND);
+    g_assert_cmpint(ask(f, blob_request(RES_GUEST)).status, ==, HX_EXPORT_NOT_FOUND);
+}
+
 static void test_no_render_server(Fixture *f, const void *data)
 {
     greet(f);
@@ -578,6 +528,7 @@ int main(int argc, char **argv)
     g_autofree char *old = g_build_filename(build, "tests/virglrenderer-old", NULL);
     g_test_add("/module/old", Fixture, old, set_up_old, test_old, tear_down);
     g_test_add("/module/venus", Fixture, NULL, set_up, test_venus, tear_down);
+    g_test_add("/module/blobs", Fixture, NULL, set_up, test_blobs, tear_down);
     g_test_add("/module/no-render-server", Fixture, "/nonexistent", set_up, test_no_render_server,
                tear_down);
     return g_test_run();
