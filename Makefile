@@ -34,6 +34,8 @@ provision_SRC := $(wildcard guest-provision/*.c)
 provision_PKG := libssh json-glib-1.0
 h264_SRC := $(wildcard cli/h264/*.c)
 h264_PKG := glib-2.0
+recorder_SRC := $(wildcard cli/recorder/*.c)
+recorder_PKG := glib-2.0 json-glib-1.0 libavformat libavcodec libavutil libswscale libseccomp
 cli_SRC := $(wildcard cli/*.c)
 cli_PKG := libcurl json-glib-1.0 libvirt virglrenderer
 vsock_SRC := $(wildcard launcher/vsock/*.c)
@@ -50,9 +52,9 @@ session_PKG := gstreamer-app-1.0 gstreamer-video-1.0 libsoup-3.0 json-glib-1.0 g
 # What the guest's session and the host's viewer share: the wire format alone.
 protocol_SRC := $(wildcard guest-provision/session/stream-protocol.c)
 
-COMPONENTS := base launcher provision h264 cli vsock encoder module vsockenc session
+COMPONENTS := base launcher provision h264 recorder cli vsock encoder module vsockenc session
 PROGRAMS := $(BUILD)/helixvm $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder \
-	$(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session \
+	$(BUILD)/helixvm-recorder $(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session \
 	$(BUILD)/guest/helixvm-init
 
 .PHONY: all
@@ -89,6 +91,9 @@ $(BUILD)/helixvm-vsock: $(BUILD)/obj/launcher/vsock/main.o $(BUILD)/lib/vsock.a 
 	$(LINK) $^ $(vsock_LIBS)
 $(BUILD)/helixvm-encoder: $(BUILD)/obj/encoder/service/main.o $(BUILD)/lib/encoder.a $(BUILD)/lib/base.a
 	$(LINK) $^ $(encoder_LIBS)
+$(BUILD)/helixvm-recorder: $(BUILD)/obj/cli/recorder/main.o $(BUILD)/lib/recorder.a $(BUILD)/lib/h264.a \
+		$(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/base.a
+	$(LINK) $^ $(recorder_LIBS)
 $(BUILD)/libhelixvm-export.so: $(module_OBJ) $(BUILD)/lib/base.a
 	$(LINK) -shared $^ $(shell $(PKG_CONFIG) --libs glib-2.0) -ldl
 $(BUILD)/guest/libgstvsockenc.so: $(vsockenc_OBJ)
@@ -117,7 +122,7 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 # What a component's tests need besides.
 h264_TEST_PKG := x264
 cli_TEST_OBJ := $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/h264.a $(BUILD)/lib/provision.a
-cli_TEST_PKG := libsoup-3.0
+cli_TEST_PKG := libsoup-3.0 x264
 vsock_TEST_OBJ := $(BUILD)/obj/tests/fuzz/device.o
 # Its clock.
 vsock_TEST_LIBS := -Wl,--wrap=g_get_monotonic_time
@@ -250,7 +255,7 @@ DATA := $(DESTDIR)$(PREFIX)/share/helixvm
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(LIBEXEC)/guest $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 0755 $(BUILD)/helixvm $(DESTDIR)$(PREFIX)/bin/
-	install -m 0755 $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder $(LIBEXEC)/
+	install -m 0755 $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder $(BUILD)/helixvm-recorder $(LIBEXEC)/
 	install -m 0644 $(BUILD)/libhelixvm-export.so $(LIBEXEC)/
 	install -m 0755 $(BUILD)/guest/* $(LIBEXEC)/guest/
 	install -m 0644 helixvm.1 helixvm-vsock.1 $(DESTDIR)$(PREFIX)/share/man/man1/

@@ -3,13 +3,11 @@
  *
  * The session is asked for over SSH, which stays open: where no frame comes it is asked what broke.
  * The stream and the session's own statistics come over two more connections to its vsock port. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "cli/guest.h"
 #include "cli/json-print.h"
+#include "cli/stream-files.h"
 #include "cli/stream-live.h"
 #include "cli/stream-picture.h"
 #include "cli/stream-told.h"
@@ -17,7 +15,6 @@
 #include "cli/verb.h"
 #include "guest-provision/guest-session.h"
 #include "launcher/base/error.h"
-#include "launcher/base/fd.h"
 #include "launcher/base/json.h"
 
 #define CONNECT_SECONDS 20
@@ -31,8 +28,7 @@ typedef struct {
     const char *session;
     guint32 port;
     double duration; /* seconds from the first frame; 0: until interrupted */
-    int output;      /* -1: none */
-    const char *output_path;
+    HxStreamFiles *files;
     Style style;
     HxStreamLive live;
     HxStreamPicture picture;
@@ -47,7 +43,7 @@ static void stream_clear(Stream *stream)
     hx_stream_statistics_clear(&stream->statistics);
     g_clear_pointer(&stream->told_live, hx_stream_told_free);
     g_clear_pointer(&stream->told, json_object_unref);
-    hx_close(&stream->output);
+    g_clear_pointer(&stream->files, hx_stream_files_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Stream, stream_clear)
 
@@ -62,10 +58,7 @@ static gboolean take_frame(const HxStreamFrame *frame, void *data, GError **erro
         hx_stream_live_end(&stream->live);
         fprintf(stderr, "helixvm: warning: %s\n", warning);
     }
-    int result = stream->output >= 0 ? hx_write_all(stream->output, frame->data, frame->size) : 0;
-    if (result < 0)
-        hx_set_error_errno(error, HX_ERROR_HOST, -result, "cannot write %s", stream->output_path);
-    return result == 0;
+    return hx_stream_files_add(stream->files, frame, error);
 }
 
 static HxStreamReport make_report(const Stream *stream, JsonObject *told, gint64 now)
@@ -147,6 +140,17 @@ static void explain_no_frames(Stream *stream, HxSsh *ssh, const GError *cause, G
                 state ? state : "the guest does not answer over SSH either");
 }
 
+/* Also of a stream that has failed; where the files do, that is what is told. */
+static void finish_files(Stream *stream, GError **cause)
+{
+    g_autoptr(GError) failure = NULL;
+    if (hx_stream_files_finish(stream->files, &failure) ||
+        g_error_matches(*cause, HX_ERROR, HX_ERROR_HOST))
+        return;
+    g_clear_error(cause);
+    *cause = g_steal_pointer(&failure);
+}
+
 static gboolean stream_session(Stream *stream, HxSsh *ssh, GError **error)
 {
     HxStreamRequest request = {.session_id = (char *)stream->session};
@@ -160,6 +164,7 @@ static gboolean stream_session(Stream *stream, HxSsh *ssh, GError **error)
     if (client)
         watch(stream, client, &cause);
     gint64 now = g_get_monotonic_time();
+    finish_files(stream, &cause);
     gboolean interrupted = g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED);
     if (!stream->statistics.frames && interrupted) {
         g_propagate_error(error, g_steal_pointer(&cause));
@@ -182,20 +187,10 @@ static gboolean stream_session(Stream *stream, HxSsh *ssh, GError **error)
     return TRUE;
 }
 
-static gboolean open_output(Stream *stream, GError **error)
-{
-    if (!stream->output_path)
-        return TRUE;
-    stream->output = open(stream->output_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (stream->output < 0)
-        hx_set_error_errno(error, HX_ERROR_HOST, errno, "cannot write %s", stream->output_path);
-    return stream->output >= 0;
-}
-
 gboolean hx_verb_stream(int argc, char **argv, GError **error)
 {
     g_autofree char *session = g_strdup("desktop");
-    g_autofree char *output = NULL;
+    g_autofree char *output = NULL, *snapshot = NULL;
     double duration = 0;
     gboolean json = FALSE, json_lines = FALSE, quiet = FALSE;
     const GOptionEntry options[] = {
@@ -203,7 +198,9 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
          "SESSION"},
         {"duration", 0, 0, G_OPTION_ARG_DOUBLE, &duration,
          "end after so many seconds of frames (default: when interrupted)", "SECONDS"},
-        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "keep the H.264 byte stream", "FILE"},
+        {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "keep the frames: .h264, .mp4 or .mkv",
+         "FILE"},
+        {"snapshot", 0, 0, G_OPTION_ARG_FILENAME, &snapshot, "keep the last picture: .png", "FILE"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print the result as JSON", NULL},
         {"json-lines", 0, 0, G_OPTION_ARG_NONE, &json_lines,
          "print statistics every 2 seconds, and the result, as lines of JSON", NULL},
@@ -216,14 +213,14 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--duration takes 0 to 1000000 seconds");
         return FALSE;
     }
+    if (!hx_stream_files_check(output, snapshot, error))
+        return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     if (!vm)
         return FALSE;
     g_auto(Stream) stream = {.vm = vm,
                              .session = session,
                              .duration = duration,
-                             .output = -1,
-                             .output_path = output,
                              .style = json_lines ? JSON_LINES
                                       : json     ? JSON
                                                  : TEXT,
@@ -231,6 +228,8 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
     hx_stream_statistics_init(&stream.statistics);
     HxGuest guest = hx_verb_guest(vm);
     g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);
-    return ssh && hx_guest_session_start(ssh, session, &stream.port, error) &&
-           open_output(&stream, error) && stream_session(&stream, ssh, error);
+    if (!ssh || !hx_guest_session_start(ssh, session, &stream.port, error))
+        return FALSE;
+    stream.files = hx_stream_files_new(output, snapshot, error);
+    return stream.files && stream_session(&stream, ssh, error);
 }

@@ -13,6 +13,7 @@ my %DIRECTIONS = (
             guest-provision encoder/protocol.h guest-provision/session/stream-protocol.h cli/h264)
     ],
     'cli/h264' => [],
+    'cli/recorder' => [qw(launcher/base cli/h264 guest-provision/session/stream-protocol.h)],
     # from the ground up
     'launcher/base' => [],
     'launcher/vsock' => ['launcher/base'],

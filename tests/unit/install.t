@@ -38,7 +38,7 @@ for my $source (@sources) {
 }
 cmp_ok(scalar(keys %wanted), '>=', 4, 'the sources name parts');
 ok(-e "$usr/$_", "$_ is installed") for sort keys %wanted;
-for my $program ('bin/helixvm', map { "libexec/helixvm/$_" } qw(helixvm-vsock helixvm-encoder
+for my $program ('bin/helixvm', map { "libexec/helixvm/$_" } qw(helixvm-vsock helixvm-encoder helixvm-recorder
     guest/helixvm-session guest/helixvm-init)) {
     ok(-x "$usr/$program", "$program may be run");
 }

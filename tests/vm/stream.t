@@ -198,6 +198,25 @@ sub check_pattern {
 
 my $first = check_pattern('first');
 
+# What of it is kept for players agrees with what was counted; a frame is seen until the next, the
+# last one until the end.
+for my $kind (qw(mp4 mkv)) {
+    my $kept = json(helixvm_ok({seconds => 120}, 'stream', $vm, '--session', 'pattern', '--duration', 3,
+        '--output', "$dir/kept.$kind", '--snapshot', "$dir/kept.png", '--json')->{out});
+    my $seen = json(scalar `ffprobe -v error -count_packets -show_streams -show_format -of json $dir/kept.$kind`);
+    my ($video) = @{$seen->{streams}};
+    is($video->{nb_read_packets}, $kept->{frames}, "$kind: each frame that was counted");
+    is("$video->{width}x$video->{height}", WIDTH . 'x' . HEIGHT, "$kind: of the size");
+    is($video->{profile}, $kept->{sps}{profile}, "$kind: of the profile");
+    cmp_ok(abs($seen->{format}{duration} - $kept->{duration_s}), '<', 2, "$kind: as long")
+        or diag("$seen->{format}{duration} s, $kept->{duration_s} s");
+    is(`ffmpeg -v error -i $dir/kept.$kind -f null - 2>&1`, '', "$kind: ffmpeg decodes it");
+    my $frame = `ffmpeg -v error -i $dir/kept.png -f rawvideo -pix_fmt rgb24 -`;
+    my @wrong = wrong_blocks($frame);
+    cmp_ok(scalar @wrong, '<=', (WINDOW / BLOCK + 2) ** 2, "$kind: the snapshot shows the pattern");
+}
+refused(2, qr/\.h264.*\.mp4 or \.mkv/, 'stream', $vm, '--output', "$dir/a.avi");
+
 # --- bad input -----------------------------------------------------------------------------------
 
 refused(4, qr/nosuch.*desktop/s, 'stream', $vm, '--session', 'nosuch', '--duration', 1);

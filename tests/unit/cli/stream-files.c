@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What comes of a stream's frames: helixvm-recorder's files, as ffprobe and ffmpeg see them. */
+#include "cli/stream-files.h"
+
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <x264.h>
+
+#include "cli/stream-recorder.h"
+#include "launcher/base/error.h"
+#include "launcher/base/json.h"
+
+#define WIDTH 322
+#define HEIGHT 182
+#define FRAMES 30
+#define KEYFRAMES 3
+
+static char *directory, *recorder_program;
+
+/* Its answer without the newline; for g_free. */
+static char *answer_of(const char *command)
+{
+    char *out = NULL;
+    int status;
+    g_autoptr(GError) error = NULL;
+    const char *argv[] = {"sh", "-c", command, NULL};
+    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, NULL, &status,
+                 &error);
+    g_assert_no_error(error);
+    if (status != 0)
+        g_error("%s: status %d", command, status);
+    return g_strchomp(out);
+}
+
+static void assert_answer(const char *expected, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void assert_answer(const char *expected, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *command = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    g_autofree char *answer = answer_of(command);
+    g_assert_cmpstr(answer, ==, expected);
+}
+
+/* --- frames -------------------------------------------------------------------------------------
+ */
+
+typedef void (*Take)(const HxStreamFrame *frame, void *data);
+
+static x264_t *open_x264(void)
+{
+    x264_param_t param;
+    x264_param_default_preset(&param, "superfast", "zerolatency");
+    param.i_log_level = X264_LOG_NONE;
+    param.i_width = WIDTH;
+    param.i_height = HEIGHT;
+    param.i_threads = 1;
+    param.i_keyint_max = FRAMES / KEYFRAMES;
+    param.i_keyint_min = FRAMES / KEYFRAMES;
+    param.i_scenecut_threshold = 0;
+    param.b_repeat_headers = 1;
+    param.b_annexb = 1;
+    return x264_encoder_open(&param);
+}
+
+/* Pictures of one grey, which becomes lighter; @count of them, 40 ms apart. */
+static void make_frames(int count, Take take, void *data)
+{
+    x264_t *encoder = open_x264();
+    x264_picture_t picture, out;
+    g_assert_cmpint(x264_picture_alloc(&picture, X264_CSP_I420, WIDTH, HEIGHT), ==, 0);
+    for (int i = 0; i < count; i++) {
+        x264_nal_t *nals;
+        int n_nals;
+        memset(picture.img.plane[0], 50 + 5 * i, (size_t)picture.img.i_stride[0] * HEIGHT);
+        memset(picture.img.plane[1], 128, (size_t)picture.img.i_stride[1] * HEIGHT / 2);
+        memset(picture.img.plane[2], 128, (size_t)picture.img.i_stride[2] * HEIGHT / 2);
+        picture.i_pts = i;
+        int size = x264_encoder_encode(encoder, &nals, &n_nals, &picture, &out);
+        g_assert_cmpint(size, >, 0);
+        HxStreamFrame frame = {.codec = HX_STREAM_CODEC_H264,
+                               .flags = out.b_keyframe ? HX_STREAM_FRAME_KEY : 0,
+                               .pts_us = 5000000 + i * 40000,
+                               .width = WIDTH,
+                               .height = HEIGHT,
+                               .data = nals[0].p_payload,
+                               .size = size};
+        take(&frame, data);
+    }
+    x264_picture_clean(&picture);
+    x264_encoder_close(encoder);
+}
+
+static void record(const HxStreamFrame *frame, void *data)
+{
+    g_autoptr(GError) error = NULL;
+    hx_stream_recorder_add(data, frame, &error);
+    g_assert_no_error(error);
+}
+
+/* As if each were a keyframe, also without its parameter sets. */
+static void record_as_key(const HxStreamFrame *frame, void *data)
+{
+    HxStreamFrame key = *frame;
+    key.flags |= HX_STREAM_FRAME_KEY;
+    record(&key, data);
+}
+
+/* --- recordings ---------------------------------------------------------------------------------
+ */
+
+static int open_new(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+/* Record @count frames into @path, and a snapshot of the last. */
+static char *make_recording(const char *format, const char *name, int count, const char *snapshot)
+{
+    g_autoptr(GError) error = NULL;
+    char *path = g_build_filename(directory, name, NULL);
+    HxStreamRecorderFiles files = {.program = recorder_program,
+                                   .format = format,
+                                   .recording_fd = open_new(path),
+                                   .snapshot_fd = snapshot ? open_new(snapshot) : -1};
+    g_autoptr(HxStreamRecorder) recorder = hx_stream_recorder_start(&files, &error);
+    g_assert_no_error(error);
+    make_frames(count, snapshot ? record_as_key : record, recorder);
+    hx_stream_recorder_finish(recorder, &error);
+    g_assert_no_error(error);
+    close(files.recording_fd);
+    if (snapshot)
+        close(files.snapshot_fd);
+    return path;
+}
+
+static void check_recording(const char *path, const char *format)
+{
+    g_autoptr(JsonObject) root = NULL;
+    g_autofree char *command = g_strdup_printf(
+        "ffprobe -v error -count_packets -show_streams -show_format -of json %s", path);
+    g_autofree char *text = answer_of(command);
+    root = hx_json_parse_object(text, -1);
+    JsonObject *stream = json_array_get_object_element(hx_json_array(root, "streams"), 0);
+    JsonObject *container = hx_json_object(root, "format");
+    g_assert_nonnull(strstr(hx_json_string(container, "format_name"), format));
+    g_assert_cmpstr(hx_json_string(stream, "codec_name"), ==, "h264");
+    g_assert_cmpstr(hx_json_string(stream, "profile"), ==, "High");
+    g_assert_cmpstr(hx_json_string(stream, "is_avc"), ==, "true");
+    g_assert_cmpint(hx_json_integer(stream, "width"), ==, WIDTH);
+    g_assert_cmpint(hx_json_integer(stream, "height"), ==, HEIGHT);
+    g_assert_cmpstr(hx_json_string(stream, "nb_read_packets"), ==, G_STRINGIFY(FRAMES));
+    double duration = g_ascii_strtod(hx_json_string(container, "duration"), NULL);
+    g_assert_cmpfloat(duration, >=, (FRAMES - 1) * 0.04);
+    assert_answer(G_STRINGIFY(KEYFRAMES),
+                  "ffprobe -v error -show_entries packet=flags -of csv=p=0 %s | grep -c K", path);
+    assert_answer("0.000000,0.040000",
+                  "ffprobe -v error -show_entries packet=pts_time -of csv=p=0 %s | head -n 2 | "
+                  "paste -sd, | sed 's/,,/,/g; s/,$//'",
+                  path);
+    assert_answer("", "ffmpeg -v warning -i %s -f null - 2>&1", path);
+}
+
+static void test_mp4(void)
+{
+    g_autofree char *path = make_recording("mp4", "a.mp4", FRAMES, NULL);
+    check_recording(path, "mp4");
+}
+
+static void test_matroska(void)
+{
+    g_autofree char *path = make_recording("matroska", "a.mkv", FRAMES, NULL);
+    check_recording(path, "matroska");
+}
+
+/* Frame n is of one grey, by which the last one is known. */
+static void test_snapshot(void)
+{
+    g_autofree char *png = g_build_filename(directory, "last.png", NULL);
+    g_autofree char *path = make_recording("mp4", "b.mp4", FRAMES - 3, png);
+    assert_answer("png,322,182",
+                  "ffprobe -v error -show_entries stream=codec_name,width,height "
+                  "-of csv=p=0 %s",
+                  png);
+    g_autofree char *command =
+        g_strdup_printf("ffmpeg -v error -i %s -f rawvideo -pix_fmt gray - | od -An -tu1 -N1", png);
+    g_autofree char *grey = answer_of(command);
+    /* 16 to 235 of the codec's are 0 to 255 of the picture's. */
+    double expected = (50 + 5 * (FRAMES - 4) - 16) * 255 / 219.0;
+    g_assert_cmpfloat_with_epsilon(g_ascii_strtod(grey, NULL), expected, 3);
+}
+
+/* Whoever hands the frames over may be killed at any time, amid one: the file is complete. */
+static void test_cut(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(directory, "cut.mp4", NULL);
+    HxStreamRecorderFiles files = {.program = recorder_program,
+                                   .format = "mp4",
+                                   .recording_fd = open_new(path),
+                                   .snapshot_fd = -1};
+    pid_t pid = fork();
+    if (pid == 0) {
+        HxStreamRecorder *recorder = hx_stream_recorder_start(&files, &error);
+        g_assert_no_error(error);
+        make_frames(FRAMES, record, recorder);
+        kill(getpid(), SIGKILL);
+    }
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    /* Its recorder is nobody's child now. */
+    gint64 end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+    g_autofree char *command = g_strdup_printf("ffprobe -v quiet %s || echo incomplete", path);
+    for (;;) {
+        g_autofree char *said = answer_of(command);
+        if (!*said)
+            break;
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(20000);
+    }
+    check_recording(path, "mp4");
+    close(files.recording_fd);
+}
+
+/* --- what fails ---------------------------------------------------------------------------------
+ */
+
+/* Hand frames over until that fails; the error is the recorder's. */
+static char *failure_of(int recording_fd, const guint8 *data, gsize size)
+{
+    g_autoptr(GError) error = NULL;
+    HxStreamRecorderFiles files = {.program = recorder_program,
+                                   .format = "mp4",
+                                   .recording_fd = recording_fd,
+                                   .snapshot_fd = -1};
+    g_autoptr(HxStreamRecorder) recorder = hx_stream_recorder_start(&files, &error);
+    g_assert_no_error(error);
+    HxStreamFrame frame = {
+        .codec = HX_STREAM_CODEC_H264, .flags = HX_STREAM_FRAME_KEY, .data = data, .size = size};
+    if (hx_stream_recorder_add(recorder, &frame, &error))
+        hx_stream_recorder_finish(recorder, &error);
+    g_assert_error(error, HX_ERROR, HX_ERROR_HOST);
+    return g_strdup(error->message);
+}
+
+static void test_failures(void)
+{
+    g_autofree char *path = g_build_filename(directory, "bad.mp4", NULL);
+    int fd = open_new(path);
+    g_autofree char *bare = failure_of(fd, (const guint8 *)"\0\0\0\1\x65\x88", 6);
+    g_assert_nonnull(strstr(bare, "no parameter sets"));
+    close(fd);
+    g_autoptr(GError) error = NULL;
+    HxStreamRecorderFiles none = {
+        .program = "/nonexistent/recorder", .format = "mp4", .recording_fd = -1, .snapshot_fd = -1};
+    g_assert_null(hx_stream_recorder_start(&none, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_HOST);
+}
+
+static void test_full(void)
+{
+    HxStreamRecorderFiles files = {.program = recorder_program,
+                                   .format = "matroska",
+                                   .recording_fd = open("/dev/full", O_RDWR | O_CLOEXEC),
+                                   .snapshot_fd = -1};
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(files.recording_fd, >=, 0);
+    g_autoptr(HxStreamRecorder) recorder = hx_stream_recorder_start(&files, &error);
+    g_assert_no_error(error);
+    make_frames(1, record, recorder);
+    g_assert_false(hx_stream_recorder_finish(recorder, &error));
+    g_assert_nonnull(strstr(error->message, "No space left on device"));
+    close(files.recording_fd);
+}
+
+static void test_names(void)
+{
+    static const char *const good[] = {"a.h264", "b.264", "/x/c.mp4", "d.MKV"};
+    static const char *const bad[] = {"a.avi", "mp4", ".mp4", "a.mp4.txt", "", "a"};
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++)
+        g_assert_true(hx_stream_files_check(good[i], "x.png", NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(hx_stream_files_check(bad[i], NULL, &error));
+        g_assert_error(error, HX_ERROR, HX_ERROR_USAGE);
+        g_assert_nonnull(strstr(error->message, ".h264"));
+        g_assert_nonnull(strstr(error->message, ".mp4 or .mkv"));
+    }
+    g_assert_false(hx_stream_files_check(NULL, "a.jpg", NULL));
+}
+
+static void keep(const HxStreamFrame *frame, void *data)
+{
+    g_autoptr(GError) error = NULL;
+    hx_stream_files_add(data, frame, &error);
+    g_assert_no_error(error);
+}
+
+/* The byte stream needs no recorder; without a frame nothing is left. */
+static void test_byte_stream(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(directory, "a.h264", NULL);
+    g_autoptr(HxStreamFiles) files = hx_stream_files_new(path, NULL, &error);
+    g_assert_no_error(error);
+    make_frames(FRAMES, keep, files);
+    g_assert_true(hx_stream_files_finish(files, &error));
+    assert_answer(G_STRINGIFY(FRAMES),
+                  "ffprobe -v error -count_packets -show_entries "
+                  "stream=nb_read_packets -of csv=p=0 %s",
+                  path);
+    g_autoptr(HxStreamFiles) empty = hx_stream_files_new(path, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(hx_stream_files_finish(empty, &error));
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    const char *build = g_getenv("BUILD");
+    recorder_program = g_build_filename(build ? build : "build", "helixvm-recorder", NULL);
+    directory = g_dir_make_tmp("helixvm-recorder-XXXXXX", NULL);
+    g_test_add_func("/stream-files/mp4", test_mp4);
+    g_test_add_func("/stream-files/matroska", test_matroska);
+    g_test_add_func("/stream-files/snapshot", test_snapshot);
+    g_test_add_func("/stream-files/cut", test_cut);
+    g_test_add_func("/stream-files/failures", test_failures);
+    g_test_add_func("/stream-files/full", test_full);
+    g_test_add_func("/stream-files/names", test_names);
+    g_test_add_func("/stream-files/byte-stream", test_byte_stream);
+    int result = g_test_run();
+    g_autofree char *command = g_strdup_printf("rm -r %s", directory);
+    g_free(answer_of(command));
+    g_free(directory);
+    g_free(recorder_program);
+    return result;
+}
