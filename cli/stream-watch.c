@@ -77,6 +77,8 @@ gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
             watch->tick(g_get_monotonic_time(), watch->data);
             break;
         case HX_STREAM_EVENT_COMPLETE:
+            watch->complete(event.width, event.height, watch->data);
+            break;
         case HX_STREAM_EVENT_INIT:
             break;
         }

@@ -11,6 +11,8 @@ typedef struct {
     /* A frame, from the first keyframe on; FALSE with @error ends the stream. */
     gboolean (*frame)(const HxStreamFrame *frame, void *data, GError **error);
     void (*tick)(gint64 now, void *data);
+    /* The session's answer: the size that the stream has, pixels. */
+    void (*complete)(int width, int height, void *data);
     void *data;
 } HxStreamWatch;
 

@@ -27,7 +27,8 @@ typedef struct {
     HxVm *vm;
     const char *session;
     guint32 port;
-    double duration; /* seconds from the first frame; 0: until interrupted */
+    HxStreamRequest request; /* its session is session */
+    double duration;         /* seconds from the first frame; 0: until interrupted */
     HxStreamFiles *files;
     Style style;
     HxStreamLive live;
@@ -50,14 +51,18 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Stream, stream_clear)
 /* --- while it goes on ---------------------------------------------------------------------------
  */
 
+static void warn(Stream *stream, const char *text)
+{
+    hx_stream_live_end(&stream->live);
+    fprintf(stderr, "helixvm: warning: %s\n", text);
+}
+
 static gboolean take_frame(const HxStreamFrame *frame, void *data, GError **error)
 {
     Stream *stream = data;
     const char *warning = hx_stream_picture_look(&stream->picture, frame);
-    if (warning) {
-        hx_stream_live_end(&stream->live);
-        fprintf(stderr, "helixvm: warning: %s\n", warning);
-    }
+    if (warning)
+        warn(stream, warning);
     return hx_stream_files_add(stream->files, frame, error);
 }
 
@@ -79,6 +84,20 @@ static void show_live(gint64 now, void *data)
     hx_stream_live_show(&stream->live, &report);
 }
 
+/* A desktop is as large as its session's configuration says. */
+static void compare_size(int width, int height, void *data)
+{
+    Stream *stream = data;
+    const HxStreamRequest *asked = &stream->request;
+    if ((!asked->width || asked->width == width) && (!asked->height || asked->height == height))
+        return;
+    g_autofree char *text =
+        g_strdup_printf("session \"%s\" stays as large as it is, %dx%d: in the guest, "
+                        "/etc/helixvm/sessions/%s.conf says so",
+                        stream->session, width, height, stream->session);
+    warn(stream, text);
+}
+
 /* Any thread: a VM's handle is one thread's. */
 static int connect_session(void *data, GCancellable *cancel)
 {
@@ -93,6 +112,7 @@ static void watch(Stream *stream, HxStreamClient *client, GError **error)
                            .interval = hx_stream_live_interval(&stream->live),
                            .frame = take_frame,
                            .tick = show_live,
+                           .complete = compare_size,
                            .data = stream};
     if (watch.interval)
         stream->told_live = hx_stream_told_new(connect_session, stream, STATISTICS_INTERVAL_MS);
@@ -153,14 +173,13 @@ static void finish_files(Stream *stream, GError **cause)
 
 static gboolean stream_session(Stream *stream, HxSsh *ssh, GError **error)
 {
-    HxStreamRequest request = {.session_id = (char *)stream->session};
     GCancellable *cancel = hx_verb_cancellable();
     int fd = hx_vm_connect(stream->vm, stream->port, cancel, error);
     if (fd < 0)
         return FALSE;
     g_autoptr(GError) cause = NULL;
     g_autoptr(HxStreamClient) client =
-        hx_stream_client_new(fd, "/ws/stream", &request, CONNECT_SECONDS, cancel, &cause);
+        hx_stream_client_new(fd, "/ws/stream", &stream->request, CONNECT_SECONDS, cancel, &cause);
     if (client)
         watch(stream, client, &cause);
     gint64 now = g_get_monotonic_time();
@@ -187,10 +206,28 @@ static gboolean stream_session(Stream *stream, HxSsh *ssh, GError **error)
     return TRUE;
 }
 
+static gboolean check_range(const char *option, int value, int least, int most, GError **error)
+{
+    if (value == 0 || (value >= least && value <= most))
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s takes %d to %d, or 0 for the session's own",
+                option, least, most);
+    return FALSE;
+}
+
+static gboolean check_request(const HxStreamRequest *request, GError **error)
+{
+    return check_range("--width", request->width, 2, 8192, error) &&
+           check_range("--height", request->height, 2, 8192, error) &&
+           check_range("--fps", request->fps, 1, 240, error) &&
+           check_range("--bitrate", request->bitrate_kbit, 100, 200000, error);
+}
+
 gboolean hx_verb_stream(int argc, char **argv, GError **error)
 {
     g_autofree char *session = g_strdup("desktop");
     g_autofree char *output = NULL, *snapshot = NULL;
+    HxStreamRequest request = {0};
     double duration = 0;
     gboolean json = FALSE, json_lines = FALSE, quiet = FALSE;
     const GOptionEntry options[] = {
@@ -198,6 +235,11 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
          "SESSION"},
         {"duration", 0, 0, G_OPTION_ARG_DOUBLE, &duration,
          "end after so many seconds of frames (default: when interrupted)", "SECONDS"},
+        {"width", 0, 0, G_OPTION_ARG_INT, &request.width, "ask for a picture so wide", "PIXELS"},
+        {"height", 0, 0, G_OPTION_ARG_INT, &request.height, "ask for a picture so high", "PIXELS"},
+        {"fps", 0, 0, G_OPTION_ARG_INT, &request.fps, "ask for no more frames a second", "FPS"},
+        {"bitrate", 0, 0, G_OPTION_ARG_INT, &request.bitrate_kbit, "ask for this bitrate",
+         "KBIT/S"},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "keep the frames: .h264, .mp4 or .mkv",
          "FILE"},
         {"snapshot", 0, 0, G_OPTION_ARG_FILENAME, &snapshot, "keep the last picture: .png", "FILE"},
@@ -213,18 +255,20 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--duration takes 0 to 1000000 seconds");
         return FALSE;
     }
-    if (!hx_stream_files_check(output, snapshot, error))
+    if (!check_request(&request, error) || !hx_stream_files_check(output, snapshot, error))
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
     if (!vm)
         return FALSE;
     g_auto(Stream) stream = {.vm = vm,
                              .session = session,
+                             .request = request,
                              .duration = duration,
                              .style = json_lines ? JSON_LINES
                                       : json     ? JSON
                                                  : TEXT,
                              .live = {.quiet = quiet, .json_lines = json_lines}};
+    stream.request.session_id = session;
     hx_stream_statistics_init(&stream.statistics);
     HxGuest guest = hx_verb_guest(vm);
     g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);

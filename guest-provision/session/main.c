@@ -130,10 +130,11 @@ static void needs_keyframe(void *data)
     session_pipeline_force_keyframe(session->pipeline);
 }
 
-static void viewers_changed(guint viewers, void *data)
+static void viewers_changed(guint viewers, const SessionWish *wish, void *data)
 {
     Session *session = data;
     session->viewers = viewers;
+    session_pipeline_set_wish(session->pipeline, wish->fps, wish->bitrate);
     session_pipeline_set_active(session->pipeline, viewers > 0);
 }
 

@@ -32,6 +32,11 @@ enum { REPEAT_INTERVAL = 500 };
  * HOST_GOOD_TIME. */
 enum { HOST_WAIT_LEAST = 2000, HOST_WAIT_MOST = 256000, HOST_GOOD_TIME = 60000 };
 
+/* nal_unit_type, ITU-T H.264, table 7-1. */
+enum { NAL_SPS = 7 };
+/* kbit/s: x264enc's where nobody asks for another; and what may be asked for. */
+enum { GUEST_BITRATE = 4000, BITRATE_LEAST = 100, BITRATE_MOST = 200000 };
+
 typedef enum { WAY_HOST, WAY_GUEST, N_WAYS } Way;
 
 struct SessionPipeline {
@@ -51,12 +56,14 @@ struct SessionPipeline {
     guint host_wait_ms;
     gint64 started_at; /* monotonic, µs: the current way */
     int width, height;
+    int bitrate;              /* kbit/s, as the viewers want it; 0: the encoder's own */
     gint64 pts_offset;        /* µs, to the current way's timestamps, */
     gint64 last_pts, last_at; /* by which they go on from the last one; monotonic: when it came */
     gboolean given_up;
 
     /* Atomic. */
     gint active;
+    gint fps; /* at most */
     gint has_frame;
     gint pull_pending;
 
@@ -154,7 +161,7 @@ static GstPadProbeReturn gate(GstPad *pad, GstPadProbeInfo *info, void *data)
     GstPadProbeReturn result = GST_PAD_PROBE_OK;
     g_mutex_lock(&pipeline->lock);
     /* A tenth of a frame early is in time: the compositor's clock is its own. */
-    const GstClockTime distance = GST_SECOND * 9 / 10 / (guint64)pipeline->config->fps;
+    const GstClockTime distance = GST_SECOND * 9 / 10 / (guint64)g_atomic_int_get(&pipeline->fps);
     if (GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(pipeline->entered_pts) &&
         pts > pipeline->entered_pts && pts - pipeline->entered_pts < distance) {
         result = GST_PAD_PROBE_DROP;
@@ -212,6 +219,17 @@ static guint64 seen_at(SessionPipeline *pipeline, GstBuffer *buffer)
     return (guint64)pipeline->last_pts;
 }
 
+/* h264parse takes each picture of I slices for a keyframe, but gives the parameter sets, without
+ * which nobody can begin, to IDR pictures alone. */
+static gboolean has_parameter_sets(const GstMapInfo *unit)
+{
+    for (gsize i = 0; i + 3 < unit->size; i++)
+        if (unit->data[i] == 0 && unit->data[i + 1] == 0 && unit->data[i + 2] == 1 &&
+            (unit->data[i + 3] & 0x1f) == NAL_SPS)
+            return TRUE;
+    return FALSE;
+}
+
 static void deliver(SessionPipeline *pipeline, GstSample *sample)
 {
     GstBuffer *buffer = gst_sample_get_buffer(sample);
@@ -228,7 +246,8 @@ static void deliver(SessionPipeline *pipeline, GstSample *sample)
     SessionFrame frame = {
         .data = map.data,
         .size = map.size,
-        .is_keyframe = !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT),
+        .is_keyframe =
+            !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT) && has_parameter_sets(&map),
         .pts_us = pts,
         .width = pipeline->width,
         .height = pipeline->height,
@@ -343,6 +362,11 @@ static void add_probes(SessionPipeline *pipeline)
     gst_object_unref(queue);
 }
 
+static int encoder_bitrate(const SessionPipeline *pipeline)
+{
+    return pipeline->bitrate || pipeline->way == WAY_HOST ? pipeline->bitrate : GUEST_BITRATE;
+}
+
 static char *describe(const SessionPipeline *pipeline)
 {
     /* The link takes the first that both sides have.  Of many more ways to write this, few
@@ -351,12 +375,12 @@ static char *describe(const SessionPipeline *pipeline)
         "video/x-raw(memory:DMABuf),format=DMA_DRM,drm-format=XR24;video/x-raw,format=BGRx",
         "video/x-raw",
     };
-    const int bitrate = pipeline->config->bitrate;
+    const int bitrate = encoder_bitrate(pipeline);
     g_autofree char *encoder =
         pipeline->way == WAY_GUEST
             ? g_strdup_printf("videoconvert ! video/x-raw,format=I420 ! x264enc name=encoder "
                               "tune=zerolatency speed-preset=ultrafast key-int-max=600 bitrate=%d",
-                              bitrate ? bitrate : 4000)
+                              bitrate)
             : g_strdup_printf("vsockenc name=encoder bitrate=%d", bitrate);
     return g_strdup_printf(
         "pipewiresrc name=source target-object=" SESSION_SOURCE_NODE
@@ -410,6 +434,8 @@ SessionPipeline *session_pipeline_new(const SessionConfig *config,
     pipeline->events = *events;
     pipeline->width = config->width;
     pipeline->height = config->height;
+    pipeline->fps = config->fps;
+    pipeline->bitrate = config->bitrate;
     pipeline->way = config->encoder == SESSION_ENCODER_GUEST ? WAY_GUEST : WAY_HOST;
     g_mutex_init(&pipeline->lock);
     return pipeline;
@@ -438,6 +464,16 @@ void session_pipeline_free(SessionPipeline *pipeline)
 void session_pipeline_set_active(SessionPipeline *pipeline, gboolean active)
 {
     g_atomic_int_set(&pipeline->active, active);
+}
+
+void session_pipeline_set_wish(SessionPipeline *pipeline, int fps, int bitrate)
+{
+    const SessionConfig *config = pipeline->config;
+    int before = encoder_bitrate(pipeline);
+    g_atomic_int_set(&pipeline->fps, fps > 0 ? MIN(fps, config->fps) : config->fps);
+    pipeline->bitrate = bitrate > 0 ? CLAMP(bitrate, BITRATE_LEAST, BITRATE_MOST) : config->bitrate;
+    if (pipeline->encoder && encoder_bitrate(pipeline) != before)
+        g_object_set(pipeline->encoder, "bitrate", (guint)encoder_bitrate(pipeline), NULL);
 }
 
 void session_pipeline_force_keyframe(SessionPipeline *pipeline)

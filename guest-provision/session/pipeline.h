@@ -57,6 +57,10 @@ void session_pipeline_free(SessionPipeline *pipeline);
  */
 void session_pipeline_set_active(SessionPipeline *pipeline, gboolean active);
 
+/* From now on no more than @fps frames a second, and @bitrate kbit/s; 0: the configuration's own,
+ * which is also the most for @fps. */
+void session_pipeline_set_wish(SessionPipeline *pipeline, int fps, int bitrate);
+
 /* The next frame shall be a keyframe. */
 void session_pipeline_force_keyframe(SessionPipeline *pipeline);
 

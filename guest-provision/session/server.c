@@ -112,10 +112,26 @@ static gboolean accept_one(int fd, GIOCondition condition, void *data)
     return G_SOURCE_REMOVE;
 }
 
-static void count_joined(SessionServer *server, int change)
+/* Who asks for nothing asks for more than any number. */
+static int greater_wish(int a, int b)
 {
-    server->joined += (guint)change;
-    server->events.viewers_changed(server->joined, server->events.data);
+    return a && b ? MAX(a, b) : 0;
+}
+
+static void count_joined(SessionServer *server)
+{
+    SessionWish wish = {0};
+    server->joined = 0;
+    for (guint i = 0; i < server->viewers->len; i++) {
+        const SessionViewer *viewer = server->viewers->pdata[i];
+        if (!session_viewer_has_joined(viewer))
+            continue;
+        SessionWish its = session_viewer_wish(viewer);
+        wish.fps = server->joined ? greater_wish(wish.fps, its.fps) : its.fps;
+        wish.bitrate = server->joined ? greater_wish(wish.bitrate, its.bitrate) : its.bitrate;
+        server->joined++;
+    }
+    server->events.viewers_changed(server->joined, &wish, server->events.data);
 }
 
 static void viewer_joined(SessionViewer *viewer, const HxStreamRequest *request, void *data)
@@ -127,8 +143,8 @@ static void viewer_joined(SessionViewer *viewer, const HxStreamRequest *request,
         return;
     }
     server->events.describe(&init, server->events.data);
-    count_joined(server, 1);
     session_viewer_welcome(viewer, &init);
+    count_joined(server);
 }
 
 static void viewer_needs_keyframe(SessionViewer *viewer, void *data)
@@ -149,7 +165,7 @@ static void viewer_left(SessionViewer *viewer, void *data)
     gboolean joined = session_viewer_has_joined(viewer);
     g_ptr_array_remove_fast(server->viewers, viewer);
     if (joined)
-        count_joined(server, -1);
+        count_joined(server);
 }
 
 static void websocket_opened(SoupServer *soup, SoupServerMessage *message, const char *path,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "guest-provision/session/stream-protocol.h"
+#include "guest-provision/session/viewer.h"
 
 typedef struct SessionServer SessionServer;
 
@@ -15,8 +16,9 @@ typedef struct {
     char *(*statistics)(void *data);
     /* Somebody needs a keyframe. */
     void (*needs_keyframe)(void *data);
-    /* The number of viewers that have asked for the stream has changed. */
-    void (*viewers_changed)(guint viewers, void *data);
+    /* The viewers that have asked for the stream are others: how many, and the most that one of
+     * them asks for, which is the session's own where one asks for nothing. */
+    void (*viewers_changed)(guint viewers, const SessionWish *wish, void *data);
     /* ms, for pongs */
     guint16 (*encoder_latency)(void *data);
     void *data;

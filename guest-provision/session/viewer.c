@@ -23,6 +23,7 @@ struct SessionViewer {
     SessionViewerEvents events;
     State state;
     gboolean joined;
+    SessionWish wish;
     GQueue frames; /* GBytes */
     gsize queued;  /* bytes in frames */
     guint64 dropped;
@@ -127,6 +128,7 @@ static void on_text(SessionViewer *viewer, const char *text, gsize size)
         return;
     if (hx_stream_request_parse(text, size, &request, &error)) {
         stop_waiting_for_init(viewer);
+        viewer->wish = (SessionWish){.fps = request.fps, .bitrate = request.bitrate_kbit};
         viewer->events.joined(viewer, &request, viewer->events.data);
     } else {
         session_viewer_fail(viewer, error->message);
@@ -188,6 +190,11 @@ void session_viewer_welcome(SessionViewer *viewer, const HxStreamInit *init)
     viewer->state = WAITING;
     viewer->joined = TRUE;
     viewer->events.needs_keyframe(viewer, viewer->events.data);
+}
+
+SessionWish session_viewer_wish(const SessionViewer *viewer)
+{
+    return viewer->wish;
 }
 
 gboolean session_viewer_has_joined(const SessionViewer *viewer)

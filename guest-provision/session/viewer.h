@@ -8,6 +8,12 @@
 
 typedef struct SessionViewer SessionViewer;
 
+/* What a viewer asks of the stream; 0: the session's own. */
+typedef struct {
+    int fps;
+    int bitrate; /* kbit/s */
+} SessionWish;
+
 /* All are called in the main thread. */
 typedef struct {
     /* The viewer has asked for the stream. */
@@ -37,6 +43,9 @@ void session_viewer_send_frame(SessionViewer *viewer, GBytes *message, gboolean 
 
 /* Say why there is no stream (any more), and close. */
 void session_viewer_fail(SessionViewer *viewer, const char *reason);
+
+/* What it asked for; nothing before it joined. */
+SessionWish session_viewer_wish(const SessionViewer *viewer);
 
 /* Whether it was welcomed. */
 gboolean session_viewer_has_joined(const SessionViewer *viewer);

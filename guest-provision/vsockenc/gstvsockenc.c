@@ -51,6 +51,7 @@ struct _GstVsockEnc {
     gboolean want_keyframe;
     guint since_keyframe;
     guint failures;
+    guint told_bitrate; /* what this connection's service was told, kbit/s; 0: nothing */
 };
 
 G_DEFINE_TYPE(GstVsockEnc, gst_vsock_enc, GST_TYPE_VIDEO_ENCODER)
@@ -118,17 +119,31 @@ static gboolean send_config(GstVsockEnc *self, GError **error)
     self->config_changed = FALSE;
     config.bitrate = self->bitrate * 1000;
     GST_OBJECT_UNLOCK(self);
+    if (config.bitrate)
+        self->told_bitrate = config.bitrate / 1000;
     return !changed || hx_frame_client_configure(self->client, &config, error);
+}
+
+/* A bitrate of 0 leaves the service's as it is: its own is that of a new connection. */
+static gboolean wants_own_bitrate(GstVsockEnc *self)
+{
+    GST_OBJECT_LOCK(self);
+    gboolean wants = self->told_bitrate && !self->bitrate;
+    GST_OBJECT_UNLOCK(self);
+    return wants;
 }
 
 /* A connection whose service knows the current settings. */
 static gboolean ensure_connected(GstVsockEnc *self, GError **error)
 {
+    if (self->client && wants_own_bitrate(self))
+        disconnect(self);
     if (!self->client) {
         self->client = new_client(self, error);
         if (!self->client)
             return FALSE;
         self->want_keyframe = TRUE;
+        self->told_bitrate = 0;
         self->resource_retry_at = 0;
         GST_OBJECT_LOCK(self);
         self->reconnects += self->ever_connected;

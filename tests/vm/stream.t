@@ -288,6 +288,21 @@ cmp_ok(encoding()->{frames}, '>', $coded, 'which was coded for it');
 kill 'INT', $early->{pid};
 finish($early, 20);
 
+# --- what a viewer asks for ----------------------------------------------------------------------
+
+my $asking = start_helixvm('stream', $vm, '--fps', 5, '--bitrate', 700, '--width', 640, '--json');
+ok(wait_until(60, sub {
+    grep { $_->{bitrate} == 700_000 && $_->{frames} > 20 } @{status_of($vm)->{encoder}{sessions} // []};
+}), 'the encoder has the bitrate that its viewer asks for');
+kill 'INT', $asking->{pid};
+my $asked = finish($asking, 20);
+# At most 5 a second are let pass, a tenth of the time early; and one of them at the begin.
+my $slow = json($asked->{out});
+cmp_ok($slow->{frames}, '<=', 2 + 5.6 * ($slow->{duration_s} + 1), 'and the frames a second');
+helixvm_ok({seconds => 90}, 'stream', $vm, '--duration', 2);
+ok(!(grep { $_->{bitrate} == 700_000 } @{status_of($vm)->{encoder}{sessions}}), 'who asks for nothing has the profile\'s');
+like($asked->{err}, qr/warning: .* stays as large as it is, \d+x\d+/, 'but not the size, and says so');
+
 # --- the encoder killed again and again ----------------------------------------------------------
 
 use constant KILLS => 50;

@@ -15,6 +15,7 @@
 typedef struct {
     GString *bytes;
     guint ticks;
+    int width, height;
     HxStreamStatistics statistics;
     GError *error;
 } Seen;
@@ -34,6 +35,13 @@ static void count_tick(gint64 now, void *data)
     ((Seen *)data)->ticks++;
 }
 
+static void keep_size(int width, int height, void *data)
+{
+    Seen *seen = data;
+    seen->width = width;
+    seen->height = height;
+}
+
 static gboolean view(StreamServer *server, double duration, gint64 interval, Seen *seen)
 {
     g_autoptr(HxStreamClient) client = hx_stream_client_new(
@@ -45,6 +53,7 @@ static gboolean view(StreamServer *server, double duration, gint64 interval, See
                            .interval = interval,
                            .frame = keep_frame,
                            .tick = count_tick,
+                           .complete = keep_size,
                            .data = seen};
     gboolean good = hx_stream_watch(&watch, client, &seen->statistics, &seen->error);
     g_clear_pointer(&client, hx_stream_client_free);
@@ -75,6 +84,8 @@ static void send_frame(SoupWebsocketConnection *connection, int flags, const cha
 /* What comes before the first keyframe is not kept. */
 static void begin_stream(SoupWebsocketConnection *connection)
 {
+    g_autofree char *complete = hx_stream_complete_build(640, 480);
+    soup_websocket_connection_send_text(connection, complete);
     send_frame(connection, 0, "early");
     send_frame(connection, HX_STREAM_FRAME_KEY, "key");
     send_frame(connection, 0, "more");
@@ -88,6 +99,8 @@ static void test_duration(void)
     g_assert_true(view(&server, 0.5, G_USEC_PER_SEC / 10, &seen));
     g_assert_cmpint(g_get_monotonic_time() - began, >=, G_USEC_PER_SEC / 2);
     g_assert_cmpstr(seen.bytes->str, ==, "keymore");
+    g_assert_cmpint(seen.width, ==, 640);
+    g_assert_cmpint(seen.height, ==, 480);
     g_assert_cmpuint(seen.statistics.frames, ==, 2);
     g_assert_cmpuint(seen.statistics.keyframes, ==, 1);
     g_assert_cmpuint(seen.ticks, >=, 1);

@@ -13,6 +13,7 @@ typedef struct {
     SessionServer *server;
     SoupSession *session;
     guint viewers;
+    SessionWish wish;
     guint keyframes_wanted;
 } Fixture;
 
@@ -32,8 +33,9 @@ static void needs_keyframe(void *data)
     ((Fixture *)data)->keyframes_wanted++;
 }
 
-static void viewers_changed(guint viewers, void *data)
+static void viewers_changed(guint viewers, const SessionWish *wish, void *data)
 {
+    ((Fixture *)data)->wish = *wish;
     ((Fixture *)data)->viewers = viewers;
 }
 
@@ -147,11 +149,17 @@ static void leave(Viewer *viewer)
     g_queue_clear_full(&viewer->messages, (GDestroyNotify)g_bytes_unref);
 }
 
-static void ask(Viewer *viewer)
+static void ask_for(Viewer *viewer, int fps, int bitrate)
 {
-    HxStreamRequest request = {.session_id = (char *)"test", .width = 1, .height = 1, .fps = 30};
+    HxStreamRequest request = {
+        .session_id = (char *)"test", .width = 1, .height = 1, .fps = fps, .bitrate_kbit = bitrate};
     g_autofree char *text = hx_stream_request_build(&request);
     soup_websocket_connection_send_text(viewer->socket, text);
+}
+
+static void ask(Viewer *viewer)
+{
+    ask_for(viewer, 30, 0);
 }
 
 static GBytes *next(Viewer *viewer)
@@ -346,6 +354,33 @@ static void test_many(Fixture *fixture, gconstpointer data)
     WAIT_FOR(fixture->viewers == 0);
 }
 
+/* The most that one of them asks for; who asks for nothing wants the session's own. */
+static void test_wishes(Fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        int fps, bitrate;               /* of one more viewer */
+        int wanted_fps, wanted_bitrate; /* of all up to it */
+    } steps[] = {{10, 500, 10, 500}, {5, 2000, 10, 2000}, {0, 1000, 0, 2000}, {60, 0, 0, 0}};
+    Viewer viewers[G_N_ELEMENTS(steps)];
+    for (guint i = 0; i < G_N_ELEMENTS(steps); i++) {
+        connect_viewer(fixture, &viewers[i], "/ws/stream");
+        ask_for(&viewers[i], steps[i].fps, steps[i].bitrate);
+        WAIT_FOR(fixture->viewers == i + 1);
+        g_assert_cmpint(fixture->wish.fps, ==, steps[i].wanted_fps);
+        g_assert_cmpint(fixture->wish.bitrate, ==, steps[i].wanted_bitrate);
+    }
+    for (guint i = G_N_ELEMENTS(steps) - 1; i > 0; i--) {
+        leave(&viewers[i]);
+        WAIT_FOR(fixture->viewers == i);
+        g_assert_cmpint(fixture->wish.fps, ==, steps[i - 1].wanted_fps);
+        g_assert_cmpint(fixture->wish.bitrate, ==, steps[i - 1].wanted_bitrate);
+    }
+    leave(&viewers[0]);
+    WAIT_FOR(fixture->viewers == 0);
+    g_assert_cmpint(fixture->wish.fps, ==, 0);
+    g_assert_cmpint(fixture->wish.bitrate, ==, 0);
+}
+
 typedef struct {
     GBytes *body;
     gboolean done;
@@ -398,6 +433,7 @@ int main(int argc, char **argv)
     g_log_set_handler("GLib-GIO", G_LOG_LEVEL_DEBUG, ignore, NULL);
     ADD("stream", test_stream);
     ADD("ping", test_ping);
+    ADD("wishes", test_wishes);
     ADD("bad-init", test_bad_init);
     ADD("bad-binary", test_bad_binary);
     ADD("failure", test_failure);

@@ -304,6 +304,43 @@ static void test_forced_keyframe(Fixture *fixture, gconstpointer data)
     stop(pipeline);
 }
 
+/* Bytes of the last ten of twenty frames: by the service's own bitrate, by one that is set while it
+ * plays, and when that is taken back. */
+typedef struct {
+    guint frames;
+    gsize bytes[3];
+} Rates;
+
+static void count_bytes(GstElement *sink, GstBuffer *buffer, GstPad *pad, Rates *rates)
+{
+    g_autoptr(GstObject) pipeline = gst_object_get_parent(GST_OBJECT(sink));
+    g_autoptr(GstElement) encoder = gst_bin_get_by_name(GST_BIN(pipeline), "encoder");
+    if (rates->frames % 20 >= 10)
+        rates->bytes[rates->frames / 20] += gst_buffer_get_size(buffer);
+    if (++rates->frames == 20)
+        g_object_set(encoder, "bitrate", 500, NULL);
+    else if (rates->frames == 40)
+        g_object_set(encoder, "bitrate", 0, NULL);
+}
+
+static void test_bitrate(Fixture *fixture, gconstpointer data)
+{
+    Rates rates = {0};
+    GstElement *pipeline = launch(SOURCE " ! " CAPS " ! vsockenc name=encoder socket-path=%s ! "
+                                         "fakesink name=sink signal-handoffs=true",
+                                  60, "snow", WIDTH, HEIGHT, "BGRx", fixture->socket_path);
+    g_autoptr(GstElement) sink = gst_bin_get_by_name(GST_BIN(pipeline), "sink");
+    g_signal_connect(sink, "handoff", G_CALLBACK(count_bytes), &rates);
+    g_autoptr(GError) error = run(pipeline);
+    g_assert_no_error(error);
+    g_assert_cmpuint(rates.frames, ==, 60);
+    g_assert_cmpuint(rates.bytes[1] * 4, <, rates.bytes[0]);
+    g_assert_cmpuint(rates.bytes[1] * 4, <, rates.bytes[2]);
+    g_autoptr(GstStructure) statistics = statistics_of(pipeline);
+    g_assert_cmpuint(get_count(statistics, "errors"), ==, 0);
+    stop(pipeline);
+}
+
 static void restart_service(Fixture *fixture, GstElement *sink)
 {
     stop_service(fixture);
@@ -395,6 +432,7 @@ int main(int argc, char **argv)
     ADD("still", NULL, test_still);
     ADD("keyframe-interval", NULL, test_keyframe_interval);
     ADD("forced-keyframe", NULL, test_forced_keyframe);
+    ADD("bitrate", NULL, test_bitrate);
     ADD("restart", NULL, test_restart);
     ADD("hang", NULL, test_hang);
     ADD("stop-while-waiting", NULL, test_stop_while_waiting);
