@@ -86,6 +86,11 @@ static CURL *curl_on(Connection *connection, const char *url, GCancellable *canc
     return g_steal_pointer(&curl);
 }
 
+static gboolean is_lost(CURLcode result)
+{
+    return result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR || result == CURLE_GOT_NOTHING;
+}
+
 /* Perform, within @timeout seconds. */
 static gboolean perform(CURL *curl, Connection *connection, const char *path, guint timeout,
                         GError **error)
@@ -107,10 +112,12 @@ static gboolean perform(CURL *curl, Connection *connection, const char *path, gu
         break;
     }
     if (result != CURLE_OK && status >= 300) {
-        g_set_error(error, HX_ERROR, HX_ERROR_PROTOCOL, "GET %s was answered with HTTP status %ld",
-                    path, status);
+        gboolean refused = status == 401 || status == 403; /* RFC 9110, 15.5 */
+        g_set_error(error, HX_ERROR, refused ? HX_ERROR_ACCESS : HX_ERROR_PROTOCOL,
+                    "GET %s was answered with HTTP status %ld", path, status);
     } else if (result != CURLE_OK) {
-        g_set_error(error, HX_ERROR, HX_ERROR_PROTOCOL, "GET %s failed: %s", path,
+        g_set_error(error, HX_ERROR, is_lost(result) ? HX_ERROR_CONNECTION : HX_ERROR_PROTOCOL,
+                    "GET %s failed: %s", path,
                     *connection->reason ? connection->reason : curl_easy_strerror(result));
     }
     return result == CURLE_OK;
@@ -163,7 +170,7 @@ static gboolean send_message(HxStreamClient *client, const void *data, size_t si
         struct pollfd fd = {.fd = client->fd, .events = POLLOUT};
         if ((result == CURLE_OK || result == CURLE_AGAIN) && left > 0 && poll(&fd, 1, left) >= 0)
             continue;
-        g_set_error(error, HX_ERROR, HX_ERROR_PROTOCOL, "cannot send to the session: %s",
+        g_set_error(error, HX_ERROR, HX_ERROR_CONNECTION, "cannot send to the session: %s",
                     curl_easy_strerror(result));
         return FALSE;
     }
@@ -188,8 +195,8 @@ static gboolean closed(HxStreamClient *client, const char *bytes, size_t size, G
     /* RFC 6455, 5.5.1: a code, then a reason. */
     unsigned int code = size >= 2 ? (guint8)bytes[0] << 8 | (guint8)bytes[1] : 1005;
     g_autofree char *reason = size > 2 ? g_utf8_make_valid(bytes + 2, size - 2) : NULL;
-    g_set_error(error, HX_ERROR, HX_ERROR_PROTOCOL, "the session closed the stream (%u%s%s)", code,
-                reason ? ": " : "", reason ? reason : "");
+    g_set_error(error, HX_ERROR, HX_ERROR_CONNECTION, "the session closed the stream (%u%s%s)",
+                code, reason ? ": " : "", reason ? reason : "");
     return FALSE;
 }
 
@@ -205,7 +212,7 @@ static Received receive(HxStreamClient *client, gboolean *ret_text, GError **err
     if (result == CURLE_AGAIN)
         return NOTHING;
     if (result != CURLE_OK || !frame) {
-        g_set_error(error, HX_ERROR, HX_ERROR_PROTOCOL, "the connection to the session broke: %s",
+        g_set_error(error, HX_ERROR, HX_ERROR_CONNECTION, "the connection to the session broke: %s",
                     result == CURLE_GOT_NOTHING ? "it was closed" : curl_easy_strerror(result));
         return FAILED;
     }

@@ -14,7 +14,8 @@ typedef struct HxStreamClient HxStreamClient;
 /* Upgrade the connected stream socket @fd (RFC 6455), which is taken over also on failure, with
  * "GET @path", and ask for the stream of @request.  Waits at most @timeout seconds.  @cancel (or
  * NULL) interrupts this and hx_stream_client_next.  NULL with HX_ERROR_PROTOCOL (no WebSocket
- * there, with its HTTP status), HX_ERROR_TIMEOUT, HX_ERROR_CANCELLED.  One thread at a time. */
+ * there, with its HTTP status), HX_ERROR_ACCESS (HTTP status 401 or 403), HX_ERROR_CONNECTION (it
+ * is lost), HX_ERROR_TIMEOUT, HX_ERROR_CANCELLED.  One thread at a time. */
 HxStreamClient *hx_stream_client_new(int fd, const char *path, const HxStreamRequest *request,
                                      guint timeout, GCancellable *cancel, GError **error);
 /* Says goodbye and closes. */
@@ -43,12 +44,12 @@ typedef struct {
 
 /* Wait for the next event, until the monotonic time @until in µs at the most.  Pings the session
  * every second; skips messages that a viewer does not show.  FALSE with HX_ERROR_PROTOCOL
- * (malformed, or the connection ended), HX_ERROR_GUEST (StreamError, with its text),
+ * (malformed), HX_ERROR_CONNECTION (closed, or lost), HX_ERROR_GUEST (StreamError, with its text),
  * HX_ERROR_CANCELLED; nothing but freeing is left to do then. */
 gboolean hx_stream_client_next(HxStreamClient *client, gint64 until, HxStreamEvent *ret_event,
                                GError **error);
 
 /* The body of "GET @path" over the connected socket @fd, taken over also on failure: at most 1 MiB,
  * for g_free, within @timeout seconds.  NULL with HX_ERROR_PROTOCOL (another HTTP status than 200
- * among it), HX_ERROR_TIMEOUT, HX_ERROR_CANCELLED. */
+ * among it), HX_ERROR_ACCESS, HX_ERROR_CONNECTION, HX_ERROR_TIMEOUT, HX_ERROR_CANCELLED. */
 char *hx_stream_get(int fd, const char *path, guint timeout, GCancellable *cancel, GError **error);

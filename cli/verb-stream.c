@@ -145,14 +145,16 @@ static void print_result(Stream *stream, gint64 now)
     fputs(text, stdout);
 }
 
-/* No frame came: say where the path broke.  @cause: how the stream ended, or NULL. */
+/* No frame came: say where the path broke.  @cause: how the stream ended, or NULL.  What is no
+ * silence has its own exit status. */
 static void explain_no_frames(Stream *stream, HxSsh *ssh, const GError *cause, GError **error)
 {
     g_autofree char *state = hx_guest_session_examine(ssh, stream->session, NULL);
     HxStreamReport report = make_report(stream, stream->told, 0);
     g_autofree char *source = hx_stream_report_told(&report, "source");
     g_autofree char *reason = hx_stream_report_told(&report, "fallback_reason");
-    g_set_error(error, HX_ERROR, HX_ERROR_NO_FRAMES,
+    gboolean silent = !cause || g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT);
+    g_set_error(error, HX_ERROR, silent ? HX_ERROR_NO_FRAMES : cause->code,
                 "no frame came from session \"%s\" of VM \"%s\" (%s)%s%s%s%s; %s", stream->session,
                 hx_vm_name(stream->vm), cause ? cause->message : "it is silent",
                 source ? "; its frames come from: " : "", source ? source : "",

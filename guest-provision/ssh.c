@@ -75,7 +75,7 @@ static gboolean check_host_key(HxSsh *ssh, const char *known_hosts, GError **err
         return FALSE;
     case SSH_KNOWN_HOSTS_CHANGED:
     case SSH_KNOWN_HOSTS_OTHER:
-        g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+        g_set_error(error, HX_ERROR, HX_ERROR_ACCESS,
                     "VM \"%s\" shows another SSH host key than the one pinned in %s: if its disk "
                     "was made anew, or you changed the key, remove that file; else do not trust it",
                     ssh->vm, known_hosts);
@@ -105,7 +105,7 @@ static gboolean log_in(HxSsh *ssh, const HxSshLogin *login, int *socket, GError 
         return TRUE;
     case SSH_AUTH_DENIED:
     case SSH_AUTH_PARTIAL:
-        g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+        g_set_error(error, HX_ERROR, HX_ERROR_ACCESS,
                     "VM \"%s\" does not let %s log in with the key %s: its authorized_keys must "
                     "hold the public key (`ssh-keygen -y -f` prints it)",
                     ssh->vm, login->user ? login->user : "root", login->identity);

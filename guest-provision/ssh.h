@@ -21,7 +21,7 @@ typedef struct {
 /* Log in over the connected stream socket @fd, which is taken over also where this fails.  The host
  * key is pinned at the first contact (RFC 4251, 4.1) and a changed one refused.  Reads no
  * configuration and asks no agent.  @cancel, where not NULL, interrupts this and all later calls
- * (HX_ERROR_CANCELLED).  NULL with HX_ERROR_GUEST (key refused or changed), HX_ERROR_PROTOCOL,
+ * (HX_ERROR_CANCELLED).  NULL with HX_ERROR_ACCESS (key refused or changed), HX_ERROR_PROTOCOL,
  * HX_ERROR_TIMEOUT.  All calls on one HxSsh come from one thread at a time. */
 HxSsh *hx_ssh_open(int fd, const HxSshLogin *login, GCancellable *cancel, GError **error);
 void hx_ssh_close(HxSsh *ssh);

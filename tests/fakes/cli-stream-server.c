@@ -55,6 +55,10 @@ static void on_get(SoupServer *soup, SoupServerMessage *message, const char *pat
         soup_server_message_set_response(message, "text/plain", SOUP_MEMORY_TAKE, body,
                                          strlen(body));
         soup_server_message_set_status(message, 200, NULL);
+    } else if (g_str_equal(path, "/private")) {
+        soup_server_message_set_status(message, 401, NULL);
+    } else if (g_str_equal(path, "/forbidden")) {
+        soup_server_message_set_status(message, 403, NULL);
     } else {
         soup_server_message_set_status(message, 404, NULL);
     }

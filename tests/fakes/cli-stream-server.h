@@ -24,7 +24,8 @@ typedef struct {
     gint pongs; /* atomic: WebSocket pongs that came */
 } StreamServer;
 
-/* Serve one connection: STREAM_PATH, and GET of /statistics and of /big, 3 MiB.  Returns the
+/* Serve one connection: STREAM_PATH, and GET of /statistics and of /big, 3 MiB; /private and
+ * /forbidden are answered with 401 and 403.  Returns the
  * viewer's end. */
 int stream_server_start(StreamServer *server);
 void stream_server_stop(StreamServer *server);

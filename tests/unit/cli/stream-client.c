@@ -191,6 +191,7 @@ static void begin_bad_text(SoupWebsocketConnection *connection)
 
 typedef struct {
     void (*begin)(SoupWebsocketConnection *connection);
+    int code;
     const char *text;
 } End;
 
@@ -199,20 +200,38 @@ static void test_end(const void *data)
     const End *end = data;
     StreamServer server = {.begin = end->begin};
     g_autoptr(HxStreamClient) client = view(&server);
-    next_fails(client, HX_ERROR_PROTOCOL, end->text);
+    next_fails(client, end->code, end->text);
     g_clear_pointer(&client, hx_stream_client_free);
     stream_server_stop(&server);
 }
 
-static void test_not_found(void)
+typedef struct {
+    const char *path;
+    int code;
+    const char *text;
+} Refusal;
+
+static void test_refusal(const void *data)
 {
+    const Refusal *refusal = data;
     StreamServer server = {};
     g_autoptr(GError) error = NULL;
-    g_assert_null(hx_stream_client_new(stream_server_start(&server), "/other", &stream_request, 5,
-                                       NULL, &error));
-    g_assert_error(error, HX_ERROR, HX_ERROR_PROTOCOL);
-    g_assert_nonnull(strstr(error->message, "404"));
+    g_assert_null(hx_stream_client_new(stream_server_start(&server), refusal->path, &stream_request,
+                                       5, NULL, &error));
+    g_assert_error(error, HX_ERROR, refusal->code);
+    g_assert_nonnull(strstr(error->message, refusal->text));
     stream_server_stop(&server);
+}
+
+/* Whoever accepted is gone before it has said a word. */
+static void test_gone(void)
+{
+    int ends[2];
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    close(ends[1]);
+    g_assert_null(hx_stream_client_new(ends[0], STREAM_PATH, &stream_request, 5, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_CONNECTION);
 }
 
 static void *cancel_soon(void *cancel)
@@ -342,7 +361,7 @@ static void test_fragments(void)
     g_assert_cmpuint(event.frame.width, ==, 640);
     g_assert_cmpuint(event.frame.height, ==, 480);
     g_assert_cmpmem(event.frame.data, event.frame.size, "xyz", 3);
-    next_fails(client, HX_ERROR_PROTOCOL, "1000");
+    next_fails(client, HX_ERROR_CONNECTION, "1000");
     close(raw.fd);
 }
 
@@ -362,16 +381,21 @@ static void test_cut(void)
     Raw raw = {.bytes = bytes, .size = sizeof bytes};
     g_autoptr(HxStreamClient) client = view_raw(&raw);
     close(raw.fd);
-    next_fails(client, HX_ERROR_PROTOCOL, "broke");
+    next_fails(client, HX_ERROR_CONNECTION, "broke");
 }
 
 int main(int argc, char **argv)
 {
     static const End ends[] = {
-        {begin_close, "4001: too many viewers"},
-        {begin_garbage, "VideoFrame of 2 bytes"},
-        {begin_bad_batch, "VideoBatch"},
-        {begin_bad_text, "not JSON"},
+        {begin_close, HX_ERROR_CONNECTION, "4001: too many viewers"},
+        {begin_garbage, HX_ERROR_PROTOCOL, "VideoFrame of 2 bytes"},
+        {begin_bad_batch, HX_ERROR_PROTOCOL, "VideoBatch"},
+        {begin_bad_text, HX_ERROR_PROTOCOL, "not JSON"},
+    };
+    static const Refusal refusals[] = {
+        {"/other", HX_ERROR_PROTOCOL, "404"},
+        {"/private", HX_ERROR_ACCESS, "401"},
+        {"/forbidden", HX_ERROR_ACCESS, "403"},
     };
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -382,7 +406,10 @@ int main(int argc, char **argv)
     g_test_add_data_func("/stream-client/end/garbage", &ends[1], test_end);
     g_test_add_data_func("/stream-client/end/batch", &ends[2], test_end);
     g_test_add_data_func("/stream-client/end/text", &ends[3], test_end);
-    g_test_add_func("/stream-client/not-found", test_not_found);
+    g_test_add_data_func("/stream-client/refusal/404", &refusals[0], test_refusal);
+    g_test_add_data_func("/stream-client/refusal/401", &refusals[1], test_refusal);
+    g_test_add_data_func("/stream-client/refusal/403", &refusals[2], test_refusal);
+    g_test_add_func("/stream-client/gone", test_gone);
     g_test_add_func("/stream-client/cancel", test_cancel);
     g_test_add_func("/stream-client/silent", test_silent);
     g_test_add_func("/stream-client/get", test_get);

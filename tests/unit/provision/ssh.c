@@ -322,7 +322,7 @@ static void test_host_key(Fixture *f, const void *data)
 
     make_host_key(f);
     g_assert_null(open_on(f, start_sshd(f), NULL, &error));
-    g_assert_error(error, HX_ERROR, HX_ERROR_GUEST);
+    g_assert_error(error, HX_ERROR, HX_ERROR_ACCESS);
     g_assert_nonnull(strstr(error->message, f->known_hosts));
     g_autofree char *after = NULL;
     g_assert_true(g_file_get_contents(f->known_hosts, &after, NULL, NULL));
@@ -335,7 +335,7 @@ static void test_login_refused(Fixture *f, const void *data)
     g_unlink(f->identity);
     g_assert_true(hx_identity_ensure(f->identity, NULL, NULL));
     g_assert_null(open_on(f, start_sshd(f), NULL, &error));
-    g_assert_error(error, HX_ERROR, HX_ERROR_GUEST);
+    g_assert_error(error, HX_ERROR, HX_ERROR_ACCESS);
 }
 
 static void check_upload(Fixture *f, HxSsh *ssh, gsize size, guint mode)
