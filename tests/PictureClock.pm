@@ -13,7 +13,7 @@ use Files;
 use HelixVM;
 use IO::Select;
 use IO::Socket::UNIX;
-use List::Util qw(max);
+use List::Util qw(max min);
 use POSIX ();
 use Time::HiRes qw(CLOCK_MONOTONIC clock_gettime sleep);
 
@@ -24,7 +24,8 @@ use constant {CLOCK_BITS => 40, CELLS => 48, CHECK_SEED => 0xa5, ROW_PART => 20}
 use constant {
     PROGRAM => '/usr/local/bin/drawing',
     PORT => 7300,    # of the guest's, where it tells its clock
-    WINDOW => 1,     # s: the quickest answer within is the one that counts
+    WINDOW => 1,     # s: the quickest answer within is the one that counts,
+    QUICK => 4,      # where it took at most so many times as long as the quickest of all
 };
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
@@ -75,8 +76,8 @@ sub sample_clock {
 }
 
 # Of samples: a function from the guest's time to the host's, and how far off it may be.  Of each
-# WINDOW the quickest sample counts, whose guest time is between the host's two, wherever; between
-# windows the clocks' difference goes straight.
+# WINDOW the quickest sample counts, whose guest time is between the host's two, wherever; a window in
+# which none was quick is left out.  Between those that count the clocks' difference goes straight.
 sub guest_time {
     my (@samples) = @_;
     my %best;
@@ -86,6 +87,8 @@ sub guest_time {
     }
     my @points = map { [$_->[2], ($_->[0] + $_->[1]) / 2 - $_->[2], ($_->[1] - $_->[0]) / 2] }
         map { $best{$_} } sort { $a <=> $b } keys %best;
+    my $quick = QUICK * min(map { $_->[2] } @points);
+    @points = grep { $_->[2] <= $quick } @points;
     my $to_host = sub {
         my ($guest) = @_;
         my $next = 0;
@@ -104,7 +107,7 @@ sub guest_time {
 # `helixvm stream` says of it}.  $directory is for the pipe.
 sub watch_stream {
     my ($vm, $session, $seconds, $directory) = @_;
-    my $pipe = "$directory/$session.pipe";
+    my $pipe = "$directory/$session-pipe.h264";
     POSIX::mkfifo($pipe, 0600) or croak "$pipe: $!" if !-e $pipe;
     sysopen my $in, $pipe, O_RDONLY | O_NONBLOCK or croak "$pipe: $!";
     my $viewer = start_helixvm('stream', $vm, '--session', $session, '--duration', $seconds,
@@ -112,7 +115,10 @@ sub watch_stream {
     my ($h264, @arrivals) = '';
     my $end = now() + $seconds + 90;
     while (now() < $end) {
-        IO::Select->new($in)->can_read(1) or next;
+        if (!IO::Select->new($in)->can_read(1)) {
+            last if contents("/proc/$viewer->{pid}/stat") =~ /\) Z /; # it did not begin
+            next;
+        }
         my $size = sysread $in, $h264, 1 << 20, length $h264;
         last if defined $size && !$size;
         push @arrivals, [length $h264, now()] if $size;
