@@ -14,6 +14,7 @@ use Files;
 use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX ();
+use Test::More ();
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(helixvm helixvm_ok start_helixvm start_command finish json put slurp contents vm_name status_of
@@ -145,8 +146,8 @@ sub powers_off {
     my ($vm, $what) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     my $down = helixvm_ok({seconds => 120}, 'down', $vm);
-    like($down->{out}, qr/powered off/, $what)
-        or diag(map { ("$_:\n", slurp(state_path($vm, $_))) } 'console.log', 'monitor.log');
+    Test::More::like($down->{out}, qr/powered off/, $what)
+        or Test::More::diag(map { ("$_:\n", contents(state_path($vm, $_))) } 'console.log', 'monitor.log');
 }
 
 sub down_and_delete {
