@@ -42,6 +42,9 @@ void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
 void hx_blob_read(const HxExportRead *request, gboolean is_typed, const HxExportSlot *slot,
                   HxExportAnswer *ret_answer);
 
+/* Where CPUs are emulated, have the GPU look into its queue from time to time.  Main thread. */
+void hx_kick_start(void);
+
 /* Virglrenderer is about to destroy all resources. */
 void hx_blob_forget_all(void);
 
