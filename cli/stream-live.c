@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "cli/screen.h"
-#include "launcher/base/json.h"
 
 #define LINE_INTERVAL (2 * G_USEC_PER_SEC)
 #define UPDATE_INTERVAL G_USEC_PER_SEC
@@ -21,11 +20,7 @@ gint64 hx_stream_live_interval(const HxStreamLive *live)
 
 static void show_json(const HxStreamReport *report)
 {
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    json_builder_begin_object(builder);
-    hx_stream_report_build(report, "statistics", TRUE, builder);
-    json_builder_end_object(builder);
-    g_autofree char *text = hx_json_text(builder, FALSE);
+    g_autofree char *text = hx_stream_report_json(report, HX_STREAM_JSON_STATISTICS_LINE);
     puts(text);
     fflush(stdout);
 }

@@ -163,14 +163,11 @@ static void build_latencies(const HxStreamReport *report, JsonBuilder *builder)
     add_number(builder, "round_trip_ms", hx_stream_statistics_round_trip_ms(report->statistics));
 }
 
-void hx_stream_report_build(const HxStreamReport *report, const char *type, gboolean live,
-                            JsonBuilder *builder)
+static void build_members(const HxStreamReport *report, gboolean live, JsonBuilder *builder)
 {
     const HxStreamStatistics *statistics = report->statistics;
     g_autofree char *source = hx_stream_report_told(report, "source");
     g_autofree char *encoder = hx_stream_report_told(report, "encoder");
-    if (type)
-        hx_json_add_string(builder, "type", type);
     hx_json_add_string(builder, "session", report->session);
     hx_json_add_string(builder, "source", source);
     hx_json_add_string(builder, "encoder", encoder);
@@ -192,6 +189,19 @@ void hx_stream_report_build(const HxStreamReport *report, const char *type, gboo
     build_sizes(statistics, builder);
     build_gaps(report, builder);
     build_latencies(report, builder);
+}
+
+char *hx_stream_report_json(const HxStreamReport *report, HxStreamJson form)
+{
+    gboolean live = form == HX_STREAM_JSON_STATISTICS_LINE;
+    gboolean in_lines = form == HX_STREAM_JSON_RESULT;
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    if (!in_lines)
+        hx_json_add_string(builder, "type", live ? "statistics" : "result");
+    build_members(report, live, builder);
+    json_builder_end_object(builder);
+    return hx_json_text(builder, in_lines);
 }
 
 /* --- the result, for people ---------------------------------------------------------------------

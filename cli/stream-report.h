@@ -24,10 +24,14 @@ char *hx_stream_report_line(const HxStreamReport *report, guint width);
 /* The result, several lines; for g_free. */
 char *hx_stream_report_text(const HxStreamReport *report);
 
-/* The members of helixvm(1)'s object, with @type as its "type" where it is not NULL, into an object
- * that is begun and not ended; @live adds the rates of the last seconds. */
-void hx_stream_report_build(const HxStreamReport *report, const char *type, gboolean live,
-                            JsonBuilder *builder);
+/* helixvm(1)'s object, without a newline at its end: in lines for people, or in one with a "type".
+ * The rates of the last seconds are in that of type "statistics" alone.  For g_free. */
+typedef enum {
+    HX_STREAM_JSON_RESULT,          /* in lines, without a type */
+    HX_STREAM_JSON_RESULT_LINE,     /* of type "result" */
+    HX_STREAM_JSON_STATISTICS_LINE, /* of type "statistics" */
+} HxStreamJson;
+char *hx_stream_report_json(const HxStreamReport *report, HxStreamJson form);
 
 /* A string that the session told, made harmless for terminals; NULL where it told none.  For
  * g_free. */

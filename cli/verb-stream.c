@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "cli/guest.h"
-#include "cli/json-print.h"
 #include "cli/stream-files.h"
 #include "cli/stream-live.h"
 #include "cli/stream-picture.h"
@@ -15,7 +14,6 @@
 #include "cli/verb.h"
 #include "guest-provision/guest-session.h"
 #include "launcher/base/error.h"
-#include "launcher/base/json.h"
 
 #define CONNECT_SECONDS 20
 #define STATISTICS_SECONDS 10
@@ -124,25 +122,17 @@ static void watch(Stream *stream, HxStreamClient *client, GError **error)
 /* --- the result ---------------------------------------------------------------------------------
  */
 
-static void print_json(const Stream *stream, const HxStreamReport *report)
-{
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    json_builder_begin_object(builder);
-    hx_stream_report_build(report, stream->style == JSON_LINES ? "result" : NULL, FALSE, builder);
-    json_builder_end_object(builder);
-    g_autofree char *text = hx_json_text(builder, stream->style == JSON);
-    puts(text);
-}
-
 static void print_result(Stream *stream, gint64 now)
 {
     HxStreamReport report = make_report(stream, stream->told, now);
-    if (stream->style != TEXT) {
-        print_json(stream, &report);
+    if (stream->style == TEXT) {
+        g_autofree char *text = hx_stream_report_text(&report);
+        fputs(text, stdout);
         return;
     }
-    g_autofree char *text = hx_stream_report_text(&report);
-    fputs(text, stdout);
+    g_autofree char *json = hx_stream_report_json(
+        &report, stream->style == JSON_LINES ? HX_STREAM_JSON_RESULT_LINE : HX_STREAM_JSON_RESULT);
+    puts(json);
 }
 
 /* No frame came: say where the path broke.  @cause: how the stream ended, or NULL.  What is no

@@ -73,19 +73,19 @@ static void test_line(Fixture *fixture, const void *data)
     g_assert_cmpstr(line, ==, "no frame");
 }
 
-static JsonObject *build(const HxStreamReport *report, const char *type, gboolean live)
+/* For people it takes lines, for programs one. */
+static JsonObject *parse(const HxStreamReport *report, HxStreamJson form)
 {
-    g_autoptr(JsonBuilder) builder = json_builder_new();
-    json_builder_begin_object(builder);
-    hx_stream_report_build(report, type, live, builder);
-    json_builder_end_object(builder);
-    g_autofree char *text = hx_json_text(builder, FALSE);
-    return hx_json_parse_object(text, -1);
+    g_autofree char *text = hx_stream_report_json(report, form);
+    g_assert_cmpint(form == HX_STREAM_JSON_RESULT, ==, strchr(text, '\n') != NULL);
+    JsonObject *object = hx_json_parse_object(text, -1);
+    g_assert_nonnull(object);
+    return object;
 }
 
 static void test_json(Fixture *fixture, const void *data)
 {
-    g_autoptr(JsonObject) live = build(&fixture->report, "statistics", TRUE);
+    g_autoptr(JsonObject) live = parse(&fixture->report, HX_STREAM_JSON_STATISTICS_LINE);
     g_assert_cmpstr(hx_json_string(live, "type"), ==, "statistics");
     g_assert_cmpstr(hx_json_string(live, "source"), ==, "re?source");
     g_assert_cmpint(hx_json_integer(live, "frames"), ==, 40);
@@ -114,13 +114,16 @@ static void test_json(Fixture *fixture, const void *data)
 
     fixture->report.told = NULL;
     fixture->report.sps = NULL;
-    g_autoptr(JsonObject) result = build(&fixture->report, NULL, FALSE);
+    g_autoptr(JsonObject) result = parse(&fixture->report, HX_STREAM_JSON_RESULT);
     g_assert_false(json_object_has_member(result, "type"));
     g_assert_false(json_object_has_member(result, "fps_now"));
     g_assert_true(json_object_get_null_member(result, "source"));
     g_assert_true(json_object_get_null_member(result, "sps"));
     latency = hx_json_object(result, "latency_ms");
     g_assert_true(json_object_get_null_member(latency, "p50"));
+    g_autoptr(JsonObject) line = parse(&fixture->report, HX_STREAM_JSON_RESULT_LINE);
+    g_assert_cmpstr(hx_json_string(line, "type"), ==, "result");
+    g_assert_false(json_object_has_member(line, "fps_now"));
 }
 
 static void test_text(Fixture *fixture, const void *data)
