@@ -5,30 +5,28 @@
  * all that the monitor had open is closed.  A monitor that ends well ends its guard before.  Else
  * the guard does what the next verb would do (hx_vm_reach), now: the domain ends, also where
  * libvirtd does not end it because it was killed, too, and sockets and locks go. */
+#include <errno.h>
 #include <unistd.h>
 
 #include "launcher/base/error.h"
 #include "launcher/base/log.h"
+#include "launcher/base/pause.h"
 #include "launcher/monitor/monitor.h"
 #include "launcher/monitor/reach.h"
 #include "launcher/vm/lock.h"
 
-/* Wait for the end of the process of @pidfd.  FALSE where @cancel comes first. */
-static gboolean await_end(int pidfd, GCancellable *cancel)
-{
-    GPollFD fds[2] = {{.fd = pidfd, .events = G_IO_IN}};
-    gboolean has_cancel = g_cancellable_make_pollfd(cancel, &fds[1]);
-    while (fds[0].revents == 0 && !g_cancellable_is_cancelled(cancel))
-        g_poll(fds, has_cancel ? 2 : 1, -1);
-    if (has_cancel)
-        g_cancellable_release_fd(cancel);
-    return !g_cancellable_is_cancelled(cancel);
-}
-
 gboolean hx_monitor_guard(HxVm *vm, int monitor, GCancellable *cancel, GError **error)
 {
-    if (!await_end(monitor, cancel))
+    int r = hx_await_readable(monitor, G_MAXINT64, cancel);
+    if (r == -ECANCELED)
         return TRUE;
+    if (r < 0) {
+        hx_set_error_errno(error, HX_ERROR_FAILED, -r,
+                           "cannot wait for the end of the monitor of VM \"%s\", which nothing "
+                           "guards now: start it anew with `helixvm restart %s`",
+                           hx_vm_name(vm), hx_vm_name(vm));
+        return FALSE;
+    }
     hx_log_warning("the monitor was killed: ending what it left");
     int lock = -1;
     int next = hx_vm_reach(vm, &lock, cancel, error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "launcher/monitor/reach.h"
 
-#include <poll.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -102,10 +102,8 @@ int hx_vm_reach(HxVm *vm, int *ret_lock, GCancellable *cancel, GError **error)
             g_propagate_error(error, g_steal_pointer(&cause));
             return -1;
         }
-        if (g_cancellable_is_cancelled(cancel)) {
-            g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
+        if (hx_is_cancelled(cancel, error))
             return -1;
-        }
         if (g_get_monotonic_time() > deadline) {
             g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "%s", cause->message);
             return -1;
@@ -131,20 +129,16 @@ int hx_vm_own(HxVm *vm, const char *why, GCancellable *cancel, GError **error)
 static gboolean await_process(int pidfd, int seconds, GCancellable *cancel, GError **error)
 {
     gint64 end = g_get_monotonic_time() + seconds * G_TIME_SPAN_SECOND;
-    for (;;) {
-        struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-        if (poll(&ended, 1, 0) > 0)
-            return TRUE;
-        if (g_cancellable_is_cancelled(cancel)) {
-            g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
-            return FALSE;
-        }
-        if (g_get_monotonic_time() >= end) {
-            g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "it did not end within %d s", seconds);
-            return FALSE;
-        }
-        hx_pause(RETRY_MS, cancel);
-    }
+    int r = hx_await_readable(pidfd, end, cancel);
+    if (r == 0)
+        return TRUE;
+    if (hx_is_cancelled(cancel, error))
+        return FALSE;
+    if (r == -ETIMEDOUT)
+        g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "it did not end within %d s", seconds);
+    else
+        hx_set_error_errno(error, HX_ERROR_FAILED, -r, "cannot wait for its end");
+    return FALSE;
 }
 
 gboolean hx_vm_end_cut_off(HxVm *vm, int timeout, gboolean *ret_forced, GCancellable *cancel,
