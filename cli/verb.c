@@ -32,30 +32,16 @@ static gboolean wants_help(int argc, char **argv)
     return FALSE;
 }
 
-/* The row that @name may have been meant for; NULL where none is near. */
-static const HxVerb *nearest(const HxVerb *table, const char *name)
+/* The names in @table that are for people, and NULL; for g_free, they themselves are the table's.
+ */
+static const char **names_of(const HxVerb *table)
 {
-    const HxVerb *found = NULL;
-    /* Half of its letters wrong is another word. */
-    size_t least = strlen(name) / 2 + 1;
-    for (const HxVerb *verb = table; verb->name; verb++) {
-        size_t distance = hx_edit_distance(name, verb->name);
-        if (verb->summary && distance < least) {
-            least = distance;
-            found = verb;
-        }
-    }
-    return found;
-}
-
-/* The names in @table for people: "build, list, remove"; for g_free. */
-static char *names_of(const HxVerb *table)
-{
-    g_autoptr(GString) names = g_string_new(NULL);
+    GPtrArray *names = g_ptr_array_new();
     for (const HxVerb *verb = table; verb->name; verb++)
         if (verb->summary)
-            g_string_append_printf(names, "%s%s", names->len ? ", " : "", verb->name);
-    return g_string_free(g_steal_pointer(&names), FALSE);
+            g_ptr_array_add(names, (char *)verb->name);
+    g_ptr_array_add(names, NULL);
+    return (const char **)g_ptr_array_free(names, FALSE);
 }
 
 /* @argv: the verb, the word that picks its action, the rest. */
@@ -67,15 +53,15 @@ static gboolean run_action(const HxVerb *verb, int argc, char **argv, GError **e
     }
     const HxVerb *action = argc > 1 ? hx_verb_find(verb->actions, argv[1]) : NULL;
     if (!action) {
-        g_autofree char *names = names_of(verb->actions);
-        const HxVerb *meant = argc > 1 ? nearest(verb->actions, argv[1]) : NULL;
+        g_autofree const char **names = names_of(verb->actions);
+        g_autofree char *all = g_strjoinv(", ", (char **)names);
+        const char *meant = argc > 1 ? hx_nearest_word(argv[1], names) : NULL;
         if (meant)
             g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
                         "%s has no action \"%s\": the nearest is \"%s\"", verb->name, argv[1],
-                        meant->name);
+                        meant);
         else
-            g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s: say what to do: %s", verb->name,
-                        names);
+            g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "%s: say what to do: %s", verb->name, all);
         return FALSE;
     }
     g_autofree char *called = g_strdup_printf("%s %s", verb->name, action->name);
@@ -87,11 +73,12 @@ static gboolean run_action(const HxVerb *verb, int argc, char **argv, GError **e
 
 static gboolean unknown_verb(const char *name, GError **error)
 {
-    const HxVerb *meant = nearest(hx_verbs, name);
+    g_autofree const char **names = names_of(hx_verbs);
+    const char *meant = hx_nearest_word(name, names);
     if (meant)
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
                     "there is no verb \"%s\": the nearest is \"%s\"; `helixvm help` lists all",
-                    name, meant->name);
+                    name, meant);
     else
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "there is no verb \"%s\": see `helixvm help`",
                     name);

@@ -170,26 +170,22 @@ GPtrArray *hx_catalogue_load(GError **error)
 static void set_not_found(const GPtrArray *entries, const char *name, const char *architecture,
                           GError **error)
 {
-    const char *nearest = NULL;
-    size_t least = G_MAXSIZE;
-    for (guint i = 0; i < entries->len; i++) {
-        const HxCatalogueEntry *entry = entries->pdata[i];
-        size_t distance = hx_edit_distance(name, entry->name);
-        if (distance < least) {
-            nearest = entry->name;
-            least = distance;
-        }
-    }
-    if (nearest && least == 0)
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (guint i = 0; i < entries->len; i++)
+        g_ptr_array_add(names, ((HxCatalogueEntry *)entries->pdata[i])->name);
+    g_ptr_array_add(names, NULL);
+    const char *nearest = hx_nearest_word(name, (const char *const *)names->pdata);
+    if (nearest && g_str_equal(nearest, name))
         g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
                     "the catalogue has image \"%s\", but not for %s: see `helixvm image list "
                     "--available`",
                     name, architecture);
     else
-        g_set_error(error, HX_ERROR, HX_ERROR_NOT_FOUND,
-                    "the catalogue has no image \"%s\"; the nearest is \"%s\" (see `helixvm image "
-                    "list --available`; a file of your own is given as ./FILE)",
-                    name, nearest ?: "");
+        g_set_error(
+            error, HX_ERROR, HX_ERROR_NOT_FOUND,
+            "the catalogue has no image \"%s\"%s%s%s (see `helixvm image list --available`; "
+            "a file of your own is given as ./FILE)",
+            name, nearest ? "; the nearest is \"" : "", nearest ?: "", nearest ? "\"" : "");
 }
 
 const HxCatalogueEntry *hx_catalogue_find(const GPtrArray *entries, const char *name,

@@ -166,22 +166,18 @@ gboolean hx_vm_end_cut_off(HxVm *vm, int timeout, gboolean *ret_forced, GCancell
     return FALSE;
 }
 
-/* The VM that @name may have been meant for; NULL where none is near. */
+/* The VM that @name may have been meant for, for g_free; NULL where none is near. */
 static char *nearest(const char *name)
 {
-    g_autofree char *found = NULL;
-    size_t least = strlen(name) / 2 + 1; /* half of its letters wrong is another word */
     g_autoptr(GPtrArray) names = hx_vm_names(NULL);
-    for (guint i = 0; names && i < names->len; i++) {
-        const char *other = names->pdata[i];
-        size_t distance = hx_edit_distance(name, other);
-        if (distance == 0 || distance >= least)
-            continue;
-        least = distance;
-        g_free(found);
-        found = g_strdup(other);
-    }
-    return g_steal_pointer(&found);
+    if (!names)
+        return NULL;
+    /* What is left of a VM is none. */
+    guint own;
+    if (g_ptr_array_find_with_equal_func(names, name, g_str_equal, &own))
+        g_ptr_array_remove_index(names, own);
+    g_ptr_array_add(names, NULL);
+    return g_strdup(hx_nearest_word(name, (const char *const *)names->pdata));
 }
 
 gboolean hx_vm_check_known(HxVm *vm, GError **error)

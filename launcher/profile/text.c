@@ -135,17 +135,11 @@ char *hx_profile_setting_objection(const char *section, const char *key, const c
 /* NULL where none is near. */
 static const char *nearest_section(const char *name)
 {
-    const HxProfileKey *keys = hx_profile_keys();
-    const char *nearest = NULL;
-    size_t least = strlen(name) / 2 + 1; /* half of its letters wrong is another word */
-    for (const HxProfileKey *key = keys; key->section; key++) {
-        size_t distance = hx_edit_distance(name, key->section);
-        if (distance < least) {
-            least = distance;
-            nearest = key->section;
-        }
-    }
-    return nearest;
+    g_autoptr(GPtrArray) sections = g_ptr_array_new();
+    for (const HxProfileKey *key = hx_profile_keys(); key->section; key++)
+        g_ptr_array_add(sections, (char *)key->section);
+    g_ptr_array_add(sections, NULL);
+    return hx_nearest_word(name, (const char *const *)sections->pdata);
 }
 
 static gboolean is_section(const char *name)

@@ -438,6 +438,8 @@ fails('nothing at all', 1, qr/no disk that can be used/, [checked('empty.qcow2',
 fails('a bomb', 1, qr/unpacks to more than 1\.0\W+GiB/, ["$tmp/bomb.zst", '--max-size', 1]);
 fails('zeros', 1, qr/no disk that can be used/, ["$tmp/zeros.zst"]);
 fails('an unknown name', 4, qr/no image "debain-13"; the nearest is "debian-13"/, ['debain-13']);
+fails('a name like none', 4, qr/no image "xyzzy" \(see `helixvm image list/, ['xyzzy']);
+fails('an empty name', 4, qr/no image "" \(see/, ['']);
 
 SKIP: {
     skip 'only root can mount', 12 if $> != 0 && !$ENV{CI};

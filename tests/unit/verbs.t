@@ -71,6 +71,8 @@ for my $case (
     ['help xyzzy', qr/no verb "xyzzy"/],
     ['help image xyzzy', qr/image: say what to do/],
     ['monitr', qr/no verb "monitr": see/],
+    [q(''), qr/no verb "": see/],
+    [q(image ''), qr/image: say what to do/],
 ) {
     my ($words, $expected) = @$case;
     my ($text, $code) = said($words);
@@ -106,6 +108,8 @@ for my $call ('provision xyzzy', 'stream xyzzy', 'status xyzzy',
 }
 
 like((said('status', 'wrok'))[0], qr/no VM "wrok": the nearest is "work"/, 'a VM that is near is named');
+make_path("$dir/state/vms/bare");
+like((said('status', 'bare'))[0], qr/no VM "bare": make it/, 'the rest of a VM is not near itself');
 
 for my $call ('--connect xyz:///a doctor --json work', '--connect=xyz:///a doctor --json work',
     'doctor --json --connect xyz:///a work') {
