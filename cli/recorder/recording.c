@@ -2,7 +2,11 @@
 /* Theory of operation.  The muxers take a byte stream with its parameter sets as extradata, and
  * make of them what their format wants (avcC, and units with their length before them).  How long a
  * frame is seen is known with the next one, or with the end: one is always held back.  There are no
- * B-frames, so that frames are decoded in the order in which they are seen. */
+ * B-frames, so that frames are decoded in the order in which they are seen.
+ *
+ * The session's clock is a guest's word: any number.  Where it stands still, goes back, as that of
+ * a session that starts anew does, or leaps, the file goes on by this host's clock for one frame,
+ * and from there by the session's again. */
 #include "cli/recorder/recording.h"
 
 #include <errno.h>
@@ -16,14 +20,21 @@
 
 #define BUFFER_SIZE (64 * 1024)
 
+/* Nearer ones have the same time in matroska, which counts ms.  Muxers of mp4 take no gap of 2^31
+ * ticks, 6.6 hours of H.264's usual 90 kHz. */
+#define SHORTEST_GAP 1000
+#define LONGEST_GAP (6 * G_TIME_SPAN_HOUR)
+
 static const AVRational microseconds = {1, 1000000};
+static const AVRational ticks = {1, 90000};
 
 struct Recording {
     int fd;
     AVFormatContext *format;
-    AVPacket *held; /* NULL before the first frame */
-    gint64 held_at; /* monotonic, µs */
-    gint64 first_pts;
+    AVPacket *held;     /* NULL before the first frame */
+    gint64 held_at;     /* monotonic, µs */
+    guint64 held_clock; /* the session's, µs */
+    guint64 origin;     /* where that is 0 of the file */
 };
 
 static gboolean fail(int code, const char *what, GError **error)
@@ -125,10 +136,26 @@ static gboolean begin(Recording *recording, const HxStreamFrame *frame, GError *
     parameters->height = (int)parsed.height;
     parameters->extradata = extradata;
     parameters->extradata_size = (int)units->len;
-    stream->time_base = microseconds;
-    recording->first_pts = (gint64)frame->pts_us;
+    stream->time_base = ticks;
+    recording->origin = frame->pts_us;
     int r = avformat_write_header(recording->format, NULL);
     return r >= 0 || fail(r, "cannot write the file's header", error);
+}
+
+/* When @frame comes in the file, µs. */
+static gint64 time_of(Recording *recording, const HxStreamFrame *frame)
+{
+    if (!recording->held)
+        return 0;
+    gint64 shown = recording->held->pts;
+    /* What goes back is very far ahead. */
+    guint64 gap = frame->pts_us - recording->held_clock;
+    if (gap == 0 || gap > LONGEST_GAP) {
+        gint64 now = shown + g_get_monotonic_time() - recording->held_at;
+        recording->origin = frame->pts_us - (guint64)now;
+    }
+    gint64 time = (gint64)(frame->pts_us - recording->origin);
+    return CLAMP(time, shown + SHORTEST_GAP, shown + LONGEST_GAP);
 }
 
 /* The held frame is seen for @duration, µs. */
@@ -136,7 +163,7 @@ static gboolean write_held(Recording *recording, gint64 duration, GError **error
 {
     AVStream *stream = recording->format->streams[0];
     AVPacket *packet = recording->held;
-    packet->duration = MAX(duration, 1);
+    packet->duration = CLAMP(duration, SHORTEST_GAP, LONGEST_GAP);
     av_packet_rescale_ts(packet, microseconds, stream->time_base);
     int r = av_write_frame(recording->format, packet);
     av_packet_free(&recording->held);
@@ -150,13 +177,9 @@ gboolean recording_add(Recording *recording, const HxStreamFrame *frame, GError 
 {
     if (!recording->format->nb_streams && !begin(recording, frame, error))
         return FALSE;
-    gint64 pts = (gint64)frame->pts_us - recording->first_pts;
-    if (recording->held) {
-        /* A session that starts anew, or lies. */
-        pts = MAX(pts, recording->held->pts + 1);
-        if (!write_held(recording, pts - recording->held->pts, error))
-            return FALSE;
-    }
+    gint64 pts = time_of(recording, frame);
+    if (recording->held && !write_held(recording, pts - recording->held->pts, error))
+        return FALSE;
     recording->held = av_packet_alloc();
     if (!recording->held || av_new_packet(recording->held, (int)frame->size) < 0)
         return fail(AVERROR(ENOMEM), "cannot keep a frame", error);
@@ -165,6 +188,7 @@ gboolean recording_add(Recording *recording, const HxStreamFrame *frame, GError 
     if (frame->flags & HX_STREAM_FRAME_KEY)
         recording->held->flags |= AV_PKT_FLAG_KEY;
     recording->held_at = g_get_monotonic_time();
+    recording->held_clock = frame->pts_us;
     return TRUE;
 }
 

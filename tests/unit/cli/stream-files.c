@@ -229,6 +229,92 @@ static void test_cut(void)
     close(files.recording_fd);
 }
 
+/* --- the session's clock ------------------------------------------------------------------------
+ */
+
+typedef struct {
+    HxStreamRecorder *recorder;
+    const guint64 *clock; /* of the next frame, µs */
+} Clocked;
+
+static void record_clocked(const HxStreamFrame *frame, void *data)
+{
+    Clocked *clocked = data;
+    HxStreamFrame moved = *frame;
+    moved.pts_us = *clocked->clock++;
+    record(&moved, clocked->recorder);
+}
+
+/* When each of @count frames is shown, µs, where the session's clock says @clock; for g_free. */
+static gint64 *times_of(const char *format, const guint64 *clock, int count)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(directory, "clocked", NULL);
+    HxStreamRecorderFiles files = {.program = recorder_program,
+                                   .format = format,
+                                   .recording_fd = open_new(path),
+                                   .snapshot_fd = -1};
+    g_autoptr(HxStreamRecorder) recorder = hx_stream_recorder_start(&files, &error);
+    g_assert_no_error(error);
+    Clocked clocked = {.recorder = recorder, .clock = clock};
+    make_frames(count, record_clocked, &clocked);
+    hx_stream_recorder_finish(recorder, &error);
+    g_assert_no_error(error);
+    close(files.recording_fd);
+    g_autofree char *command = g_strdup_printf(
+        "ffprobe -v error -show_entries frame=pts_time -of default=nk=1:nw=1 %s", path);
+    g_autofree char *text = answer_of(command);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_assert_cmpuint(g_strv_length(lines), ==, count);
+    gint64 *times = g_new(gint64, count);
+    for (int i = 0; i < count; i++)
+        times[i] = (gint64)(g_ascii_strtod(lines[i], NULL) * 1e6 + 0.5);
+    return times;
+}
+
+/* A session that starts anew sets its clock back, and goes on from there. */
+static void test_clock_anew(const void *format)
+{
+    static const guint64 clock[] = {5000000, 5040000, 5080000, 0,     40000,
+                                    80000,   80000,   80000,   120000};
+    gint64 start = g_get_monotonic_time();
+    g_autofree gint64 *times = times_of(format, clock, G_N_ELEMENTS(clock));
+    gint64 took = g_get_monotonic_time() - start;
+    g_assert_cmpint(times[0], ==, 0);
+    for (size_t i = 1; i < G_N_ELEMENTS(clock); i++) {
+        gint64 gap = times[i] - times[i - 1];
+        if (clock[i] > clock[i - 1]) {
+            g_assert_cmpint(gap, >=, 38000);
+            g_assert_cmpint(gap, <=, 42000);
+        } else {
+            g_assert_cmpint(gap, >=, 900);
+            g_assert_cmpint(gap, <=, took + 1000);
+        }
+    }
+}
+
+/* A guest's word: any number of 64 bits.  Most of it is no time at all. */
+static void test_clock_extremes(const void *format)
+{
+    static const guint64 hour = G_TIME_SPAN_HOUR;
+    const guint64 clock[] = {G_MAXUINT64, 0,           G_MAXINT64, G_MAXINT64 + 1ULL, G_MAXUINT64,
+                             G_MAXINT64,  G_MAXUINT64, 1,          1 + 5 * hour,      2 + 10 * hour,
+                             G_MAXUINT64};
+    gint64 start = g_get_monotonic_time();
+    g_autofree gint64 *times = times_of(format, clock, G_N_ELEMENTS(clock));
+    gint64 took = g_get_monotonic_time() - start;
+    for (size_t i = 1; i < G_N_ELEMENTS(clock); i++)
+        g_assert_cmpint(times[i], >, times[i - 1]);
+    /* Each of 1 ms at least. */
+    g_assert_cmpint(times[7], <=, took + 10000);
+    /* A desktop that is still for so long. */
+    for (int i = 8; i < 10; i++) {
+        g_assert_cmpint(times[i] - times[i - 1], >=, 5 * hour - 10000);
+        g_assert_cmpint(times[i] - times[i - 1], <=, 5 * hour + 10000);
+    }
+    g_assert_cmpint(times[10] - times[9], <=, took + 1000);
+}
+
 /* --- what fails ---------------------------------------------------------------------------------
  */
 
@@ -331,6 +417,10 @@ int main(int argc, char **argv)
     directory = g_dir_make_tmp("helixvm-recorder-XXXXXX", NULL);
     g_test_add_func("/stream-files/mp4", test_mp4);
     g_test_add_func("/stream-files/matroska", test_matroska);
+    g_test_add_data_func("/stream-files/clock-anew/mp4", "mp4", test_clock_anew);
+    g_test_add_data_func("/stream-files/clock-anew/matroska", "matroska", test_clock_anew);
+    g_test_add_data_func("/stream-files/clock-extremes/mp4", "mp4", test_clock_extremes);
+    g_test_add_data_func("/stream-files/clock-extremes/matroska", "matroska", test_clock_extremes);
     g_test_add_func("/stream-files/snapshot", test_snapshot);
     g_test_add_func("/stream-files/cut", test_cut);
     g_test_add_func("/stream-files/failures", test_failures);
