@@ -25,6 +25,12 @@ gboolean hx_verb_ssh(int argc, char **argv, GError **error)
     if (!hx_guest_command_parse(&command, "[VM] [-- COMMAND [ARGUMENT...]]", options, argc, argv,
                                 error))
         return FALSE;
+    if (wanted && unwanted) {
+        g_set_error_literal(
+            error, HX_ERROR, HX_ERROR_USAGE,
+            "-t asks for a terminal in the guest and -T for none: give one of them");
+        return FALSE;
+    }
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(command.n_head, command.head, 1), error);
     if (!vm)
         return FALSE;

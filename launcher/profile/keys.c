@@ -153,12 +153,14 @@ static char *words_objection(const char *what, const char *const *words, const c
 static char *list_objection(const char *value, const char *const *words)
 {
     g_auto(GStrv) given = hx_list_split(value);
-    char **word = given;
-    while (*word && g_strv_contains(words, *word))
-        word++;
-    return *given && !*word
-               ? NULL
-               : words_objection("a list of", words, *word ? *word : "", ", separated by ';'");
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    for (char **word = given; *word; word++) {
+        if (!g_strv_contains(words, *word))
+            return words_objection("a list of", words, *word, ", separated by ';'");
+        if (!g_hash_table_add(seen, *word))
+            return g_strdup_printf("a list of words that differ (\"%s\" is there twice)", *word);
+    }
+    return *given ? NULL : words_objection("a list of", words, "", ", separated by ';'");
 }
 
 static gboolean is_printable(const char *value)
@@ -220,7 +222,7 @@ char *hx_profile_key_allowed(const HxProfileKey *key)
         return g_strjoinv(", ", (char **)key->values);
     case HX_PROFILE_CHOICE_LIST: {
         g_autofree char *words = g_strjoinv(", ", (char **)key->values);
-        return g_strdup_printf("some of %s, separated by ';'", words);
+        return g_strdup_printf("some of %s, each once, separated by ';'", words);
     }
     case HX_PROFILE_DISKS:
         return g_strdup("NAME:GIB, separated by ';'");

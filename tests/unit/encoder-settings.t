@@ -24,7 +24,7 @@ my %option = (encoders => 'encoder');
 for my $key (qw(encoders preset bitrate keyframe-interval threads max-sessions)) {
     my ($low, $high) = ($values{$key} // '') =~ /^(\d+) to (\d+)$/;
     my @all = defined $low ? map { $_ * ($unit{$key} // 1) } $low, $high
-        : split /, /, ($values{$key} // '') =~ s/^some of (.*), separated by ';'$/$1/r;
+        : split /, /, ($values{$key} // '') =~ s/^some of (.*), each once, separated by ';'$/$1/r;
     isnt(scalar @all, 0, "there are values of $key");
     my $option = '--' . ($option{$key} // $key);
     like(objection("$option=$_"), qr/--listen-fd 0 is no listening/, "$option=$_") for @all;

@@ -92,6 +92,8 @@ for my $case (
     ['exec work uname', qr/^helixvm: put -- before the command: helixvm exec work -- uname$/],
     ['ssh -T work ls /', qr/^helixvm: put -- before the command: helixvm ssh -T work -- ls \/$/],
     ['exec --nonsense work', qr/unknown option --nonsense/],
+    ['ssh -t -T work', qr/^helixvm: -t asks for a terminal in the guest and -T for none: give one/],
+    ['ssh -tT work -- true', qr/^helixvm: -t asks for a terminal/],
     ['exec work --nonsense', qr/unknown option --nonsense/],
 ) {
     my ($words, $expected) = @$case;

@@ -87,6 +87,11 @@ static void test_errors(void)
     expect_error("[vsock]\ndevice=fast\n", "auto, kernel, vhost-user", NULL);
     expect_error("[machine]\naccelerators=kvm;xen\n", "a list of hvf, kvm, tcg", NULL);
     expect_error("[machine]\naccelerators=\n", "a list of", NULL);
+    expect_error("[machine]\naccelerators=kvm;tcg;kvm\n", "\"kvm\" is there twice", NULL);
+    expect_error("[encoder]\nencoders=x264;x264\n", "\"x264\" is there twice", NULL);
+    expect_error("[disk]\nextra=a:1;a:2\n", "\"a\" is there twice", NULL);
+    expect_error("[network]\nforward=tcp:80:80;tcp:80:81\n", "port 80 is there twice", NULL);
+    expect_error("[share]\nfolders=a:/usr;a:/var\n", "\"a\" is there twice", NULL);
     expect_error("cpus=2\n", ":1:", "before any [section]", NULL);
     expect_error("[machine\n", ":1:", NULL);
     expect_error("[machine]x\n", ":1:", NULL);
