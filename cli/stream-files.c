@@ -117,16 +117,19 @@ gboolean hx_stream_files_add(HxStreamFiles *files, const HxStreamFrame *frame, G
 
 gboolean hx_stream_files_finish(HxStreamFiles *files, GError **error)
 {
-    if (!files->has_frame) {
-        g_clear_pointer(&files->recorder, hx_stream_recorder_free);
-        if (files->output)
-            g_unlink(files->output);
-        if (files->snapshot)
-            g_unlink(files->snapshot);
+    if (!files->has_frame)
         return TRUE;
-    }
     g_autoptr(HxStreamRecorder) recorder = g_steal_pointer(&files->recorder);
     return !recorder || hx_stream_recorder_finish(recorder, error) || prefix(files, error);
+}
+
+/* Empty files are no one's; what could not be opened is not ours to remove. */
+static void remove_empty(const HxStreamFiles *files)
+{
+    if (files->output_fd >= 0)
+        g_unlink(files->output);
+    if (files->snapshot_fd >= 0)
+        g_unlink(files->snapshot);
 }
 
 void hx_stream_files_free(HxStreamFiles *files)
@@ -134,6 +137,8 @@ void hx_stream_files_free(HxStreamFiles *files)
     if (!files)
         return;
     hx_stream_recorder_free(files->recorder);
+    if (!files->has_frame)
+        remove_empty(files);
     hx_close(&files->output_fd);
     hx_close(&files->snapshot_fd);
     g_free(files);

@@ -16,8 +16,8 @@ gboolean hx_stream_files_check(const char *output, const char *snapshot, GError 
 HxStreamFiles *hx_stream_files_new(const char *output, const char *snapshot, GError **error);
 /* Add the next frame, of which the first is a keyframe.  HX_ERROR_HOST. */
 gboolean hx_stream_files_add(HxStreamFiles *files, const HxStreamFrame *frame, GError **error);
-/* Complete them; one that got no frame is removed.  HX_ERROR_HOST. */
+/* Complete them.  HX_ERROR_HOST. */
 gboolean hx_stream_files_finish(HxStreamFiles *files, GError **error);
-/* NULL is fine. */
+/* Those that got no frame are removed.  NULL is fine. */
 void hx_stream_files_free(HxStreamFiles *files);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxStreamFiles, hx_stream_files_free)

@@ -402,9 +402,30 @@ static void test_byte_stream(void)
                   "ffprobe -v error -count_packets -show_entries "
                   "stream=nb_read_packets -of csv=p=0 %s",
                   path);
-    g_autoptr(HxStreamFiles) empty = hx_stream_files_new(path, NULL, &error);
+    HxStreamFiles *empty = hx_stream_files_new(path, NULL, &error);
     g_assert_no_error(error);
     g_assert_true(hx_stream_files_finish(empty, &error));
+    hx_stream_files_free(empty);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+}
+
+/* Where there is no stream nothing is left; what cannot be opened stays. */
+static void test_no_stream(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = g_build_filename(directory, "none.h264", NULL);
+    g_autofree char *folder = g_build_filename(directory, "folder.png", NULL);
+    g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+    g_assert_null(hx_stream_files_new(path, folder, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_HOST);
+    g_assert_nonnull(strstr(error->message, folder));
+    g_clear_error(&error);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    g_assert_true(g_file_test(folder, G_FILE_TEST_IS_DIR));
+    HxStreamFiles *files = hx_stream_files_new(path, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    hx_stream_files_free(files);
     g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
 }
 
@@ -427,6 +448,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stream-files/full", test_full);
     g_test_add_func("/stream-files/names", test_names);
     g_test_add_func("/stream-files/byte-stream", test_byte_stream);
+    g_test_add_func("/stream-files/no-stream", test_no_stream);
     int result = g_test_run();
     g_autofree char *command = g_strdup_printf("rm -r %s", directory);
     g_free(answer_of(command));
