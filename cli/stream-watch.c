@@ -50,6 +50,15 @@ static gboolean take_frame(State *state, const HxStreamFrame *frame, GError **er
     return state->watch->frame(frame, state->watch->data, error);
 }
 
+/* Those that were missed, where this process did not run, are not made up for: their rates would
+ * be of no time. */
+static void tick(State *state)
+{
+    gint64 now = g_get_monotonic_time(), interval = state->watch->interval;
+    state->next_tick = MAX(state->next_tick + interval, now + interval / 2);
+    state->watch->tick(now, state->watch->data);
+}
+
 gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
                          HxStreamStatistics *statistics, GError **error)
 {
@@ -73,8 +82,7 @@ gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
         case HX_STREAM_EVENT_TIME:
             if (until == state.end)
                 return TRUE;
-            state.next_tick = until + watch->interval;
-            watch->tick(g_get_monotonic_time(), watch->data);
+            tick(&state);
             break;
         case HX_STREAM_EVENT_COMPLETE:
             watch->complete(event.width, event.height, watch->data);

@@ -15,6 +15,7 @@
 typedef struct {
     GString *bytes;
     guint ticks;
+    gulong pause; /* µs, at the first tick: as if it were stopped */
     int width, height;
     HxStreamStatistics statistics;
     GError *error;
@@ -32,7 +33,9 @@ static gboolean keep_frame(const HxStreamFrame *frame, void *data, GError **erro
 
 static void count_tick(gint64 now, void *data)
 {
-    ((Seen *)data)->ticks++;
+    Seen *seen = data;
+    if (seen->ticks++ == 0)
+        g_usleep(seen->pause);
 }
 
 static void keep_size(int width, int height, void *data)
@@ -105,6 +108,17 @@ static void test_duration(void)
     g_assert_cmpuint(seen.statistics.keyframes, ==, 1);
     g_assert_cmpuint(seen.ticks, >=, 1);
     g_assert_cmpuint(seen.ticks, <=, 4);
+    seen_clear(&seen);
+}
+
+/* Rates over no time say nothing: after a pause it goes on at the interval. */
+static void test_pause(void)
+{
+    StreamServer server = {.begin = begin_stream};
+    Seen seen = {.pause = G_USEC_PER_SEC * 11 / 20};
+    g_assert_true(view(&server, 1, G_USEC_PER_SEC / 10, &seen));
+    g_assert_cmpuint(seen.ticks, >=, 1);
+    g_assert_cmpuint(seen.ticks, <=, 6);
     seen_clear(&seen);
 }
 
@@ -226,6 +240,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
     g_test_add_func("/stream-watch/duration", test_duration);
+    g_test_add_func("/stream-watch/pause", test_pause);
     g_test_add_func("/stream-watch/refused", test_refused);
     g_test_add_func("/stream-watch/no-h264", test_no_h264);
     g_test_add_func("/stream-watch/told", test_told);
