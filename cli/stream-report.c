@@ -6,18 +6,21 @@
 #include "launcher/base/json.h"
 #include "launcher/base/printable.h"
 
+#define LATENCY_MAX_MS 1e6
+
 char *hx_stream_report_told(const HxStreamReport *report, const char *name)
 {
     const char *told = hx_json_string(report->told, name);
     return told ? hx_printable(told) : NULL;
 }
 
-/* A number of the session's latencies in ms; negative where it told none. */
+/* A number of the session's latencies in ms; negative where it told none that can be one. */
 static double told_latency(const HxStreamReport *report, const char *name)
 {
     JsonObject *latency = hx_json_object(report->told, "latency_ms");
     JsonNode *value = latency ? json_object_get_member(latency, name) : NULL;
-    return value && JSON_NODE_HOLDS_VALUE(value) ? json_node_get_double(value) : -1;
+    double told = value && JSON_NODE_HOLDS_VALUE(value) ? json_node_get_double(value) : -1;
+    return told <= LATENCY_MAX_MS ? told : -1;
 }
 
 /* "1280x720 H.264 High@3.1". */

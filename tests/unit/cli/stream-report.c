@@ -126,6 +126,29 @@ static void test_json(Fixture *fixture, const void *data)
     g_assert_false(json_object_has_member(line, "fps_now"));
 }
 
+/* A guest's word: what no JSON and no line can hold is no latency. */
+static void test_nonsense(Fixture *fixture, const void *data)
+{
+    g_autoptr(JsonObject) told = hx_json_parse_object(
+        "{\"source\":7,\"encoder\":[],\"latency_ms\":{\"p50\":1e300,\"p95\":1e999,"
+        "\"p99\":-1e300,\"max\":{}}}",
+        -1);
+    g_assert_nonnull(told);
+    fixture->report.told = told;
+    g_autoptr(JsonObject) result = parse(&fixture->report, HX_STREAM_JSON_RESULT);
+    static const char *const latencies[] = {"p50", "p95", "p99", "max"};
+    for (size_t i = 0; i < G_N_ELEMENTS(latencies); i++)
+        g_assert_true(
+            json_object_get_null_member(hx_json_object(result, "latency_ms"), latencies[i]));
+    g_assert_true(json_object_get_null_member(result, "source"));
+    g_assert_true(json_object_get_null_member(result, "encoder"));
+    g_autofree char *text = hx_stream_report_text(&fixture->report);
+    g_assert_nonnull(strstr(text, "encode latency  p50 unknown, p95 unknown, p99 unknown, max "
+                                  "unknown\n"));
+    g_autofree char *line = hx_stream_report_line(&fixture->report, G_MAXUINT);
+    g_assert_null(strstr(line, "encode"));
+}
+
 static void test_text(Fixture *fixture, const void *data)
 {
     g_autofree char *text = hx_stream_report_text(&fixture->report);
@@ -205,6 +228,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("line", test_line);
     ADD("json", test_json);
+    ADD("nonsense", test_nonsense);
     ADD("text", test_text);
     ADD("terminal", test_terminal);
     ADD("elsewhere", test_elsewhere);
