@@ -14,6 +14,7 @@
 
 #define PIXELS_MAX (64 * 1024 * 1024)
 #define KEPT_MAX (32 * 1024 * 1024)
+#define FRAMES_MAX 4096 /* a frame takes room also where it holds nothing */
 
 struct Snapshot {
     GPtrArray *frames; /* of GBytes: to be decoded */
@@ -113,7 +114,7 @@ void snapshot_add(Snapshot *snapshot, const HxStreamFrame *frame)
         forget_frames(snapshot);
     g_ptr_array_add(snapshot->frames, g_bytes_new(frame->data, frame->size));
     snapshot->kept += frame->size;
-    if (snapshot->kept > KEPT_MAX)
+    if (snapshot->kept > KEPT_MAX || snapshot->frames->len >= FRAMES_MAX)
         decode_kept(snapshot);
 }
 

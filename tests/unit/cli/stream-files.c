@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <x264.h>
@@ -14,11 +15,14 @@
 #include "cli/stream-recorder.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
+#include "launcher/base/sanitised.h"
 
 #define WIDTH 322
 #define HEIGHT 182
 #define FRAMES 30
 #define KEYFRAMES 3
+#define TINY_FRAMES 700000
+#define TINY_FRAMES_KIB (64 * 1024) /* of memory, libraries and all */
 
 static char *directory, *recorder_program;
 
@@ -350,6 +354,29 @@ static void test_failures(void)
     g_assert_error(error, HX_ERROR, HX_ERROR_HOST);
 }
 
+/* A guest whose frames hold nothing: they are not kept until there is no memory. */
+static void test_tiny(void)
+{
+    g_autofree char *path = g_build_filename(directory, "tiny.png", NULL);
+    HxStreamRecorderFiles files = {
+        .program = recorder_program, .recording_fd = -1, .snapshot_fd = open_new(path)};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(HxStreamRecorder) recorder = hx_stream_recorder_start(&files, &error);
+    g_assert_no_error(error);
+    HxStreamFrame frame = {
+        .codec = HX_STREAM_CODEC_H264, .data = (const guint8 *)"\0\0\0\1\x65", .size = 5};
+    for (int i = 0; i < TINY_FRAMES; i++)
+        record(&frame, recorder);
+    g_assert_false(hx_stream_recorder_finish(recorder, &error));
+    g_assert_nonnull(strstr(error->message, "cannot be decoded"));
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    g_test_message("%ld KiB", usage.ru_maxrss);
+    if (!HX_SANITISED)
+        g_assert_cmpint(usage.ru_maxrss, <=, TINY_FRAMES_KIB);
+    close(files.snapshot_fd);
+}
+
 static void test_full(void)
 {
     HxStreamRecorderFiles files = {.program = recorder_program,
@@ -436,6 +463,8 @@ int main(int argc, char **argv)
     const char *build = g_getenv("BUILD");
     recorder_program = g_build_filename(build ? build : "build", "helixvm-recorder", NULL);
     directory = g_dir_make_tmp("helixvm-recorder-XXXXXX", NULL);
+    /* The first: it looks at the largest of the children so far. */
+    g_test_add_func("/stream-files/tiny", test_tiny);
     g_test_add_func("/stream-files/mp4", test_mp4);
     g_test_add_func("/stream-files/matroska", test_matroska);
     g_test_add_data_func("/stream-files/clock-anew/mp4", "mp4", test_clock_anew);
