@@ -142,16 +142,22 @@ $(BUILD)/tests/unit/module/read_back: | $(BUILD)/tests/virglrenderer-old/libvirg
 $(BUILD)/tests/virglrenderer-old/libvirglrenderer.so.1: tests/fakes/virglrenderer-old.c
 	@mkdir -p $(@D) && $(CC) -fPIC -shared -Wl,-soname,$(@F) -Wall -o $@ $< $(shell $(PKG_CONFIG) --cflags virglrenderer)
 
+# A Helix server's WebSocket, for tests/unit/helix.t.
+HELIX_API := $(BUILD)/tests/helix-api
+$(BUILD)/obj/tests/fakes/helix-api.o: COMPONENT_CFLAGS = $(session_CFLAGS) $(shell $(PKG_CONFIG) --cflags x264)
+$(HELIX_API): $(BUILD)/obj/tests/fakes/helix-api.o $(protocol_SRC:%.c=$(BUILD)/obj/%.o)
+	$(LINK) $^ $(session_LIBS) $(shell $(PKG_CONFIG) --libs x264)
+
 PROVE := prove --timer --failures --exec tests/one
 
 .PHONY: check check-unit check-vm
 STRESS_EXPORT := $(BUILD)/asan-module/libhelixvm-export.so $(BUILD)/stress/resources $(BUILD)/stress/resource-requests
 GUEST_PROGRAMS := $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(BUILD)/stress/blobs
-check-unit: all $(UNIT_TESTS) sanitised-encoder
+check-unit: all $(UNIT_TESTS) $(HELIX_API) sanitised-encoder
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
 check-vm: all $(GUEST_PROGRAMS) $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(wildcard tests/vm/*.t))
-check: all $(UNIT_TESTS) sanitised-encoder $(GUEST_PROGRAMS) $(STRESS_EXPORT)
+check: all $(UNIT_TESTS) $(HELIX_API) sanitised-encoder $(GUEST_PROGRAMS) $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 

@@ -1,41 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Theory of operation.  libcurl makes the WebSocket handshake on a socket that it is handed as if
- * it had opened and connected it.  From then on the socket does not block: hx_stream_client_next
- * takes chunks until libcurl has none (CURLE_AGAIN), then waits in poll(2) for the socket, the
- * cancellable, the next ping or the caller's time.  Chunks are gathered into one message, which
- * lives until the next call; of a batch one frame is handed out a call. */
+/* Theory of operation.  libcurl makes the WebSocket handshake (cli/stream-connection.h).  From then
+ * on its socket does not block: hx_stream_client_next takes chunks until libcurl has none
+ * (CURLE_AGAIN), then waits in poll(2) for the socket, the cancellable, the next ping or the
+ * caller's time.  Chunks are gathered into one message, which lives until the next call; of a batch
+ * one frame is handed out a call. */
 #include "cli/stream-client.h"
 
-#include <curl/curl.h>
 #include <poll.h>
 #include <string.h>
 
-#include "guest-provision/deadline.h"
+#include "cli/stream-connection.h"
 #include "launcher/base/deadline.h"
 #include "launcher/base/error.h"
-#include "launcher/base/fd.h"
 
 #define PING_INTERVAL G_USEC_PER_SEC
 #define PINGS_REMEMBERED 16
 #define SEND_TIMEOUT_MS 5000
 #define CHUNK (128 * 1024)
 #define BODY_MAX (1024 * 1024)
-/* Nothing is resolved or connected: the name is for the Host header alone. */
-#define URL_BASE "http://127.0.0.1"
-#define WS_URL_BASE "ws://127.0.0.1"
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(CURL, curl_easy_cleanup)
-
-typedef struct {
-    int fd; /* -1: libcurl owns it */
-    HxDeadline *deadline;
-    char reason[CURL_ERROR_SIZE];
-} Connection;
 
 struct HxStreamClient {
-    CURL *curl;
-    Connection connection;
-    int fd; /* libcurl's, to poll */
+    HxStreamConnection *connection;
+    CURL *curl; /* its own */
+    int fd;     /* libcurl's, to poll; -1: there was none */
     GCancellable *cancel;
     GByteArray *message; /* what has come of the current one */
     gboolean whole;      /* message was handed out: begin the next */
@@ -46,82 +33,8 @@ struct HxStreamClient {
     char chunk[CHUNK];
 };
 
-/* --- libcurl on a given socket ------------------------------------------------------------------
+/* --- one question -------------------------------------------------------------------------------
  */
-
-static curl_socket_t hand_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    Connection *connection = data;
-    int fd = hx_steal_fd(&connection->fd);
-    return fd >= 0 ? fd : CURL_SOCKET_BAD;
-}
-
-static int say_connected(void *data, curl_socket_t fd, curlsocktype purpose)
-{
-    return CURL_SOCKOPT_ALREADY_CONNECTED;
-}
-
-static void connection_clear(Connection *connection)
-{
-    g_clear_pointer(&connection->deadline, hx_deadline_free);
-    hx_close(&connection->fd);
-}
-
-static CURL *curl_on(Connection *connection, const char *url, GCancellable *cancel, GError **error)
-{
-    connection->deadline = hx_deadline_new(connection->fd, cancel, error);
-    if (!connection->deadline)
-        return NULL;
-    g_autoptr(CURL) curl = curl_easy_init();
-    if (!curl || curl_easy_setopt(curl, CURLOPT_URL, url) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, connection->reason) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_PROXY, "") != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, hand_socket) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, connection) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, say_connected) != CURLE_OK) {
-        g_set_error(error, HX_ERROR, HX_ERROR_HOST, "cannot set up libcurl");
-        return NULL;
-    }
-    return g_steal_pointer(&curl);
-}
-
-static gboolean is_lost(CURLcode result)
-{
-    return result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR || result == CURLE_GOT_NOTHING;
-}
-
-/* Perform, within @timeout seconds. */
-static gboolean perform(CURL *curl, Connection *connection, const char *path, guint timeout,
-                        GError **error)
-{
-    hx_deadline_set(connection->deadline, timeout);
-    CURLcode result = curl_easy_perform(curl);
-    hx_deadline_set(connection->deadline, 0);
-    long status = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    switch (hx_deadline_state(connection->deadline)) {
-    case HX_DEADLINE_CANCELLED:
-        g_set_error(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
-        return FALSE;
-    case HX_DEADLINE_PASSED:
-        g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "no answer to GET %s for %u s", path,
-                    timeout);
-        return FALSE;
-    case HX_DEADLINE_HOLDS:
-        break;
-    }
-    if (result != CURLE_OK && status >= 300) {
-        gboolean refused = status == 401 || status == 403; /* RFC 9110, 15.5 */
-        g_set_error(error, HX_ERROR, refused ? HX_ERROR_ACCESS : HX_ERROR_PROTOCOL,
-                    "GET %s was answered with HTTP status %ld", path, status);
-    } else if (result != CURLE_OK) {
-        g_set_error(error, HX_ERROR, is_lost(result) ? HX_ERROR_CONNECTION : HX_ERROR_PROTOCOL,
-                    "GET %s failed: %s", path,
-                    *connection->reason ? connection->reason : curl_easy_strerror(result));
-    }
-    return result == CURLE_OK;
-}
 
 static size_t keep_body(char *bytes, size_t size, size_t count, void *data)
 {
@@ -134,20 +47,18 @@ static size_t keep_body(char *bytes, size_t size, size_t count, void *data)
 
 char *hx_stream_get(int fd, const char *path, guint timeout, GCancellable *cancel, GError **error)
 {
-    Connection connection = {.fd = fd};
-    g_autofree char *url = g_strconcat(URL_BASE, path, NULL);
+    g_autoptr(HxStreamConnection) connection =
+        hx_stream_connection_on(fd, "http", path, cancel, error);
+    if (!connection)
+        return NULL;
     g_autoptr(GString) body = g_string_new(NULL);
-    CURL *curl = curl_on(&connection, url, cancel, error);
-    gboolean got = FALSE;
-    if (curl) {
-        curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_body);
-        curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-        got = perform(curl, &connection, path, timeout, error);
-        curl_easy_cleanup(curl);
-    }
-    connection_clear(&connection);
-    return got ? g_string_free(g_steal_pointer(&body), FALSE) : NULL;
+    CURL *curl = hx_stream_connection_curl(connection);
+    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    return hx_stream_connection_perform(connection, timeout, error)
+               ? g_string_free(g_steal_pointer(&body), FALSE)
+               : NULL;
 }
 
 /* --- sending ------------------------------------------------------------------------------------
@@ -277,8 +188,9 @@ static gboolean read_pong(HxStreamClient *client, const HxStreamPong *pong, HxSt
     gint64 *sent = &client->ping_times[pong->sequence % PINGS_REMEMBERED];
     if (age < 1 || age > PINGS_REMEMBERED || !*sent)
         return FALSE;
-    event->type = HX_STREAM_EVENT_ROUND_TRIP;
-    event->round_trip = g_get_monotonic_time() - *sent;
+    event->type = HX_STREAM_EVENT_PONG;
+    event->pong.round_trip = g_get_monotonic_time() - *sent;
+    event->pong.encoder_latency = pong->encoder_latency_ms;
     *sent = 0;
     return TRUE;
 }
@@ -369,22 +281,22 @@ gboolean hx_stream_client_next(HxStreamClient *client, gint64 until, HxStreamEve
 /* --- beginning and end --------------------------------------------------------------------------
  */
 
-HxStreamClient *hx_stream_client_new(int fd, const char *path, const HxStreamRequest *request,
-                                     guint timeout, GCancellable *cancel, GError **error)
+/* Takes @connection, NULL with @error where it could not be made. */
+static HxStreamClient *client_new(HxStreamConnection *connection, const HxStreamRequest *request,
+                                  guint timeout, GCancellable *cancel, GError **error)
 {
+    if (!connection)
+        return NULL;
     g_autoptr(HxStreamClient) client = g_new0(HxStreamClient, 1);
-    client->connection.fd = fd;
+    client->connection = connection;
+    client->curl = hx_stream_connection_curl(connection);
+    client->fd = -1;
     client->message = g_byte_array_new();
     client->cancel = cancel ? g_object_ref(cancel) : NULL;
-    g_autofree char *url = g_strconcat(WS_URL_BASE, path, NULL);
-    client->curl = curl_on(&client->connection, url, cancel, error);
-    if (!client->curl)
-        return NULL;
     curl_easy_setopt(client->curl, CURLOPT_CONNECT_ONLY, 2L);
-    if (!perform(client->curl, &client->connection, path, timeout, error))
+    if (!hx_stream_connection_perform(connection, timeout, error))
         return NULL;
     /* Interrupts are now seen between messages, where the connection is worth a goodbye. */
-    g_clear_pointer(&client->connection.deadline, hx_deadline_free);
     curl_socket_t socket = CURL_SOCKET_BAD;
     curl_easy_getinfo(client->curl, CURLINFO_ACTIVESOCKET, &socket);
     client->fd = socket;
@@ -395,19 +307,32 @@ HxStreamClient *hx_stream_client_new(int fd, const char *path, const HxStreamReq
     return g_steal_pointer(&client);
 }
 
+HxStreamClient *hx_stream_client_new(int fd, const char *path, const HxStreamRequest *request,
+                                     guint timeout, GCancellable *cancel, GError **error)
+{
+    return client_new(hx_stream_connection_on(fd, "ws", path, cancel, error), request, timeout,
+                      cancel, error);
+}
+
+HxStreamClient *hx_stream_client_new_helix(const HxHelixServer *server, const char *path,
+                                           const HxStreamRequest *request, guint timeout,
+                                           GCancellable *cancel, GError **error)
+{
+    return client_new(hx_stream_connection_to(server, path, cancel, error), request, timeout,
+                      cancel, error);
+}
+
 void hx_stream_client_free(HxStreamClient *client)
 {
     if (!client)
         return;
-    if (client->curl && client->fd > 0) {
+    if (client->fd >= 0) {
         /* 1000: a normal end (RFC 6455, 7.4.1).  Whether it is heard does not matter. */
         size_t sent;
         curl_ws_send(client->curl, "\x03\xe8", 2, &sent, 0, CURLWS_CLOSE);
     }
-    if (client->curl)
-        curl_easy_cleanup(client->curl);
-    connection_clear(&client->connection);
-    g_clear_pointer(&client->message, g_byte_array_unref);
+    hx_stream_connection_free(client->connection);
+    g_byte_array_unref(client->message);
     g_clear_object(&client->cancel);
     g_free(client);
 }

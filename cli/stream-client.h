@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A viewer of a session stream: WebSocket by libcurl over a connection that already stands. */
+/* A viewer of a session stream: WebSocket by libcurl, over a connection that already stands or to a
+ * Helix server. */
 #pragma once
 
 #include <gio/gio.h>
 
+#include "cli/helix-server.h"
 #include "guest-provision/session/stream-protocol.h"
 
 typedef struct HxStreamClient HxStreamClient;
@@ -18,16 +20,21 @@ typedef struct HxStreamClient HxStreamClient;
  * is lost), HX_ERROR_TIMEOUT, HX_ERROR_CANCELLED.  One thread at a time. */
 HxStreamClient *hx_stream_client_new(int fd, const char *path, const HxStreamRequest *request,
                                      guint timeout, GCancellable *cancel, GError **error);
+/* The same, by a connection to @server, which stays the caller's own and outlives the viewer.
+ * Fails also as hx_helix_set_error says. */
+HxStreamClient *hx_stream_client_new_helix(const HxHelixServer *server, const char *path,
+                                           const HxStreamRequest *request, guint timeout,
+                                           GCancellable *cancel, GError **error);
 /* Says goodbye and closes. */
 void hx_stream_client_free(HxStreamClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxStreamClient, hx_stream_client_free)
 
 typedef enum {
-    HX_STREAM_EVENT_TIME,       /* @until is reached */
-    HX_STREAM_EVENT_COMPLETE,   /* ConnectionComplete: width, height */
-    HX_STREAM_EVENT_INIT,       /* StreamInit: init */
-    HX_STREAM_EVENT_FRAME,      /* frame, borrowed until the next call */
-    HX_STREAM_EVENT_ROUND_TRIP, /* the answer to a ping: round_trip, µs */
+    HX_STREAM_EVENT_TIME,     /* @until is reached */
+    HX_STREAM_EVENT_COMPLETE, /* ConnectionComplete: width, height */
+    HX_STREAM_EVENT_INIT,     /* StreamInit: init */
+    HX_STREAM_EVENT_FRAME,    /* frame, borrowed until the next call */
+    HX_STREAM_EVENT_PONG,     /* the answer to a ping: pong */
 } HxStreamEventType;
 
 typedef struct {
@@ -38,7 +45,10 @@ typedef struct {
         };
         HxStreamInit init;
         HxStreamFrame frame;
-        gint64 round_trip;
+        struct {
+            gint64 round_trip;     /* µs */
+            guint encoder_latency; /* ms, as the session tells it; 0: it does not */
+        } pong;
     };
 } HxStreamEvent;
 

@@ -35,7 +35,10 @@ static pid_t spawn(const HxStreamRecorderFiles *files, int frames, int reason, G
         fds[n_fds++] = files->snapshot_fd;
     }
     g_ptr_array_add(argv, NULL);
+    /* It reads what a session sends, and has no business with a server's key. */
+    g_auto(GStrv) environment = g_environ_unsetenv(g_get_environ(), "HELIX_API_KEY");
     const HxProcess process = {.argv = (const char *const *)argv->pdata,
+                               .envp = (const char *const *)environment,
                                .program = files->program,
                                .stdin_fd = frames,
                                .stdout_fd = -1,

@@ -14,13 +14,22 @@ char *hx_stream_report_told(const HxStreamReport *report, const char *name)
     return told ? hx_printable(told) : NULL;
 }
 
-/* A number of the session's latencies in ms; negative where it told none that can be one. */
-static double told_latency(const HxStreamReport *report, const char *name)
+static const struct {
+    const char *name;
+    double quantile;
+} latencies[] = {{"p50", 0.5}, {"p95", 0.95}, {"p99", 0.99}, {"max", 1}};
+enum { P50, P95, P99, MOST, N_LATENCIES };
+
+/* One of the encoder's latencies in ms, of the session's own statistics, or, where they have none
+ * that can be one, of what it answers to pings; negative where it told none. */
+static double told_latency(const HxStreamReport *report, guint which)
 {
     JsonObject *latency = hx_json_object(report->told, "latency_ms");
-    JsonNode *value = latency ? json_object_get_member(latency, name) : NULL;
+    JsonNode *value = latency ? json_object_get_member(latency, latencies[which].name) : NULL;
     double told = value && JSON_NODE_HOLDS_VALUE(value) ? json_node_get_double(value) : -1;
-    return told <= LATENCY_MAX_MS ? told : -1;
+    return told >= 0 && told <= LATENCY_MAX_MS
+               ? told
+               : hx_stream_statistics_encoder_ms(report->statistics, latencies[which].quantile);
 }
 
 /* "1280x720 H.264 High@3.1". */
@@ -90,7 +99,7 @@ char *hx_stream_report_line(const HxStreamReport *report, guint width)
                                hx_stream_statistics_bitrate(s, report->now) / 1e6));
     add_figure(line, width, gaps_figure(report));
     add_latency(line, width, "round trip", hx_stream_statistics_round_trip_ms(s));
-    add_latency(line, width, "encode", told_latency(report, "p50"));
+    add_latency(line, width, "encode", told_latency(report, P50));
     g_autofree char *source = hx_stream_report_told(report, "source");
     if (source)
         add_figure(line, width, g_strdup_printf("from %s", source));
@@ -157,11 +166,10 @@ static void build_gaps(const HxStreamReport *report, JsonBuilder *builder)
 
 static void build_latencies(const HxStreamReport *report, JsonBuilder *builder)
 {
-    static const char *const latencies[] = {"p50", "p95", "p99", "max"};
     json_builder_set_member_name(builder, "latency_ms");
     json_builder_begin_object(builder);
-    for (size_t i = 0; i < G_N_ELEMENTS(latencies); i++)
-        add_number(builder, latencies[i], told_latency(report, latencies[i]));
+    for (guint i = 0; i < N_LATENCIES; i++)
+        add_number(builder, latencies[i].name, told_latency(report, i));
     json_builder_end_object(builder);
     add_number(builder, "round_trip_ms", hx_stream_statistics_round_trip_ms(report->statistics));
 }
@@ -246,10 +254,10 @@ static void append_counts(const HxStreamReport *report, GString *text)
 char *hx_stream_report_text(const HxStreamReport *report)
 {
     g_autoptr(GString) text = g_string_new(NULL);
-    g_autofree char *p50 = milliseconds(told_latency(report, "p50"));
-    g_autofree char *p95 = milliseconds(told_latency(report, "p95"));
-    g_autofree char *p99 = milliseconds(told_latency(report, "p99"));
-    g_autofree char *most = milliseconds(told_latency(report, "max"));
+    g_autofree char *p50 = milliseconds(told_latency(report, P50));
+    g_autofree char *p95 = milliseconds(told_latency(report, P95));
+    g_autofree char *p99 = milliseconds(told_latency(report, P99));
+    g_autofree char *most = milliseconds(told_latency(report, MOST));
     g_autofree char *round_trip =
         milliseconds(hx_stream_statistics_round_trip_ms(report->statistics));
     g_string_append_printf(text, "session         %s\n", report->session);

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/stream-statistics.h"
 
+#include <math.h>
+
 /* An hour of one ping a second; a longer stream keeps the latest. */
-#define ROUND_TRIPS_MAX 3600
+#define PONGS_MAX 3600
 #define SHORTEST_RATE_SECONDS 0.1
 
 const guint hx_stream_gap_ms[HX_STREAM_N_GAPS] = {50, 100, 200};
 
 void hx_stream_statistics_init(HxStreamStatistics *statistics)
 {
-    *statistics = (HxStreamStatistics){.round_trips = g_array_new(FALSE, FALSE, sizeof(gint64))};
+    *statistics =
+        (HxStreamStatistics){.round_trips = g_array_new(FALSE, FALSE, sizeof(gint64)),
+                             .encoder_latencies = g_array_new(FALSE, FALSE, sizeof(gint64))};
 }
 
 void hx_stream_statistics_clear(HxStreamStatistics *statistics)
 {
     g_clear_pointer(&statistics->round_trips, g_array_unref);
+    g_clear_pointer(&statistics->encoder_latencies, g_array_unref);
 }
 
 /* Since the last frame; 0 before the second. */
@@ -51,11 +56,19 @@ void hx_stream_statistics_frame(HxStreamStatistics *statistics, gint64 now, guin
     statistics->largest = MAX(statistics->largest, size);
 }
 
-void hx_stream_statistics_round_trip(HxStreamStatistics *statistics, gint64 microseconds)
+static void add_latest(GArray *times, gint64 microseconds)
 {
-    if (statistics->round_trips->len >= ROUND_TRIPS_MAX)
-        g_array_remove_index(statistics->round_trips, 0);
-    g_array_append_val(statistics->round_trips, microseconds);
+    if (times->len >= PONGS_MAX)
+        g_array_remove_index(times, 0);
+    g_array_append_val(times, microseconds);
+}
+
+void hx_stream_statistics_pong(HxStreamStatistics *statistics, gint64 round_trip,
+                               guint encoder_latency)
+{
+    add_latest(statistics->round_trips, round_trip);
+    if (encoder_latency)
+        add_latest(statistics->encoder_latencies, (gint64)encoder_latency * 1000);
 }
 
 double hx_stream_statistics_duration(const HxStreamStatistics *statistics, gint64 now)
@@ -97,16 +110,32 @@ static int compare(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+static GArray *sort(const GArray *times)
+{
+    GArray *sorted = g_array_copy((GArray *)times);
+    g_array_sort(sorted, compare);
+    return sorted;
+}
+
 double hx_stream_statistics_round_trip_ms(const HxStreamStatistics *statistics)
 {
     if (!statistics->round_trips->len)
         return -1;
-    g_autoptr(GArray) sorted = g_array_copy(statistics->round_trips);
-    g_array_sort(sorted, compare);
+    g_autoptr(GArray) sorted = sort(statistics->round_trips);
     guint middle = sorted->len / 2;
     gint64 upper = g_array_index(sorted, gint64, middle);
     gint64 lower = sorted->len % 2 ? upper : g_array_index(sorted, gint64, middle - 1);
     return (lower + upper) / 2e3;
+}
+
+double hx_stream_statistics_encoder_ms(const HxStreamStatistics *statistics, double quantile)
+{
+    guint count = statistics->encoder_latencies->len;
+    if (!count)
+        return -1;
+    g_autoptr(GArray) sorted = sort(statistics->encoder_latencies);
+    guint rank = CLAMP((guint)ceil(quantile * count), 1, count);
+    return g_array_index(sorted, gint64, rank - 1) / 1e3;
 }
 
 HxStreamSample hx_stream_statistics_sample(HxStreamStatistics *statistics, gint64 now)

@@ -18,6 +18,7 @@ typedef struct {
     guint64 gaps[HX_STREAM_N_GAPS]; /* those that have ended */
     gint64 longest_gap;             /* µs */
     GArray *round_trips;            /* of gint64, µs */
+    GArray *encoder_latencies;      /* of gint64, µs: those that were told */
     /* at the last hx_stream_statistics_sample */
     gint64 sample_time;
     guint64 sample_frames, sample_bytes;
@@ -31,7 +32,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxStreamStatistics, hx_stream_statistics_clear)
  * but not as one of its second, and makes no gap. */
 void hx_stream_statistics_frame(HxStreamStatistics *statistics, gint64 now, guint width,
                                 guint height, gsize size, gboolean key, gboolean replayed);
-void hx_stream_statistics_round_trip(HxStreamStatistics *statistics, gint64 microseconds);
+/* A ping was answered after @round_trip µs; its answer tells an encoder's latency of
+ * @encoder_latency ms, or none, 0. */
+void hx_stream_statistics_pong(HxStreamStatistics *statistics, gint64 round_trip,
+                               guint encoder_latency);
 
 /* From the first frame to @now: seconds; frames per second without the replayed ones; bits per
  * second.  0 where nothing came, and for rates within the first 0.1 s. */
@@ -46,6 +50,9 @@ double hx_stream_statistics_longest_gap_ms(const HxStreamStatistics *statistics,
 
 /* The median round trip in ms; negative where none was measured. */
 double hx_stream_statistics_round_trip_ms(const HxStreamStatistics *statistics);
+/* The latency in ms that the share @quantile of what the answers told does not exceed, 0 to 1;
+ * negative where they told none. */
+double hx_stream_statistics_encoder_ms(const HxStreamStatistics *statistics, double quantile);
 
 /* The rates of the time since the call before, or since the first frame. */
 typedef struct {

@@ -76,8 +76,9 @@ gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
             if (!take_frame(&state, &event.frame, error))
                 return FALSE;
             break;
-        case HX_STREAM_EVENT_ROUND_TRIP:
-            hx_stream_statistics_round_trip(statistics, event.round_trip);
+        case HX_STREAM_EVENT_PONG:
+            hx_stream_statistics_pong(statistics, event.pong.round_trip,
+                                      event.pong.encoder_latency);
             break;
         case HX_STREAM_EVENT_TIME:
             if (until == state.end)

@@ -15,7 +15,7 @@ typedef enum {
     HX_ERROR_GUEST = 8,       /* something failed inside the guest */
     HX_ERROR_NO_FRAMES = 9,   /* the stream delivered no frame */
     HX_ERROR_PROTOCOL = 10,   /* the other side broke the protocol, or closed too early */
-    HX_ERROR_CONNECTION = 11, /* the connection to a session's stream was lost */
+    HX_ERROR_CONNECTION = 11, /* there is no connection to a session's stream, or no more */
     HX_ERROR_ACCESS = 12,     /* the other side does not let this user in, or is not trusted */
     HX_ERROR_CANCELLED = 130, /* interrupted by the user (SIGINT, SIGTERM) */
 } HxError;

@@ -120,6 +120,7 @@ static void answer_ping(SoupWebsocketConnection *connection, GBytes *bytes)
     stream_server_send(connection, hx_stream_encode_pong(&pong));
     pong.sequence = message.ping.sequence;
     pong.client_time_us = 1;
+    pong.encoder_latency_ms = 7;
     stream_server_send(connection, hx_stream_encode_pong(&pong));
     stream_server_send(connection, hx_stream_encode_pong(&pong));
 }
@@ -137,9 +138,10 @@ static void test_pings(void)
         g_assert_no_error(error);
         if (event.type == HX_STREAM_EVENT_TIME)
             break;
-        g_assert_cmpint(event.type, ==, HX_STREAM_EVENT_ROUND_TRIP);
-        g_assert_cmpint(event.round_trip, >, 0);
-        g_assert_cmpint(event.round_trip, <, SECOND);
+        g_assert_cmpint(event.type, ==, HX_STREAM_EVENT_PONG);
+        g_assert_cmpint(event.pong.round_trip, >, 0);
+        g_assert_cmpint(event.pong.round_trip, <, SECOND);
+        g_assert_cmpuint(event.pong.encoder_latency, ==, 7);
         round_trips++;
     }
     g_assert_cmpint(g_get_monotonic_time(), >=, end);
@@ -266,6 +268,21 @@ static void test_silent(void)
     g_assert_error(error, HX_ERROR, HX_ERROR_TIMEOUT);
     g_assert_cmpfloat(g_test_timer_elapsed(), <, 4);
     close(ends[1]);
+}
+
+/* A Helix server that takes the connection, and says no more. */
+static void test_silent_helix(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GSocketListener) listener = g_socket_listener_new();
+    guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, &error);
+    g_assert_no_error(error);
+    g_autofree char *url = g_strdup_printf("https://localhost:%u", port);
+    HxHelixServer server = {.url = url, .key = (char *)"secret"};
+    g_assert_null(
+        hx_stream_client_new_helix(&server, STREAM_PATH, &stream_request, 1, NULL, &error));
+    g_assert_error(error, HX_ERROR, HX_ERROR_TIMEOUT);
+    g_assert_nonnull(strstr(error->message, "see that the Helix server runs"));
 }
 
 static void test_get(void)
@@ -412,6 +429,7 @@ int main(int argc, char **argv)
     g_test_add_func("/stream-client/gone", test_gone);
     g_test_add_func("/stream-client/cancel", test_cancel);
     g_test_add_func("/stream-client/silent", test_silent);
+    g_test_add_func("/stream-client/silent-helix", test_silent_helix);
     g_test_add_func("/stream-client/get", test_get);
     g_test_add_func("/stream-client/fragments", test_fragments);
     g_test_add_func("/stream-client/too-big", test_too_big);

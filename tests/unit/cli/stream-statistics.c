@@ -111,16 +111,30 @@ static void test_round_trips(void)
 {
     g_auto(HxStreamStatistics) s;
     hx_stream_statistics_init(&s);
-    hx_stream_statistics_round_trip(&s, 9000);
+    hx_stream_statistics_pong(&s, 9000, 0);
     g_assert_cmpfloat(hx_stream_statistics_round_trip_ms(&s), ==, 9);
-    hx_stream_statistics_round_trip(&s, 1000);
+    hx_stream_statistics_pong(&s, 1000, 0);
     g_assert_cmpfloat(hx_stream_statistics_round_trip_ms(&s), ==, 5);
-    hx_stream_statistics_round_trip(&s, 2000);
+    hx_stream_statistics_pong(&s, 2000, 0);
     g_assert_cmpfloat(hx_stream_statistics_round_trip_ms(&s), ==, 2);
     for (int i = 0; i < 5000; i++)
-        hx_stream_statistics_round_trip(&s, 3000);
+        hx_stream_statistics_pong(&s, 3000, 0);
     g_assert_cmpuint(s.round_trips->len, ==, 3600);
     g_assert_cmpfloat(hx_stream_statistics_round_trip_ms(&s), ==, 3);
+}
+
+static void test_encoder(void)
+{
+    g_auto(HxStreamStatistics) s;
+    hx_stream_statistics_init(&s);
+    hx_stream_statistics_pong(&s, 1000, 0);
+    g_assert_cmpfloat(hx_stream_statistics_encoder_ms(&s, 0.5), <, 0);
+    for (guint ms = 100; ms >= 1; ms--)
+        hx_stream_statistics_pong(&s, 1000, ms);
+    g_assert_cmpfloat(hx_stream_statistics_encoder_ms(&s, 0), ==, 1);
+    g_assert_cmpfloat(hx_stream_statistics_encoder_ms(&s, 0.5), ==, 50);
+    g_assert_cmpfloat(hx_stream_statistics_encoder_ms(&s, 0.99), ==, 99);
+    g_assert_cmpfloat(hx_stream_statistics_encoder_ms(&s, 1), ==, 100);
 }
 
 int main(int argc, char **argv)
@@ -133,5 +147,6 @@ int main(int argc, char **argv)
     g_test_add_func("/stream-statistics/samples", test_samples);
     g_test_add_func("/stream-statistics/gaps", test_gaps);
     g_test_add_func("/stream-statistics/round-trips", test_round_trips);
+    g_test_add_func("/stream-statistics/encoder", test_encoder);
     return g_test_run();
 }
