@@ -51,8 +51,9 @@ session_SRC := $(wildcard guest-provision/session/*.c) \
 session_PKG := gstreamer-app-1.0 gstreamer-video-1.0 libsoup-3.0 json-glib-1.0 gio-unix-2.0
 # What the guest's session and the host's viewer share: the wire format alone.
 protocol_SRC := $(wildcard guest-provision/session/stream-protocol.c)
+protocol_PKG := json-glib-1.0
 
-COMPONENTS := base launcher provision h264 recorder cli vsock encoder module vsockenc session
+COMPONENTS := base launcher provision h264 recorder cli vsock encoder module vsockenc protocol session
 PROGRAMS := $(BUILD)/helixvm $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder \
 	$(BUILD)/helixvm-recorder $(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session \
 	$(BUILD)/guest/helixvm-init
@@ -173,9 +174,10 @@ vsock_FUZZ := vhost-user rings packets
 encoder_FUZZ := hxfr export-client
 module_FUZZ := export-module
 h264_FUZZ := sps
-FUZZ_TARGETS := $(or $(TARGET),$(vsock_FUZZ) $(encoder_FUZZ) $(module_FUZZ) $(h264_FUZZ))
+protocol_FUZZ := stream
+FUZZ_TARGETS := $(or $(TARGET),$(vsock_FUZZ) $(encoder_FUZZ) $(module_FUZZ) $(h264_FUZZ) $(protocol_FUZZ))
 # TARGET:FOLDER of the sources that it is to cover.
-FUZZ_RUNS := $(foreach c,vsock encoder module h264,$(foreach t,$(filter $($(c)_FUZZ),$(FUZZ_TARGETS)),\
+FUZZ_RUNS := $(foreach c,vsock encoder module h264 protocol,$(foreach t,$(filter $($(c)_FUZZ),$(FUZZ_TARGETS)),\
 	$(t):$(patsubst %/,%,$(dir $(firstword $($(c)_SRC))))))
 .PHONY: fuzz fuzz-programs
 fuzz:
@@ -193,6 +195,7 @@ $(eval $(call fuzz_targets,vsock,device))
 $(eval $(call fuzz_targets,encoder,))
 $(eval $(call fuzz_targets,module,))
 $(eval $(call fuzz_targets,h264,))
+$(eval $(call fuzz_targets,protocol,))
 
 # SIGKILL at random moments for all that a VM stands on: ROUNDS of them (100), SEED to repeat a run.
 .PHONY: stress

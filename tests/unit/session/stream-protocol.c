@@ -238,7 +238,8 @@ static void test_request(void)
 
 static void test_request_bad(void)
 {
-    static const char *const texts[] = {
+    g_autofree char *deep = g_strnfill(G_MAXINT16, '[');
+    const char *const texts[] = {
         "",
         "x",
         "null",
@@ -254,6 +255,9 @@ static void test_request_bad(void)
         "{\"type\":\"init\",\"bitrate\":{}}",
         "{\"type\":\"init\"",
         "{\"type\":\"init\",\"session_id\":\"\xff\"}",
+        "{\"type\":\"init\"}4",
+        "4{\"type\":\"input\"}",
+        deep,
     };
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         HxStreamRequest request;
