@@ -17,6 +17,7 @@
 
 #include "guest-provision/session/desktop.h"
 #include "guest-provision/session/host-wait.h"
+#include "guest-provision/session/pace.h"
 #include "guest-provision/session/repeat.h"
 
 #include <dlfcn.h>
@@ -70,7 +71,7 @@ struct SessionPipeline {
     GMutex lock; /* what follows */
     HxStatistics statistics;
     gint64 entered_at; /* monotonic, µs: when the encoder got its latest frame */
-    GstClockTime entered_pts;
+    SessionPace pace;
 };
 
 /* --- GStreamer without a registry --------------------------------------------------------------
@@ -158,19 +159,12 @@ static GstPadProbeReturn gate(GstPad *pad, GstPadProbeInfo *info, void *data)
     GstClockTime pts = GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info));
     if (!g_atomic_int_get(&pipeline->active) && g_atomic_int_get(&pipeline->has_frame))
         return GST_PAD_PROBE_DROP;
-    GstPadProbeReturn result = GST_PAD_PROBE_OK;
     g_mutex_lock(&pipeline->lock);
-    /* A tenth of a frame early is in time: the compositor's clock is its own. */
-    const GstClockTime distance = GST_SECOND * 9 / 10 / (guint64)g_atomic_int_get(&pipeline->fps);
-    if (GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(pipeline->entered_pts) &&
-        pts > pipeline->entered_pts && pts - pipeline->entered_pts < distance) {
-        result = GST_PAD_PROBE_DROP;
-    } else {
-        pipeline->entered_pts = pts;
+    gboolean passes = session_pace_passes(&pipeline->pace, pts, g_atomic_int_get(&pipeline->fps));
+    if (passes)
         pipeline->entered_at = g_get_monotonic_time();
-    }
     g_mutex_unlock(&pipeline->lock);
-    return result;
+    return passes ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
 }
 
 static void pull_samples(SessionPipeline *pipeline);
@@ -416,7 +410,7 @@ static void start_way(SessionPipeline *pipeline)
     GstBus *bus = gst_element_get_bus(bin);
     pipeline->bus_watch = gst_bus_add_watch(bus, bus_message, pipeline);
     gst_object_unref(bus);
-    pipeline->entered_pts = GST_CLOCK_TIME_NONE;
+    pipeline->pace.due = GST_CLOCK_TIME_NONE;
     pipeline->started_at = g_get_monotonic_time();
     g_atomic_int_set(&pipeline->has_frame, FALSE);
     pipeline->watchdog = g_timeout_add(FIRST_FRAME_TIME, no_frame, pipeline);
