@@ -62,14 +62,14 @@ static gboolean choose_giver(const char *session, const char *vm, const HxHelixO
 
 gboolean hx_verb_stream(int argc, char **argv, GError **error)
 {
-    g_autofree char *session = g_strdup("desktop");
+    g_autofree char *named = NULL;
     g_autofree char *output = NULL, *snapshot = NULL;
     g_auto(HxHelixOptions) helix = {0};
     HxStreamRequest request = {0};
     double duration = 0;
     gboolean json = FALSE, json_lines = FALSE, quiet = FALSE;
     const GOptionEntry options[] = {
-        {"session", 0, 0, G_OPTION_ARG_STRING, &session,
+        {"session", 0, 0, G_OPTION_ARG_STRING, &named,
          "the session (default: desktop), or a Helix server's, ses_...", "SESSION"},
         {"url", 0, 0, G_OPTION_ARG_STRING, &helix.url, "the Helix server (default: $HELIX_URL)",
          "URL"},
@@ -101,10 +101,11 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
     }
     if (!check_request(&request, error) || !hx_stream_files_check(output, snapshot, error))
         return FALSE;
+    const char *session = named ? named : "desktop";
     gboolean of_helix = FALSE;
     if (!choose_giver(session, argc > 1 ? argv[1] : NULL, &helix, &of_helix, error))
         return FALSE;
-    request.session_id = session;
+    request.session_id = (char *)session;
     const HxStreamWish wish = {.request = request,
                                .duration = duration,
                                .style = json_lines ? HX_STREAM_JSON_LINES

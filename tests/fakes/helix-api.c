@@ -313,6 +313,7 @@ int main(int argc, char **argv)
     g_assert_no_error(error);
     GSList *uris = soup_server_get_uris(soup);
     say("%d", g_uri_get_port(uris->data));
+    g_slist_free_full(uris, (GDestroyNotify)g_uri_unref);
     loop = g_main_loop_new(NULL, FALSE);
     g_autoptr(GInputStream) input = g_unix_input_stream_new(STDIN_FILENO, FALSE);
     char byte;
