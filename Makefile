@@ -145,8 +145,8 @@ $(BUILD)/tests/virglrenderer-old/libvirglrenderer.so.1: tests/fakes/virglrendere
 
 # A Helix server's WebSocket, for tests/unit/helix.t.
 HELIX_API := $(BUILD)/tests/helix-api
-$(BUILD)/obj/tests/fakes/helix-api.o: COMPONENT_CFLAGS = $(session_CFLAGS) $(shell $(PKG_CONFIG) --cflags x264)
-$(HELIX_API): $(BUILD)/obj/tests/fakes/helix-api.o $(protocol_SRC:%.c=$(BUILD)/obj/%.o)
+$(BUILD)/obj/tests/fakes/helix-api.o: COMPONENT_CFLAGS = $(session_CFLAGS)
+$(HELIX_API): $(patsubst %,$(BUILD)/obj/tests/fakes/%.o,helix-api cli-pictures) $(protocol_SRC:%.c=$(BUILD)/obj/%.o)
 	$(LINK) $^ $(session_LIBS) $(shell $(PKG_CONFIG) --libs x264)
 
 PROVE := prove --timer --failures --exec tests/one

@@ -6,24 +6,20 @@
  * A session's id tells what becomes of it: see refusals and sessions. */
 #include <gio/gunixinputstream.h>
 #include <libsoup/soup.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <x264.h>
 
 #include "guest-provision/session/stream-protocol.h"
+#include "tests/fakes/cli-pictures.h"
 
 #define AGENTS "/api/v1/external-agents"
-#define WIDTH 322
-#define HEIGHT 182
-#define FRAMES 60
-#define GROUP 20
+#define FRAMES (3 * PICTURE_GROUP)
 #define INTERVAL_MS 20
 #define SOON 15 /* ticks until what is to go wrong does */
 
 static char *key;
-static GBytes *units[FRAMES]; /* access units, in groups of GROUP */
+static GBytes *units[FRAMES]; /* access units, whole groups of them */
 static GMainLoop *loop;
 
 static void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
@@ -40,33 +36,16 @@ static void say(const char *format, ...)
 /* --- pictures -----------------------------------------------------------------------------------
  */
 
+static void keep_unit(const HxStreamFrame *frame, void *data)
+{
+    int *count = data;
+    units[(*count)++] = g_bytes_new(frame->data, frame->size);
+}
+
 static void make_units(void)
 {
-    x264_param_t param;
-    x264_param_default_preset(&param, "superfast", "zerolatency");
-    param.i_log_level = X264_LOG_NONE;
-    param.i_width = WIDTH;
-    param.i_height = HEIGHT;
-    param.i_threads = 1;
-    param.i_keyint_max = param.i_keyint_min = GROUP;
-    param.i_scenecut_threshold = 0;
-    param.b_repeat_headers = param.b_annexb = 1;
-    x264_t *encoder = x264_encoder_open(&param);
-    x264_picture_t picture, out;
-    g_assert_cmpint(x264_picture_alloc(&picture, X264_CSP_I420, WIDTH, HEIGHT), ==, 0);
-    for (int plane = 1; plane < 3; plane++)
-        memset(picture.img.plane[plane], 128, (size_t)picture.img.i_stride[plane] * HEIGHT / 2);
-    for (int i = 0; i < FRAMES; i++) {
-        x264_nal_t *nals;
-        int n_nals;
-        memset(picture.img.plane[0], 50 + 2 * i, (size_t)picture.img.i_stride[0] * HEIGHT);
-        picture.i_pts = i;
-        int size = x264_encoder_encode(encoder, &nals, &n_nals, &picture, &out);
-        g_assert_cmpint(size, >, 0);
-        units[i] = g_bytes_new(nals[0].p_payload, size);
-    }
-    x264_picture_clean(&picture);
-    x264_encoder_close(encoder);
+    int count = 0;
+    pictures_encode(FRAMES, keep_unit, &count);
 }
 
 /* --- a session ----------------------------------------------------------------------------------
@@ -98,17 +77,17 @@ static HxStreamFrame next_frame(Viewer *viewer)
     gsize size;
     const guint8 *data = g_bytes_get_data(units[i % FRAMES], &size);
     return (HxStreamFrame){.codec = HX_STREAM_CODEC_H264,
-                           .flags = i % GROUP == 0 ? HX_STREAM_FRAME_KEY : 0,
+                           .flags = i % PICTURE_GROUP == 0 ? HX_STREAM_FRAME_KEY : 0,
                            .pts_us = i * INTERVAL_MS * 1000,
-                           .width = WIDTH,
-                           .height = HEIGHT,
+                           .width = PICTURE_WIDTH,
+                           .height = PICTURE_HEIGHT,
                            .data = data,
                            .size = size};
 }
 
 static void answer(Viewer *viewer)
 {
-    g_autofree char *complete = hx_stream_complete_build(WIDTH, HEIGHT);
+    g_autofree char *complete = hx_stream_complete_build(PICTURE_WIDTH, PICTURE_HEIGHT);
     soup_websocket_connection_send_text(viewer->connection, complete);
 }
 
@@ -117,7 +96,7 @@ static void begin(Viewer *viewer)
 {
     answer(viewer);
     soup_websocket_connection_send_text(viewer->connection, "{\"Presence\":{\"users\":[]}}");
-    HxStreamInit init = {.codec = 1, .width = WIDTH, .height = HEIGHT, .fps = 50};
+    HxStreamInit init = {.codec = 1, .width = PICTURE_WIDTH, .height = PICTURE_HEIGHT, .fps = 50};
     send_binary(viewer, hx_stream_encode_init(&init));
     send_binary(viewer, g_bytes_new_static("\x50 a cursor", 10));
     send_binary(viewer, g_bytes_new_static("\xee", 1));

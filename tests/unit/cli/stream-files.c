@@ -10,17 +10,15 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <x264.h>
 
 #include "cli/stream-recorder.h"
 #include "launcher/base/error.h"
 #include "launcher/base/json.h"
 #include "launcher/base/sanitised.h"
+#include "tests/fakes/cli-pictures.h"
 
-#define WIDTH 322
-#define HEIGHT 182
 #define FRAMES 30
-#define KEYFRAMES 3
+#define KEYFRAMES 3 /* FRAMES / PICTURE_GROUP */
 #define TINY_FRAMES 700000
 #define TINY_FRAMES_KIB (64 * 1024) /* of memory, libraries and all */
 
@@ -54,52 +52,6 @@ static void assert_answer(const char *expected, const char *format, ...)
 
 /* --- frames -------------------------------------------------------------------------------------
  */
-
-typedef void (*Take)(const HxStreamFrame *frame, void *data);
-
-static x264_t *open_x264(void)
-{
-    x264_param_t param;
-    x264_param_default_preset(&param, "superfast", "zerolatency");
-    param.i_log_level = X264_LOG_NONE;
-    param.i_width = WIDTH;
-    param.i_height = HEIGHT;
-    param.i_threads = 1;
-    param.i_keyint_max = FRAMES / KEYFRAMES;
-    param.i_keyint_min = FRAMES / KEYFRAMES;
-    param.i_scenecut_threshold = 0;
-    param.b_repeat_headers = 1;
-    param.b_annexb = 1;
-    return x264_encoder_open(&param);
-}
-
-/* Pictures of one grey, which becomes lighter; @count of them, 40 ms apart. */
-static void make_frames(int count, Take take, void *data)
-{
-    x264_t *encoder = open_x264();
-    x264_picture_t picture, out;
-    g_assert_cmpint(x264_picture_alloc(&picture, X264_CSP_I420, WIDTH, HEIGHT), ==, 0);
-    for (int i = 0; i < count; i++) {
-        x264_nal_t *nals;
-        int n_nals;
-        memset(picture.img.plane[0], 50 + 5 * i, (size_t)picture.img.i_stride[0] * HEIGHT);
-        memset(picture.img.plane[1], 128, (size_t)picture.img.i_stride[1] * HEIGHT / 2);
-        memset(picture.img.plane[2], 128, (size_t)picture.img.i_stride[2] * HEIGHT / 2);
-        picture.i_pts = i;
-        int size = x264_encoder_encode(encoder, &nals, &n_nals, &picture, &out);
-        g_assert_cmpint(size, >, 0);
-        HxStreamFrame frame = {.codec = HX_STREAM_CODEC_H264,
-                               .flags = out.b_keyframe ? HX_STREAM_FRAME_KEY : 0,
-                               .pts_us = 5000000 + i * 40000,
-                               .width = WIDTH,
-                               .height = HEIGHT,
-                               .data = nals[0].p_payload,
-                               .size = size};
-        take(&frame, data);
-    }
-    x264_picture_clean(&picture);
-    x264_encoder_close(encoder);
-}
 
 static void record(const HxStreamFrame *frame, void *data)
 {
@@ -137,7 +89,7 @@ static char *make_recording(const char *format, const char *name, int count, con
                                    .snapshot_fd = snapshot ? open_new(snapshot) : -1};
     g_autoptr(HxStreamRecorder) recorder = hx_stream_recorder_start(&files, &error);
     g_assert_no_error(error);
-    make_frames(count, snapshot ? record_as_key : record, recorder);
+    pictures_encode(count, snapshot ? record_as_key : record, recorder);
     hx_stream_recorder_finish(recorder, &error);
     g_assert_no_error(error);
     close(files.recording_fd);
@@ -159,8 +111,8 @@ static void check_recording(const char *path, const char *format)
     g_assert_cmpstr(hx_json_string(stream, "codec_name"), ==, "h264");
     g_assert_cmpstr(hx_json_string(stream, "profile"), ==, "High");
     g_assert_cmpstr(hx_json_string(stream, "is_avc"), ==, "true");
-    g_assert_cmpint(hx_json_integer(stream, "width"), ==, WIDTH);
-    g_assert_cmpint(hx_json_integer(stream, "height"), ==, HEIGHT);
+    g_assert_cmpint(hx_json_integer(stream, "width"), ==, PICTURE_WIDTH);
+    g_assert_cmpint(hx_json_integer(stream, "height"), ==, PICTURE_HEIGHT);
     g_assert_cmpstr(hx_json_string(stream, "nb_read_packets"), ==, G_STRINGIFY(FRAMES));
     double duration = g_ascii_strtod(hx_json_string(container, "duration"), NULL);
     g_assert_cmpfloat(duration, >=, (FRAMES - 1) * 0.04);
@@ -198,7 +150,7 @@ static void test_snapshot(void)
         g_strdup_printf("ffmpeg -v error -i %s -f rawvideo -pix_fmt gray - | od -An -tu1 -N1", png);
     g_autofree char *grey = answer_of(command);
     /* 16 to 235 of the codec's are 0 to 255 of the picture's. */
-    double expected = (50 + 5 * (FRAMES - 4) - 16) * 255 / 219.0;
+    double expected = (PICTURE_GREY(FRAMES - 4) - 16) * 255 / 219.0;
     g_assert_cmpfloat_with_epsilon(g_ascii_strtod(grey, NULL), expected, 3);
 }
 
@@ -215,7 +167,7 @@ static void test_cut(void)
     if (pid == 0) {
         HxStreamRecorder *recorder = hx_stream_recorder_start(&files, &error);
         g_assert_no_error(error);
-        make_frames(FRAMES, record, recorder);
+        pictures_encode(FRAMES, record, recorder);
         kill(getpid(), SIGKILL);
     }
     g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
@@ -261,7 +213,7 @@ static gint64 *times_of(const char *format, const guint64 *clock, int count)
     g_autoptr(HxStreamRecorder) recorder = hx_stream_recorder_start(&files, &error);
     g_assert_no_error(error);
     Clocked clocked = {.recorder = recorder, .clock = clock};
-    make_frames(count, record_clocked, &clocked);
+    pictures_encode(count, record_clocked, &clocked);
     hx_stream_recorder_finish(recorder, &error);
     g_assert_no_error(error);
     close(files.recording_fd);
@@ -387,7 +339,7 @@ static void test_full(void)
     g_assert_cmpint(files.recording_fd, >=, 0);
     g_autoptr(HxStreamRecorder) recorder = hx_stream_recorder_start(&files, &error);
     g_assert_no_error(error);
-    make_frames(1, record, recorder);
+    pictures_encode(1, record, recorder);
     g_assert_false(hx_stream_recorder_finish(recorder, &error));
     g_assert_nonnull(strstr(error->message, "No space left on device"));
     close(files.recording_fd);
@@ -423,7 +375,7 @@ static void test_byte_stream(void)
     g_autofree char *path = g_build_filename(directory, "a.h264", NULL);
     g_autoptr(HxStreamFiles) files = hx_stream_files_new(path, NULL, &error);
     g_assert_no_error(error);
-    make_frames(FRAMES, keep, files);
+    pictures_encode(FRAMES, keep, files);
     g_assert_true(hx_stream_files_finish(files, &error));
     assert_answer(G_STRINGIFY(FRAMES),
                   "ffprobe -v error -count_packets -show_entries "
