@@ -30,7 +30,8 @@ base_SRC := $(wildcard launcher/base/*.c)
 base_PKG := gio-2.0 gio-unix-2.0
 launcher_SRC := $(filter-out launcher/base/% launcher/vsock/%,$(wildcard launcher/*/*.c))
 launcher_PKG := libvirt libxml-2.0 json-glib-1.0 virglrenderer libcurl libarchive
-provision_SRC := $(wildcard guest-provision/*.c)
+# The host reads the configurations of sessions as the guest does.
+provision_SRC := $(wildcard guest-provision/*.c) guest-provision/session/config.c
 provision_PKG := libssh json-glib-1.0
 h264_SRC := $(wildcard cli/h264/*.c)
 h264_PKG := glib-2.0

@@ -40,24 +40,30 @@ static char *separated(int argc, char **argv)
     return g_strdup_printf("helixvm %s -- %s", before, command);
 }
 
-gboolean hx_guest_command_parse(HxGuestCommand *command, const char *arguments,
-                                const GOptionEntry *options, int argc, char **argv, GError **error)
+void hx_guest_command_split(HxGuestCommand *command, int argc, char **argv)
 {
     int end = 1;
     while (end < argc && !g_str_equal(argv[end], "--"))
         end++;
-    hx_verb_set_failure_status(FAILURE_STATUS);
     command->n_words = MAX(argc - end - 1, 0);
     command->words = argv + end + 1;
     /* The parser shifts what it is given: a list of its own. */
     command->head = g_new0(char *, end + 1);
     memcpy(command->head, argv, end * sizeof *argv);
     command->n_head = end;
+}
+
+gboolean hx_guest_command_parse(HxGuestCommand *command, const char *arguments,
+                                const GOptionEntry *options, int argc, char **argv, GError **error)
+{
+    hx_verb_set_failure_status(FAILURE_STATUS);
+    hx_guest_command_split(command, argc, argv);
     char **head = command->head;
     g_autoptr(GError) cause = NULL;
     if (hx_verb_parse(arguments, options, &command->n_head, &head, 0, 1, &cause))
         return TRUE;
-    g_autofree char *meant = end == argc ? separated(argc, argv) : NULL;
+    /* Without "--" the head is all. */
+    g_autofree char *meant = command->words > argv + argc ? separated(argc, argv) : NULL;
     if (meant)
         g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "put -- before the command: %s", meant);
     else

@@ -11,6 +11,9 @@ typedef struct {
     int n_words;
 } HxGuestCommand;
 
+/* Take the command out of @argv: the rest, in head, is for hx_verb_parse. */
+void hx_guest_command_split(HxGuestCommand *command, int argc, char **argv);
+
 /* Parse what comes before "--", with @options (NULL: none); what follows is the command's, options
  * too, and the parser never sees it.  From here on the verb's own failures exit with 255.
  * HX_ERROR_USAGE. */

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/guest.h"
@@ -16,19 +17,29 @@
 
 struct HxLogJournal {
     HxVm *vm;
+    char *unit;
     guint lines;
     gboolean follow;
     int read_fd, write_fd;
     GThread *thread;
-    GError *error; /* the thread's until its end of file */
+    GString *begun; /* a line without its end */
+    GError *error;  /* the thread's until its end of file */
 };
 
 static char *command_line(const HxLogJournal *journal, guint lines)
 {
-    const char *follow = journal->follow ? " --follow" : "";
+    g_autoptr(GString) command = g_string_new("journalctl --no-pager -o short-iso");
     if (lines == G_MAXUINT)
-        return g_strdup_printf("journalctl --no-pager -o short-iso -b -n all%s", follow);
-    return g_strdup_printf("journalctl --no-pager -o short-iso -n %u%s", lines, follow);
+        g_string_append(command, " -b -n all");
+    else
+        g_string_append_printf(command, " -n %u", lines);
+    if (journal->unit) {
+        g_autofree char *unit = g_shell_quote(journal->unit);
+        g_string_append_printf(command, " --unit %s", unit);
+    }
+    if (journal->follow)
+        g_string_append(command, " --follow");
+    return g_string_free(g_steal_pointer(&command), FALSE);
 }
 
 static gboolean read_once(HxLogJournal *journal, guint lines, gboolean *ret_reached, GError **error)
@@ -76,13 +87,16 @@ static void *read_journal(void *data)
     return NULL;
 }
 
-HxLogJournal *hx_log_journal_new(HxVm *vm, guint lines, gboolean follow, GError **error)
+HxLogJournal *hx_log_journal_new(HxVm *vm, const char *unit, guint lines, gboolean follow,
+                                 GError **error)
 {
     int ends[2];
     if (!g_unix_open_pipe(ends, O_CLOEXEC, error))
         return NULL;
     HxLogJournal *journal = g_new0(HxLogJournal, 1);
     journal->vm = vm;
+    journal->unit = g_strdup(unit);
+    journal->begun = g_string_new(NULL);
     journal->lines = lines;
     journal->follow = follow;
     journal->read_fd = ends[0];
@@ -99,12 +113,30 @@ void hx_log_journal_free(HxLogJournal *journal)
     hx_close(&journal->read_fd);
     g_thread_join(journal->thread);
     g_clear_error(&journal->error);
+    g_string_free(journal->begun, TRUE);
+    g_free(journal->unit);
     g_free(journal);
 }
 
 int hx_log_journal_fd(HxLogJournal *journal)
 {
     return journal->read_fd;
+}
+
+gboolean hx_log_journal_read(HxLogJournal *journal, HxLogSink *sink, void *data)
+{
+    char buffer[16384];
+    ssize_t n = read(journal->read_fd, buffer, sizeof buffer);
+    if (n <= 0)
+        return n < 0 && errno == EINTR;
+    g_string_append_len(journal->begun, buffer, n);
+    const char *end;
+    while ((end = memchr(journal->begun->str, '\n', journal->begun->len))) {
+        gsize length = end - journal->begun->str;
+        sink(HX_LOG_JOURNAL, journal->begun->str, length, data);
+        g_string_erase(journal->begun, 0, length + 1);
+    }
+    return TRUE;
 }
 
 gboolean hx_log_journal_result(HxLogJournal *journal, GError **error)

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "launcher/base/error.h"
+
 #define ESC 0x1b
 #define CSI 0x9b /* the same as ESC [ */
 #define BLOCK 65536
@@ -77,4 +79,30 @@ off_t hx_log_tail(int fd, guint lines)
                 return at + i + 1;
     }
     return 0;
+}
+
+void hx_log_write(FILE *file, const char *line, gsize length, gboolean raw)
+{
+    if (raw) {
+        fwrite(line, 1, length, file);
+    } else {
+        g_autofree char *clean = hx_log_clean(line, length);
+        fputs(clean, file);
+    }
+    putc('\n', file);
+}
+
+gboolean hx_log_parse_lines(const char *text, guint standard, guint *ret_lines, GError **error)
+{
+    guint64 lines = 0;
+    *ret_lines = text ? G_MAXUINT : standard;
+    if (!text || g_str_equal(text, "all"))
+        return TRUE;
+    if (!g_ascii_string_to_unsigned(text, 10, 0, 1000000000, &lines, NULL)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
+                    "--lines takes a number or \"all\", and not \"%s\"", text);
+        return FALSE;
+    }
+    *ret_lines = lines;
+    return TRUE;
 }

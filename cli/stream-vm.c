@@ -44,13 +44,18 @@ gboolean hx_stream_view_vm(HxVm *vm, const HxStreamWish *wish, const char *outpu
     HxGuest guest = hx_verb_guest(vm);
     g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);
     Vm from = {.vm = vm, .ssh = ssh, .session = session};
-    if (!ssh || !hx_guest_session_start(ssh, session, &from.port, error))
+    g_autoptr(HxGuestSession) served = ssh ? hx_guest_session_start(ssh, session, error) : NULL;
+    if (!served)
         return FALSE;
+    from.port = served->port;
     g_autoptr(HxStreamFiles) files = hx_stream_files_new(output, snapshot, error);
     if (!files)
         return FALSE;
     g_autofree char *of = g_strdup_printf("VM \"%s\"", hx_vm_name(vm));
-    g_autofree char *size = g_strdup_printf("in the guest, /etc/helixvm/sessions/%s.conf", session);
+    g_autofree char *size = g_strdup_printf(
+        "its configuration, which `helixvm session start %s %s --size WIDTHxHEIGHT` changes while "
+        "it is down,",
+        hx_vm_name(vm), session);
     const HxStreamGiver giver = {.of = of,
                                  .open = open_session,
                                  .connect = connect_session,

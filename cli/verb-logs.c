@@ -14,8 +14,7 @@
 #include "launcher/domain/vm-domain.h"
 #include "launcher/monitor/reach.h"
 
-#define FOLLOW_LINES 10
-#define GUEST "guest"
+#define GUEST HX_LOG_JOURNAL
 
 /* In the order of a VM's start. */
 static const char *const components[] = {"monitor", "vsock", "qemu", "console", "encoder", GUEST};
@@ -26,8 +25,8 @@ typedef struct {
     guint lines;      /* G_MAXUINT: all */
     gboolean follow, raw;
     GMainLoop *loop;
-    GString *journal_line;
-    GPtrArray *files; /* HxLogFile */
+    HxLogJournal *journal; /* followed */
+    GPtrArray *files;      /* HxLogFile */
 } Logs;
 
 static gboolean is_component(const char *name)
@@ -52,13 +51,7 @@ static gboolean print_line(const char *component, const char *line, gsize length
     const Logs *logs = data;
     if (!logs->only)
         printf("%-7s | ", component);
-    if (logs->raw) {
-        fwrite(line, 1, length, stdout);
-    } else {
-        g_autofree char *clean = hx_log_clean(line, length);
-        fputs(clean, stdout);
-    }
-    putchar('\n');
+    hx_log_write(stdout, line, length, logs->raw);
     /* Where nobody reads any more, there is nothing to go on for. */
     gboolean good = !ferror(stdout) && (!logs->follow || fflush(stdout) == 0);
     if (!good && logs->loop)
@@ -69,38 +62,19 @@ static gboolean print_line(const char *component, const char *line, gsize length
 /* --- the guest's journal -----------------------------------------------------------------------
  */
 
-static void take_journal(Logs *logs, const char *bytes, gsize size)
-{
-    g_string_append_len(logs->journal_line, bytes, size);
-    const char *end;
-    while ((end = memchr(logs->journal_line->str, '\n', logs->journal_line->len))) {
-        gsize length = end - logs->journal_line->str;
-        print_line(GUEST, logs->journal_line->str, length, logs);
-        g_string_erase(logs->journal_line, 0, length + 1);
-    }
-}
-
-/* FALSE at the end of file. */
-static gboolean read_some(Logs *logs, int fd)
-{
-    char buffer[16384];
-    ssize_t n = read(fd, buffer, sizeof buffer);
-    if (n > 0)
-        take_journal(logs, buffer, n);
-    return n > 0 || (n < 0 && errno == EINTR);
-}
-
 static gboolean on_journal(int fd, GIOCondition condition, void *data)
 {
-    return read_some(data, fd) ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+    Logs *logs = data;
+    return hx_log_journal_read(logs->journal, print_line, logs) ? G_SOURCE_CONTINUE
+                                                                : G_SOURCE_REMOVE;
 }
 
 static gboolean print_journal(Logs *logs, GError **error)
 {
-    g_autoptr(HxLogJournal) journal = hx_log_journal_new(logs->vm, logs->lines, FALSE, error);
+    g_autoptr(HxLogJournal) journal = hx_log_journal_new(logs->vm, NULL, logs->lines, FALSE, error);
     if (!journal)
         return FALSE;
-    while (!ferror(stdout) && read_some(logs, hx_log_journal_fd(journal))) {
+    while (!ferror(stdout) && hx_log_journal_read(journal, print_line, logs)) {
     }
     return ferror(stdout) || hx_log_journal_result(journal, error);
 }
@@ -153,9 +127,10 @@ static gboolean follow(Logs *logs, GError **error)
     for (guint i = 0; i < logs->files->len; i++)
         hx_log_file_follow(logs->files->pdata[i]);
     if (!logs->only || g_str_equal(logs->only, GUEST)) {
-        journal = hx_log_journal_new(logs->vm, logs->lines, TRUE, error);
+        journal = hx_log_journal_new(logs->vm, NULL, logs->lines, TRUE, error);
         if (!journal)
             return FALSE;
+        logs->journal = journal;
         watch = g_unix_fd_add(hx_log_journal_fd(journal), G_IO_IN | G_IO_HUP, on_journal, logs);
     }
     if (!ferror(stdout) && !g_cancellable_is_cancelled(hx_verb_cancellable()))
@@ -176,25 +151,6 @@ static gboolean print_logs(Logs *logs, GError **error)
             !print_component(logs, components[i], error))
             return FALSE;
     return !logs->follow || follow(logs, error);
-}
-
-/* "all" or a number; NULL: the default. */
-static gboolean parse_lines(const char *text, Logs *logs, GError **error)
-{
-    guint64 lines = 0;
-    logs->lines = logs->follow ? FOLLOW_LINES : G_MAXUINT;
-    if (!text)
-        return TRUE;
-    logs->lines = G_MAXUINT;
-    if (g_str_equal(text, "all"))
-        return TRUE;
-    if (!g_ascii_string_to_unsigned(text, 10, 0, 1000000000, &lines, NULL)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
-                    "--lines takes a number or \"all\", and not \"%s\"", text);
-        return FALSE;
-    }
-    logs->lines = lines;
-    return TRUE;
 }
 
 /* `logs encoder` means the default VM's, unless there is a VM of that name. */
@@ -235,15 +191,14 @@ gboolean hx_verb_logs(int argc, char **argv, GError **error)
     };
     if (!hx_verb_parse("[VM] [monitor|vsock|qemu|console|encoder|guest]", options, &argc, &argv, 0,
                        2, error) ||
-        !parse_lines(lines, &logs, error))
+        !hx_log_parse_lines(lines, logs.follow ? HX_LOG_FOLLOW_LINES : G_MAXUINT, &logs.lines,
+                            error))
         return FALSE;
     g_autoptr(HxVm) vm = choose(argc, argv, &logs.only, error);
     if (!vm)
         return FALSE;
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func((GDestroyNotify)hx_log_file_free);
-    g_autoptr(GString) journal_line = g_string_new(NULL);
     logs.vm = vm;
     logs.files = files;
-    logs.journal_line = journal_line;
     return print_logs(&logs, error);
 }

@@ -68,25 +68,6 @@ static void print_table(const GPtrArray *snapshots)
 /* --- actions ------------------------------------------------------------------------------------
  */
 
-/* The last argument names the snapshot, one before it the VM. */
-static const char *vm_before(int argc, char **argv)
-{
-    return argc > 2 ? argv[1] : "default";
-}
-
-/* "create work" is the snapshot "work" of the VM "default", and where there is a VM "work" nobody
- * means that. */
-static gboolean check_no_vm(int argc, char **argv, GError **error)
-{
-    g_autoptr(HxVm) vm = argc == 2 ? hx_vm_open(argv[1], NULL) : NULL;
-    if (!vm || !hx_vm_check_known(vm, NULL))
-        return TRUE;
-    g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
-                "\"%s\" is a VM: name its snapshot, too: helixvm snapshot create %s NAME", argv[1],
-                argv[1]);
-    return FALSE;
-}
-
 static gboolean create(int argc, char **argv, GError **error)
 {
     gboolean as_json = FALSE;
@@ -98,9 +79,9 @@ static gboolean create(int argc, char **argv, GError **error)
         G_OPTION_ENTRY_NULL,
     };
     if (!hx_verb_parse("[[VM] NAME]", options, &argc, &argv, 0, 2, error) ||
-        !check_no_vm(argc, argv, error))
+        !hx_verb_check_no_vm("snapshot", argc, argv, error))
         return FALSE;
-    g_autoptr(HxVm) vm = hx_vm_open(vm_before(argc, argv), error);
+    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_before(argc, argv), error);
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *by_time = g_date_time_format(now, "%Y%m%d-%H%M%S");
     const char *name = argc > 1 ? argv[argc - 1] : by_time;
@@ -167,7 +148,7 @@ static gboolean change(int argc, char **argv, gboolean restore, GError **error)
     if (!hx_verb_parse("[VM] SNAPSHOT", options, &argc, &argv, 1, 2, error))
         return FALSE;
     const char *name = argv[argc - 1];
-    g_autoptr(HxVm) vm = hx_vm_open(vm_before(argc, argv), error);
+    g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_before(argc, argv), error);
     int lock = vm && hx_snapshot_check_name(name, error) ? own(vm, error) : -1;
     if (lock < 0)
         return FALSE;

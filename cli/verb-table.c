@@ -16,6 +16,8 @@ const HxVerb hx_verbs[] = {
     {"cp", "copy files between the host and a VM's guest", .run = hx_verb_cp},
     {"logs", "show what a VM's processes and its guest say", .run = hx_verb_logs},
     {"provision", "make a VM's guest serve sessions", .run = hx_verb_provision},
+    {"session", "list, start and stop the desktops in a VM's guest",
+     .actions = hx_verb_session_actions},
     {"stream", "view a session and count its frames", .run = hx_verb_stream},
 
     {"image", "make, fetch, show and remove base images", .actions = hx_verb_image_actions,

@@ -7,6 +7,7 @@
 #include "cli/help.h"
 #include "launcher/base/edit-distance.h"
 #include "launcher/base/error.h"
+#include "launcher/monitor/reach.h"
 
 /* The row that runs, for its --help. */
 static const HxVerb *current;
@@ -242,6 +243,22 @@ gboolean hx_verb_parse(const char *arguments, const GOptionEntry *options, int *
 const char *hx_verb_vm_name(int argc, char **argv, int index)
 {
     return argc > index ? argv[index] : "default";
+}
+
+const char *hx_verb_vm_before(int argc, char **argv)
+{
+    return argc > 2 ? argv[1] : "default";
+}
+
+gboolean hx_verb_check_no_vm(const char *what, int argc, char **argv, GError **error)
+{
+    g_autoptr(HxVm) vm = argc == 2 ? hx_vm_open(argv[1], NULL) : NULL;
+    if (!vm || !hx_vm_check_known(vm, NULL))
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
+                "\"%s\" is a VM: name its %s, too: helixvm %s %s NAME", argv[1], what, argv[0],
+                argv[1]);
+    return FALSE;
 }
 
 HxVm *hx_verb_parse_vm(const GOptionEntry *options, int *argc, char ***argv, GError **error)

@@ -41,6 +41,7 @@ HxVerbFunc hx_verb_provision;
 HxVerbFunc hx_verb_proxy;
 HxVerbFunc hx_verb_restart;
 HxVerbFunc hx_verb_run;
+HxVerbFunc hx_verb_session_logs;
 HxVerbFunc hx_verb_ssh;
 HxVerbFunc hx_verb_ssh_config;
 HxVerbFunc hx_verb_status;
@@ -50,6 +51,7 @@ HxVerbFunc hx_verb_up;
 HxVerbFunc hx_verb_version;
 extern const HxVerb hx_verb_image_actions[];
 extern const HxVerb hx_verb_profile_actions[];
+extern const HxVerb hx_verb_session_actions[];
 extern const HxVerb hx_verb_snapshot_actions[];
 
 /* Run the verb that @argv begins with, or its action.  HX_ERROR_USAGE, naming the nearest one,
@@ -93,6 +95,14 @@ HxVm *hx_verb_parse_vm(const GOptionEntry *options, int *argc, char ***argv, GEr
 
 /* The VM's name: the argument at @index, "default" where there is none.  Not to be freed. */
 const char *hx_verb_vm_name(int argc, char **argv, int index);
+
+/* The VM's name where the last argument is that of something of a VM, "[VM] SNAPSHOT": the one
+ * before it, or "default".  Not to be freed. */
+const char *hx_verb_vm_before(int argc, char **argv);
+
+/* "create work" is the @what ("snapshot") "work" of the VM "default", and where there is a VM
+ * "work" nobody means that: FALSE with HX_ERROR_USAGE then. */
+gboolean hx_verb_check_no_vm(const char *what, int argc, char **argv, GError **error);
 
 /* Cancelled by SIGINT, SIGTERM and SIGHUP; a second one ends the process at once.  Not to be freed.
  */

@@ -26,7 +26,7 @@ my %DIRECTIONS = (
     'launcher/domain' => [map { "launcher/$_" } qw(base host image profile vm)],
     'launcher/monitor' => [map { "launcher/$_" } qw(base disk domain host image profile vm)],
     'launcher/doctor' => [map { "launcher/$_" } qw(base domain host image profile vm)],
-    'guest-provision' => ['launcher/base'],
+    'guest-provision' => ['launcher/base', 'guest-provision/session/config.h'],
     # for the guest
     'guest-provision/image' => [],
     'guest-provision/session' =>

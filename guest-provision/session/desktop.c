@@ -5,8 +5,8 @@
  * served when the daemon is up.  Weston tells that it is up by its systemd-notify module; then the
  * first client starts.  The linker joins compositor and encoder pipeline whenever both are there.
  *
- * The end of PipeWire or Weston is the end of the desktop.  The first client may end as it likes.
- */
+ * The end of PipeWire or Weston is the end of the desktop, and so is a failure of the first client.
+ * That may end well and leave a desktop behind: one that starts others does. */
 #include "guest-provision/session/desktop.h"
 
 #include "guest-provision/session/child.h"
@@ -122,8 +122,13 @@ static void client_ended(SessionChild *child, int status, void *data)
 {
     SessionDesktop *desktop = data;
     g_autofree char *how = session_child_describe(status);
-    g_message("the first client, %s, %s", session_child_name(child), how);
+    g_autofree char *text =
+        g_strdup_printf("the first client, %s, %s", session_child_name(child), how);
     session_child_free(g_steal_pointer(&desktop->client), 0);
+    if (status == 0)
+        g_message("%s", text);
+    else
+        fail(desktop, text);
 }
 
 static SessionChild *start(SessionDesktop *desktop, const char *const *argv, int listen_fd,
@@ -165,15 +170,18 @@ static gboolean start_weston(SessionDesktop *desktop, GError **error)
 
 /* --- readiness -------------------------------------------------------------------------------- */
 
-static void start_client(SessionDesktop *desktop)
+static gboolean start_client(SessionDesktop *desktop)
 {
     g_autoptr(GError) error = NULL;
     if (!desktop->command)
-        return;
+        return TRUE;
     desktop->client =
         start(desktop, (const char *const *)desktop->command, -1, client_ended, &error);
-    if (!desktop->client)
-        g_warning("the first client: %s", error->message);
+    if (desktop->client)
+        return TRUE;
+    g_prefix_error(&error, "the first client: ");
+    fail(desktop, error->message);
+    return FALSE;
 }
 
 /* A datagram of Weston's, as sd_notify(3) sends it. */
@@ -189,8 +197,8 @@ static gboolean notified(int fd, GIOCondition condition, void *data)
     if (desktop->is_ready || !g_strv_contains((const char *const *)lines, "READY=1"))
         return G_SOURCE_CONTINUE;
     desktop->is_ready = TRUE;
-    start_client(desktop);
-    desktop->events.ready(desktop->events.data);
+    if (start_client(desktop))
+        desktop->events.ready(desktop->events.data);
     return G_SOURCE_CONTINUE;
 }
 

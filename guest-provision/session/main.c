@@ -59,6 +59,14 @@ static void set_state(Session *session, const char *state, const char *reason)
         g_warning("%s", error->message);
 }
 
+/* In the journal, and as systemd's word for the unit. */
+static void say_why(const char *reason)
+{
+    g_autofree char *status = g_strdup_printf("STATUS=%s", reason);
+    g_critical("%s", reason);
+    session_notify(status);
+}
+
 static void session_failed(const char *reason, void *data)
 {
     Session *session = data;
@@ -66,9 +74,7 @@ static void session_failed(const char *reason, void *data)
         return;
     session->failed = TRUE;
     session_pipeline_give_up(session->pipeline);
-    g_critical("%s", reason);
-    g_autofree char *status = g_strdup_printf("STATUS=%s", reason);
-    session_notify(status);
+    say_why(reason);
     set_state(session, "failed", reason);
     session_server_fail(session->server, reason);
     g_timeout_add(session->viewers ? FAREWELL_TIME : 0, quit, session);
@@ -250,7 +256,7 @@ int main(int argc, char **argv)
     if (started)
         g_main_loop_run(session.loop);
     else
-        g_critical("%s", error->message);
+        say_why(error->message);
     end(&session);
     g_source_remove(terminate);
     g_source_remove(interrupt);

@@ -222,7 +222,7 @@ refused(2, qr/\.h264.*\.mp4 or \.mkv/, 'stream', $vm, '--output', "$dir/a.avi");
 # --- bad input -----------------------------------------------------------------------------------
 
 refused(4, qr/nosuch.*desktop/s, 'stream', $vm, '--session', 'nosuch', '--duration', 1);
-refused(2, qr/./, 'stream', $vm, '--session', '../../etc/passwd', '--duration', 1);
+refused(2, qr/no name for a session/, 'stream', $vm, '--session', '../../etc/passwd', '--duration', 1);
 
 sub message {
     my ($type, $flags, $payload) = @_;
@@ -290,6 +290,108 @@ cmp_ok(encoding()->{frames}, '>', $coded, 'which was coded for it');
 kill 'INT', $early->{pid};
 finish($early, 20);
 
+# --- sessions ------------------------------------------------------------------------------------
+# Several at once, each of its own size, picture and rate.
+
+sub sessions { return map { $_->{name} => $_ } @{json(helixvm_ok('session', 'list', $vm, '--json')->{out})} }
+
+my %plain = (
+    wide => {size => [640, 360], fps => 10, colour => [0x20, 0x90, 0x40]},
+    tall => {size => [320, 480], fps => 30, colour => [0xa0, 0x30, 0x60]},
+);
+for my $name (sort keys %plain) {
+    my ($size, $fps, $colour) = @{$plain{$name}}{qw(size fps colour)};
+    $plain{$name}{start} = start_helixvm('session', 'start', $vm, $name, '--size', join('x', @$size), '--fps', $fps,
+        '--set', sprintf('background=#%02x%02x%02x', @$colour), '--json');
+}
+for my $name (sort keys %plain) {
+    my $started = finish($plain{$name}{start}, 120);
+    is($started->{status}, 0, "$name: it starts") or diag($started->{err});
+    my $told = json($started->{out});
+    is("$told->{state} $told->{width}x$told->{height} $told->{fps}",
+        "running @{[join 'x', @{$plain{$name}{size}}]} $plain{$name}{fps}", "$name: as it was asked for");
+    $plain{$name}{viewer} = start_helixvm('stream', $vm, '--session', $name, '--output', "$dir/$name.h264", '--json');
+}
+my %now;
+ok(wait_until(60, sub { %now = sessions(); $now{wide}{viewers} == 1 && $now{tall}{viewers} == 1 }),
+    'each has its own viewer');
+isnt($now{wide}{port}, $now{tall}{port}, 'and its own port');
+is_deeply([map { $now{$_}{source} } qw(wide tall)], [qw(resource resource)], 'frames come by resource id');
+
+# The picture is one colour, whatever the shell drew first.
+sub one_colour {
+    my ($name) = @_;
+    my ($size, $colour) = @{$plain{$name}}{qw(size colour)};
+    my $raw = `ffmpeg -v error -f h264 -i $dir/$name.h264 -f rawvideo -pix_fmt rgb24 -vf scale=in_color_matrix=bt709:in_range=tv - 2>/dev/null`;
+    my $length = $size->[0] * $size->[1] * 3;
+    return 0 if length $raw < $length;
+    my $frame = substr $raw, -$length;
+    my @wrong = grep {
+        my $seen = pixel($frame, $size->[0], $_ % $size->[0], int($_ / $size->[0]));
+        grep { abs($seen->[$_] - $colour->[$_]) > 10 } 0 .. 2;
+    } map { 37 * $_ } 0 .. int($size->[0] * $size->[1] / 37) - 1;
+    return !@wrong;
+}
+for my $name (sort keys %plain) {
+    ok(wait_until(60, sub { one_colour($name) }), "$name: its viewer sees its picture, and no other's");
+    kill 'INT', $plain{$name}{viewer}{pid};
+    my $result = json(finish($plain{$name}{viewer}, 20)->{out});
+    is("$result->{width}x$result->{height}", join('x', @{$plain{$name}{size}}), "$name: of its size");
+}
+
+# As the guest has them: unprivileged, limited, started again after a failure.
+my $inside = helixvm_ok('exec', $vm, '--', 'sh', '-c', <<'END')->{out};
+for name in wide tall; do
+    directory=$(systemctl show --property ControlGroup --value helixvm-session@$name)
+    for pid in $(cat "/sys/fs/cgroup$directory/cgroup.procs"); do
+        echo "$name $(stat -c %U "/proc/$pid") $(grep -E '^(CapBnd|NoNewPrivs)' "/proc/$pid/status" | tr -s '\n\t' ' ')"
+    done
+    cd "/sys/fs/cgroup$directory" && echo "$name limits $(cat memory.max pids.max cpu.weight | xargs)"
+done
+kill -9 $(systemctl show --property MainPID --value helixvm-session@wide)
+END
+for my $name (sort keys %plain) {
+    my @processes = $inside =~ /^\Q$name\E (?!limits)(.*)$/mg;
+    cmp_ok(scalar @processes, '>=', 3, "$name: processes of its own");
+    is(scalar(grep { !/^helixvm CapBnd: 0+ NoNewPrivs: 1 $/ } @processes), 0, "$name: none has privileges")
+        or diag($inside);
+    like($inside, qr/^\Q$name\E limits \d+ 4096 50$/m, "$name: limits");
+}
+ok(wait_until(60, sub { %now = sessions(); $now{wide}{restarts} == 1 && $now{wide}{state} eq 'running' }),
+    'one that is killed runs again');
+is($now{tall}{restarts}, 0, 'the other went on');
+
+# What runs is left as it is.
+like(helixvm_ok('session', 'start', $vm, 'wide', '--fps', 10)->{out}, qr/session wide runs already, at 640x360, 10 fps/,
+    'a second start says that it runs');
+refused(1, qr/"wide".* runs with other settings: `helixvm session stop \Q$vm\E wide`/, 'session', 'start', $vm, 'wide',
+    '--fps', 20);
+refused(4, qr/no session "nosuch"; it has: .*tall.*--size/, 'session', 'start', $vm, 'nosuch');
+refused(4, qr/no session "nosuch"/, 'session', 'logs', $vm, 'nosuch');
+
+# One that fails: with what it said, and within a bound.
+refused(8, qr/"fails".* does not start: the first client, sh, exited with status 3; its last words:.*so it ends/s,
+    'session', 'start', $vm, 'fails', '--size', '64x64', '--', 'sh', '-c', 'echo so it ends; exit 3');
+my $log = start_helixvm('session', 'logs', $vm, 'fails', '--follow');
+ok(wait_until(120, sub { %now = sessions(); $now{fails}{state} eq 'failed' }), 'it is not tried for ever');
+cmp_ok($now{fails}{restarts}, '>=', 1, 'but again');
+like($now{fails}{reason}, qr/^the first client, sh, exited with status 3$/, 'list tells why');
+like(helixvm_ok('session', 'list', $vm)->{out}, qr/^fails +failed +64x64 +30 +no +- +- +the first client, sh, exited/m,
+    'as a table, too');
+ok(wait_until(30, sub { slurp($log->{out}->filename) =~ /so it ends.*Failed with result/s }), 'its log is followed');
+kill 'INT', $log->{pid};
+is(finish($log, 30)->{status}, 0, 'until it is interrupted');
+unlike(helixvm_ok('session', 'logs', $vm, 'tall')->{out}, qr/so it ends/, 'another\'s log is another');
+
+# Down, gone, and up with the guest.
+helixvm_ok('session', 'stop', $vm, 'tall');
+helixvm_ok('session', 'stop', $vm, 'fails', '--remove');
+helixvm_ok({seconds => 120}, 'session', 'start', $vm, 'wide', '--enable');
+%now = sessions();
+is_deeply({map { $_ => "$now{$_}{state} $now{$_}{enabled}" } grep { $now{$_} } qw(wide tall fails)},
+    {wide => 'running 1', tall => 'stopped 0'}, 'the end of one leaves the others');
+helixvm_ok('session', 'stop', $vm, 'wide', '--remove');
+
 # --- what a viewer asks for ----------------------------------------------------------------------
 
 my $asking = start_helixvm('stream', $vm, '--fps', 5, '--bitrate', 700, '--width', 640, '--json');
@@ -303,7 +405,7 @@ my $slow = json($asked->{out});
 cmp_ok($slow->{frames}, '<=', 2 + 5.6 * ($slow->{duration_s} + 1), 'and the frames a second');
 helixvm_ok({seconds => 90}, 'stream', $vm, '--duration', 2);
 ok(!(grep { $_->{bitrate} == 700_000 } @{status_of($vm)->{encoder}{sessions}}), 'who asks for nothing has the profile\'s');
-like($asked->{err}, qr/warning: .* stays as large as it is, \d+x\d+/, 'but not the size, and says so');
+like($asked->{err}, qr/warning: .* stays as large as it is, \d+x\d+: .*`helixvm session start/, 'but not the size, and says so');
 
 # --- the encoder killed again and again ----------------------------------------------------------
 

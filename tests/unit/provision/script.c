@@ -27,8 +27,8 @@ static void test_explain(void)
 static void test_syntax(void)
 {
     static const char *const scripts[] = {
-        "detect.sh", "directories.sh",     "packages.sh",      "settle.sh",
-        "user.sh",   "session-examine.sh", "session-start.sh", "verify.sh",
+        "detect.sh", "directories.sh", "packages.sh", "settle.sh",
+        "user.sh",   "session.sh",     "verify.sh",
     };
     for (gsize i = 0; i < G_N_ELEMENTS(scripts); i++) {
         g_autoptr(GError) error = NULL;
