@@ -139,7 +139,7 @@ my @trusted = ('--url', $server->{url}, '--api-key-file', $key_file, @ca);
     is($result->{latency_ms}{$_}, 12, "the encoder's latency is what it answers to pings, $_")
         for qw(p50 max);
     cmp_ok($result->{round_trip_ms}, '>', 0, 'the round trip is measured');
-    like($err, qr/^2\.\d s  [\d.]+ fps .*encode 12\.0 ms/m, 'there were statistics while it went on');
+    like($err, qr/^\d+\.\d s  [\d.]+ fps .* \d+ frames/m, 'there were statistics while it went on');
     unlike($err, qr/warning/, 'and nothing to be warned of');
 
     my $probe = decode_json(scalar
@@ -178,17 +178,15 @@ my @trusted = ('--url', $server->{url}, '--api-key-file', $key_file, @ca);
     until ($recorder) {
         my ($child) = split ' ', contents("/proc/$run->{pid}/task/$run->{pid}/children");
         $recorder = $child if $child && contents("/proc/$child/cmdline") =~ /^helixvm-recorder/;
-        if (waitpid $run->{pid}, POSIX::WNOHANG()) {
-            last;
-        }
+        die "helixvm ended\n" if waitpid $run->{pid}, POSIX::WNOHANG();
         sleep 0.02;
     }
-    ok($recorder, 'it is recorded');
     unlike(contents("/proc/$_/cmdline"), qr/\Q$key/, "the key is no argument of process $_")
         for $run->{pid}, $recorder;
     like(contents("/proc/$recorder/environ"), qr/HELIXVM_STATE_DIR/, 'the recorder has an environment,');
     unlike(contents("/proc/$recorder/environ"), qr/\Q$key/, 'in which there is no key');
-    sleep 0.1 until -s "$dir/seen.mkv" or !kill 0, $run->{pid};
+    my $until = time + 30;
+    sleep 0.02 until -s "$dir/seen.mkv" or time > $until;
     kill 'INT', $run->{pid};
     ($status, $out, $err) = finish($run);
     is($status, 0, 'an interrupt ends what has no duration') or diag($err);
@@ -222,8 +220,8 @@ fails('a closed stream', 11, qr/closed the stream \(1011: the desktop restarts\)
         '--url', $mortal->{url}, '--api-key-file', $key_file, @ca, '--session', 'ses_cut');
     like($out, qr/^video frames +[1-9]/m, 'with what came until then');
 }
-fails('a desktop that does not answer', 11, qr/no frame came from session "ses_asleep" of the Helix server \S+ .*no encoder.*did not answer: see in Helix/,
-    @trusted, '--session', 'ses_asleep', '--output', "$dir/none.mp4");
+fails('a desktop that does not answer', 11,
+    qr/no frame came from session "ses_asleep" of the Helix server \S+ .*no encoder.*did not answer: see in Helix/, @trusted, '--session', 'ses_asleep', '--output', "$dir/none.mp4");
 ok(!-e "$dir/none.mp4", 'leaves no file');
 fails('one without an encoder', 11, qr/its desktop answered.*see the desktop's log/, @trusted,
     '--session', 'ses_blind');
@@ -309,7 +307,8 @@ fails('an unknown host', 11, qr/the host of .* is not found.*DNS/, '--url', 'htt
 
 my @to = ('--url', 'https://helix.example');
 for my $case (
-    ['http to another host', [qw(--url http://helix.example), @keyed], qr/--url leads to another host without TLS.*https:\/\/HOST.*localhost/],
+    ['http to another host', [qw(--url http://helix.example), @keyed],
+        qr/--url leads to another host without TLS.*https:\/\/HOST.*localhost/],
     ['by address', [qw(--url http://10.1.2.3:8080), @keyed], qr/without TLS/],
     ['one that begins like this one', [qw(--url http://localhost.example), @keyed], qr/without TLS/],
     ['a password', [qw(--url https://me:secret@helix.example), @keyed], qr/user or a password/],
@@ -320,7 +319,8 @@ for my $case (
     ['the standard session', [@to], qr/"desktop" is none/],
     ['--cacert alone', ['--cacert', "$dir/ca.pem"], qr/--cacert are for a Helix server/],
     ['a VM', [@to, @keyed, 'work'], qr/has no VM: leave "work" out/],
-    ['a broken id', [@to, '--api-key-file', $key_file, '--session', 'ses_a/../b'], qr/"ses_a\/\.\.\/b" is no id of a Helix session/],
+    ['a broken id', [@to, '--api-key-file', $key_file, '--session', 'ses_a/../b'],
+        qr/"ses_a\/\.\.\/b" is no id of a Helix session/],
     ['no server', [qw(--session ses_good)], qr/set HELIX_URL and HELIX_API_KEY, or give --url and --api-key-file/],
     ['no key', [@to, qw(--session ses_good)], qr/no key for the Helix server: set HELIX_API_KEY.*0600.*--api-key-file/],
 ) {
@@ -350,7 +350,8 @@ sub key_file {
 }
 
 for my $case (
-    ['read by all', key_file('all', 0644, $key), 3, qr/others may use the key file \S+all \(mode 0644\): run `chmod 600 '\S+all'`/],
+    ['read by all', key_file('all', 0644, $key), 3,
+        qr/others may use the key file \S+all \(mode 0644\): run `chmod 600 '\S+all'`/],
     ['read by a group', key_file('group', 0640, $key), 3, qr/mode 0640.*chmod 600/],
     ['written by others', key_file('writable', 0622, $key), 3, qr/mode 0622.*chmod 600/],
     ['of two lines', key_file('two', 0600, "$key\nmore\n"), 3, qr/key file \S+two holds a space, an end of a line/],
