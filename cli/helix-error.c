@@ -125,6 +125,14 @@ static void set_untrusted(const HxHelixServer *server, const HxHelixFailure *fai
 /* --- whether anything answers -------------------------------------------------------------------
  */
 
+static void set_proxy(const HxHelixServer *server, const HxHelixFailure *failure, GError **error)
+{
+    g_set_error(error, HX_ERROR, HX_ERROR_CONNECTION,
+                "the proxy that https_proxy names does not lead to %s (%s): see that it is right, "
+                "or name the host in no_proxy",
+                server->url, failure->reason);
+}
+
 static void set_unreached(const HxHelixServer *server, const HxHelixFailure *failure,
                           GError **error)
 {
@@ -133,8 +141,8 @@ static void set_unreached(const HxHelixServer *server, const HxHelixFailure *fai
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
         g_set_error(error, HX_ERROR, HX_ERROR_CONNECTION,
-                    "the host of %s is not found (%s): see that the URL is right, and that this "
-                    "host's DNS answers",
+                    "the host of %s is not found (%s): see that the URL is right, and https_proxy "
+                    "where a proxy is named, and that this host's DNS answers",
                     url, reason);
         return;
     case CURLE_COULDNT_CONNECT:
@@ -185,6 +193,8 @@ void hx_helix_set_error(const HxHelixServer *server, const char *path,
         set_untrusted(server, &known, error);
     else if (known.status >= 300)
         set_status(server, path, &known, error);
+    else if (known.proxy_status >= 300)
+        set_proxy(server, &known, error);
     else
         set_unreached(server, &known, error);
 }

@@ -12,6 +12,7 @@ typedef struct {
     CURLcode result;
     const char *reason;   /* libcurl's own, "" where it has none */
     long status;          /* HTTP's; 0: none came */
+    long proxy_status;    /* the same of a proxy on the way */
     long verified;        /* OpenSSL's of the certificate, X509_V_ERR_… */
     const char *redirect; /* where the server sends us; NULL: nowhere */
 } HxHelixFailure;

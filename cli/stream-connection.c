@@ -223,6 +223,7 @@ static gboolean perform_to(HxStreamConnection *connection, guint timeout, GError
     HxHelixFailure failure = {
         .result = result, .reason = connection->reason, .status = http_status(connection)};
     struct curl_header *redirect = NULL;
+    curl_easy_getinfo(curl, CURLINFO_HTTP_CONNECTCODE, &failure.proxy_status);
     curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &failure.verified);
     if (curl_easy_header(curl, "Location", 0, CURLH_HEADER, -1, &redirect) == CURLHE_OK)
         failure.redirect = redirect->value;

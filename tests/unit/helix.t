@@ -221,7 +221,8 @@ fails('a closed stream', 11, qr/closed the stream \(1011: the desktop restarts\)
     like($out, qr/^video frames +[1-9]/m, 'with what came until then');
 }
 fails('a desktop that does not answer', 11,
-    qr/no frame came from session "ses_asleep" of the Helix server \S+ .*no encoder.*did not answer: see in Helix/, @trusted, '--session', 'ses_asleep', '--output', "$dir/none.mp4");
+    qr/no frame came from session "ses_asleep" of the Helix server \S+ .*no encoder.*did not answer: see in Helix/, @trusted,
+    '--session', 'ses_asleep', '--output', "$dir/none.mp4");
 ok(!-e "$dir/none.mp4", 'leaves no file');
 fails('one without an encoder', 11, qr/its desktop answered.*see the desktop's log/, @trusted,
     '--session', 'ses_blind');
@@ -282,6 +283,10 @@ my @keyed = ('--api-key-file', $key_file, '--session', 'ses_good');
 # No name of a host is so long: no resolver needs to be asked.
 fails('an unknown host', 11, qr/the host of .* is not found.*DNS/, '--url', 'https://' . 'x' x 70 . '.invalid', @keyed);
 {
+    local $ENV{https_proxy} = 'http://' . 'x' x 70 . '.invalid:3128';
+    fails('an unknown proxy', 11, qr/resolve proxy.*see that .*https_proxy/, '--url', 'https://helix.example', @keyed);
+}
+{
     my $plain = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
     my $run = start('--url', 'https://127.0.0.1:' . $plain->sockport, @keyed);
     my $client = $plain->accept;
@@ -301,6 +306,26 @@ fails('an unknown host', 11, qr/the host of .* is not found.*DNS/, '--url', 'htt
     is($status, 130, 'a server that is silent can be interrupted');
     is($err, "helixvm: interrupted\n", 'and that is said');
     cmp_ok(time - $asked, '<', 15, 'before its time is over');
+}
+
+{
+    my $proxy = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
+    local $ENV{https_proxy} = 'http://127.0.0.1:' . $proxy->sockport;
+    my $run = start('--url', 'https://helix.example', @keyed);
+    my $client = $proxy->accept;
+    my $head = '';
+    while (defined(my $line = <$client>)) {
+        $head .= $line;
+        last if $line eq "\r\n";
+    }
+    print $client "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
+    close $client;
+    my ($status, undef, $err) = finish($run);
+    like($head, qr{^CONNECT helix\.example:443 HTTP/1\.1\r\n.*\r\n\r\n\z}s, 'a proxy is asked for the way there,');
+    unlike($head, qr/\Q$key\E|Authorization/, 'and gets no key');
+    is($status, 11, 'where it has none: exit status 11');
+    like($err, qr/the proxy that https_proxy names does not lead to \S+helix\.example \(.*407\): .*no_proxy/,
+        '... and says so');
 }
 
 # --- what is asked for -----------------------------------------------------------------------------
