@@ -213,6 +213,11 @@ stress-vsock: $(BUILD)/helixvm-vsock $(BUILD)/tests/unit/vsock/random
 stress-vsock-guest: all $(BUILD)/bench/traffic
 	BUILD=$(BUILD) tests/stress/vsock-guest $(or $(BYTES),10000000000) $(SEED)
 
+# Programs in an emulated guest map blobs and are killed: ROUNDS (1000) of three at once.
+.PHONY: stress-blobs
+stress-blobs: all $(BUILD)/stress/blobs
+	BUILD=$(BUILD) tests/stress/blobs-mapped $(or $(ROUNDS),1000)
+
 # The encoder module in QEMU, with the sanitisers: REQUESTS (100000) for resources that come and go.
 .PHONY: stress-export
 stress-export: all $(STRESS_EXPORT)

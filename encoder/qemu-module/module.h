@@ -42,8 +42,10 @@ void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
 void hx_blob_read(const HxExportRead *request, gboolean is_typed, const HxExportSlot *slot,
                   HxExportAnswer *ret_answer);
 
-/* Where CPUs are emulated, have the GPU look into its queue from time to time.  Main thread. */
-void hx_kick_start(void);
+/* From now on emulated CPUs stand still while QEMU's GPU device, the library that has the address
+ * @caller, changes the guest's memory map; a warning where this QEMU has not what it takes, nothing
+ * where CPUs are not emulated.  Main thread. */
+void hx_memory_map_guard(void *caller);
 
 /* Virglrenderer is about to destroy all resources. */
 void hx_blob_forget_all(void);

@@ -105,7 +105,7 @@ EXPORT int virgl_renderer_init(void *cookie, int flags, struct virgl_renderer_ca
 {
     if (!look_up())
         return -1;
-    hx_kick_start();
+    hx_memory_map_guard(__builtin_return_address(0));
     int r = virgl.init(cookie, flags, complete_callbacks(callbacks, flags));
     virgl.initialised = r == 0;
     hx_log_info("virglrenderer initialised: flags 0x%x, result %d", flags, r);

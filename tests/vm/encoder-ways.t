@@ -127,6 +127,11 @@ for my $kind (sort keys %blob) {
 is(qemu_pid($vm), $qemu, 'QEMU runs on');
 close $line;
 
+# A short form of `make stress-blobs`.
+helixvm_ok('cp', "$FindBin::Bin/../stress/blob-rounds.sh", "$vm:/tmp/");
+is(helixvm({seconds => 240}, 'exec', $vm, '--', 'sh', '/tmp/blob-rounds.sh', 20)->{out}, "done\n",
+    'three programs at once map blobs and are killed: no CPU of the guest loses what it writes');
+
 # --- the ways -------------------------------------------------------------------------------------------
 my @ways = (['tcp', "10.0.2.2:$port"], ['serial', $serial]);
 for my $way (@ways) {
