@@ -18,25 +18,35 @@ const HxEncoderClass *hx_encoder_find(const char *name)
     return NULL;
 }
 
-/* A guest may ask for what cannot be as often as it likes: the log hears of it once. */
-static void log_once(const HxEncoderClass *class, const char *reason, const HxEncoderClass *next)
+/* A guest may ask for what cannot be as often as it likes: the log hears of it once.  @said,
+ * atomic: bit N for hx_encoder_classes[N]. */
+static void log_once(guint *said, const HxEncoderClass *class, const char *reason,
+                     const HxEncoderClass *next)
 {
-    static guint said; /* atomic: bit N for hx_encoder_classes[N] */
     guint bit = 0;
     for (size_t i = 0; hx_encoder_classes[i]; i++) {
         if (hx_encoder_classes[i] == class)
             bit = 1u << i;
     }
-    if (g_atomic_int_or(&said, bit) & bit)
+    if (g_atomic_int_or(said, bit) & bit)
         return;
     hx_log_warning("%s: %s", reason,
                    next ? next->name : "there is no other encoder (encoder.encoders)");
+}
+
+void hx_encoder_tell_failure(const HxEncoderClass *const *class, int error,
+                             char reason[HX_ENCODER_REASON_SIZE])
+{
+    static guint said;
+    g_snprintf(reason, HX_ENCODER_REASON_SIZE, "%s failed: %s", class[0]->name, g_strerror(-error));
+    log_once(&said, class[0], reason, class[1]);
 }
 
 int hx_encoder_open(const HxEncoderClass *const *classes, const HxEncoderSettings *settings,
                     const HxEncoderClass **ret_class, HxEncoder **ret_encoder,
                     char reason[HX_ENCODER_REASON_SIZE])
 {
+    static guint said;
     int r = -ENODEV;
     reason[0] = '\0';
     for (size_t i = 0; classes[i]; i++) {
@@ -51,7 +61,7 @@ int hx_encoder_open(const HxEncoderClass *const *classes, const HxEncoderSetting
                        settings->width, settings->height);
         else
             g_snprintf(why, sizeof why, "%s cannot be had: %s", classes[i]->name, g_strerror(-r));
-        log_once(classes[i], why, classes[i + 1]);
+        log_once(&said, classes[i], why, classes[i + 1]);
         if (i == 0)
             g_strlcpy(reason, why, HX_ENCODER_REASON_SIZE);
     }

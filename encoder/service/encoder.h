@@ -39,7 +39,8 @@ typedef struct {
     /* Another bitrate (bit/s) from the next picture on, without a keyframe.  0 or a negative errno.
      */
     int (*set_bitrate)(HxEncoder *encoder, uint32_t bitrate);
-    /* @picture has the size of the settings, and is not kept.  0, or a negative errno. */
+    /* @picture has the size of the settings, and is not kept nor changed.  The first one gives a
+     * keyframe.  0, or a negative errno, after which the encoder is only closed. */
     int (*encode)(HxEncoder *encoder, const HxPicture *picture, bool force_keyframe,
                   HxAccessUnit *ret_unit);
     /* Takes NULL. */
@@ -65,3 +66,9 @@ const HxEncoderClass *hx_encoder_find(const char *name);
 int hx_encoder_open(const HxEncoderClass *const *classes, const HxEncoderSettings *settings,
                     const HxEncoderClass **ret_class, HxEncoder **ret_encoder,
                     char reason[HX_ENCODER_REASON_SIZE]);
+
+/* The encoder of class[0] has failed with the negative errno @error: *reason says so, and the log,
+ * once for each class, with the class behind it in order (NULL: none), which takes over.  Any
+ * thread. */
+void hx_encoder_tell_failure(const HxEncoderClass *const *class, int error,
+                             char reason[HX_ENCODER_REASON_SIZE]);

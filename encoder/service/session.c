@@ -18,15 +18,21 @@
  * once. */
 #define SETTLING_MAX 120
 #define REFINEMENTS 60
+/* Where each encoder has failed at its first picture: no attempt before, as opening takes long. */
+#define RETRY_AFTER G_TIME_SPAN_SECOND
 
 struct HxSession {
     guint16 id;
     const HxEncoderClass *const *encoders; /* in order */
 
     /* the encoding thread's alone */
-    HxEncoderSettings settings;  /* width and height: those of the encoder */
-    HxEncoder *encoder;          /* NULL: none yet */
-    const HxEncoderClass *class; /* of the encoder; NULL: none yet */
+    HxEncoderSettings settings;        /* width and height: those of the encoder */
+    HxEncoder *encoder;                /* NULL: none yet */
+    const HxEncoderClass *class;       /* of the encoder; NULL: none yet */
+    const HxEncoderClass *const *from; /* of encoders: those before have failed at this size */
+    gboolean has_encoded;              /* the encoder, a picture */
+    gint64 retry_at;                   /* monotonic, in µs: none is opened before */
+    int failure;                       /* why, a negative errno */
     gboolean force_keyframe;
     HxPicture last;
     guint settling;    /* how often the last picture is to be coded again, if it comes again, */
@@ -47,7 +53,7 @@ HxSession *hx_session_new(guint16 id, const HxEncoderClass *const *encoders,
 {
     HxSession *session = g_new0(HxSession, 1);
     session->id = id;
-    session->encoders = encoders;
+    session->encoders = session->from = encoders;
     session->settings = *defaults;
     session->settings.width = session->settings.height = 0;
     session->bitrate = defaults->bitrate;
@@ -114,26 +120,79 @@ void hx_session_force_keyframe(HxSession *session)
 static int ensure_encoder(HxSession *session, const HxPicture *picture)
 {
     HxEncoderSettings *settings = &session->settings;
-    if (session->encoder && settings->width == picture->width &&
-        settings->height == picture->height)
+    gboolean same_size = settings->width == picture->width && settings->height == picture->height;
+    if (session->encoder && same_size)
         return 0;
     close_encoder(session);
+    if (!same_size) {
+        session->from = session->encoders;
+        session->retry_at = 0;
+    }
+    if (g_get_monotonic_time() < session->retry_at)
+        return session->failure;
     settings->width = picture->width;
     settings->height = picture->height;
     char reason[HX_ENCODER_REASON_SIZE];
-    int r =
-        hx_encoder_open(session->encoders, settings, &session->class, &session->encoder, reason);
+    int r = hx_encoder_open(session->from, settings, &session->class, &session->encoder, reason);
     if (r < 0)
         return r;
+    session->has_encoded = FALSE;
     g_mutex_lock(&session->lock);
     session->encoder_name = session->class->name;
-    g_strlcpy(session->encoder_reason, reason, sizeof session->encoder_reason);
+    if (session->from == session->encoders)
+        g_strlcpy(session->encoder_reason, reason, sizeof session->encoder_reason);
     session->width = picture->width;
     session->height = picture->height;
     g_mutex_unlock(&session->lock);
     hx_log_debug("session %u: %s, %u×%u, %u kbit/s", session->id, session->class->name,
                  settings->width, settings->height, settings->bitrate / 1000);
     return 0;
+}
+
+/* The encoder has failed, with the negative errno @error: the ones behind it in order are next. */
+static void leave_encoder(HxSession *session, int error)
+{
+    const HxEncoderClass *const *failed = session->from;
+    while (*failed != session->class)
+        failed++;
+    char reason[HX_ENCODER_REASON_SIZE];
+    hx_encoder_tell_failure(failed, error, reason);
+    if (failed == session->encoders && failed[1]) {
+        g_mutex_lock(&session->lock);
+        g_strlcpy(session->encoder_reason, reason, sizeof session->encoder_reason);
+        g_mutex_unlock(&session->lock);
+    }
+    session->from = failed + 1;
+    close_encoder(session);
+}
+
+/* By the encoder there is; where it fails, by the next in order that does not. */
+static int encode(HxSession *session, const HxPicture *picture, gboolean force_keyframe,
+                  HxAccessUnit *ret_unit)
+{
+    int failure = 0;
+    gboolean retry_at_once = FALSE;
+    do {
+        int r = ensure_encoder(session, picture);
+        if (r < 0) {
+            failure = failure ? failure : r;
+            break;
+        }
+        r = session->class->encode(session->encoder, picture, force_keyframe, ret_unit);
+        if (r == 0) {
+            session->has_encoded = TRUE;
+            return 0;
+        }
+        failure = failure ? failure : r;
+        retry_at_once |= session->has_encoded;
+        leave_encoder(session, r);
+    } while (*session->from);
+    if (session->from != session->encoders && !retry_at_once) {
+        session->retry_at = g_get_monotonic_time() + RETRY_AFTER;
+        session->failure = failure;
+    }
+    session->from = session->encoders;
+    return failure;
 }
 
 /* Decide how often a picture of which @unit was made is coded again; @same: it was the last one. */
@@ -156,20 +215,15 @@ static void plan_refinements(HxSession *session, const HxAccessUnit *unit, gbool
 int hx_session_encode(HxSession *session, HxPicture *picture, gboolean force_keyframe,
                       gboolean may_be_empty, HxAccessUnit *ret_unit)
 {
-    int r = ensure_encoder(session, picture);
-    if (r < 0)
-        return r;
     force_keyframe |= session->force_keyframe;
     gboolean same = hx_picture_equal(picture, &session->last);
     if (same && may_be_empty && !force_keyframe && !session->settling && !session->refinements) {
         *ret_unit = (HxAccessUnit){0};
         return 0;
     }
-    r = session->class->encode(session->encoder, picture, force_keyframe, ret_unit);
-    if (r < 0) {
-        close_encoder(session);
+    int r = encode(session, picture, force_keyframe, ret_unit);
+    if (r < 0)
         return r;
-    }
     plan_refinements(session, ret_unit, same);
     session->force_keyframe = FALSE;
     HxPicture previous = session->last;

@@ -74,8 +74,8 @@ static const HxProfileKey keys[] = {
      "does."},
     {"encoder", "encoders", HX_PROFILE_CHOICE_LIST, "x264", encoders, 0, 0,
      "Encoders to try, in order, whenever a session's stream begins.  One that this host has not, "
-     "or that takes no frames of that size, is left for the next; status names the one in use, and "
-     "why the first one was left.  null encodes nothing: it is for measurements."},
+     "that takes no frames of that size, or that fails, is left for the next; status names the one "
+     "in use, and why the first one was left.  null encodes nothing: it is for measurements."},
     {"encoder", "preset", HX_PROFILE_CHOICE, "superfast", presets, 0, 0, "The x264 preset."},
     {"encoder", "bitrate", HX_PROFILE_INTEGER, "8000", NULL, 100, 200000,
      "The bit rate where the guest asks for none, kbit/s."},

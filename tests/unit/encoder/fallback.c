@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "encoder/service/encoder.h"
+#include "encoder/service/session.h"
 #include "launcher/base/fd.h"
 #include "tests/fakes/encoder-client.h"
 
@@ -119,11 +120,147 @@ static void test_absent(void)
     g_assert_cmpint(hx_encoder_open(&order[2], &settings, &class, &encoder, reason), ==, -ENODEV);
 }
 
+/* --- an encoder that fails in the middle of a stream ---------------------------------------------
+ * x264, which encodes no more than so many pictures each time that it is opened. */
+
+static guint encodes, opened, left_to_encode;
+
+static int open_breaking(const HxEncoderSettings *settings, HxEncoder **ret_encoder)
+{
+    opened++;
+    left_to_encode = encodes;
+    return hx_encoder_x264.open(settings, ret_encoder);
+}
+
+static int encode_or_break(HxEncoder *encoder, const HxPicture *picture, bool force_keyframe,
+                           HxAccessUnit *ret_unit)
+{
+    if (left_to_encode == 0)
+        return -EIO;
+    left_to_encode--;
+    return hx_encoder_x264.encode(encoder, picture, force_keyframe, ret_unit);
+}
+
+static void close_breaking(HxEncoder *encoder)
+{
+    hx_encoder_x264.close(encoder);
+}
+
+static const HxEncoderClass breaking = {
+    .name = "breaking",
+    .open = open_breaking,
+    .encode = encode_or_break,
+    .close = close_breaking,
+};
+
+static HxSession *new_session(const HxEncoderClass *const *order, guint pictures)
+{
+    const HxEncoderSettings settings = {.bitrate = 1000000,
+                                        .fps_num = 30,
+                                        .fps_den = 1,
+                                        .keyframe_interval = 300,
+                                        .threads = 1,
+                                        .preset = "ultrafast"};
+    encodes = pictures;
+    opened = 0;
+    return hx_session_new(1, order, &settings);
+}
+
+/* What the session makes of the same grey picture once more. */
+static int encode_grey(HxSession *session, guint32 size, HxAccessUnit *ret_unit)
+{
+    HxPicture picture = {0};
+    g_autofree guint8 *pixels = g_malloc(hxfr_pixels_size(HXFR_FORMAT_NV12, size, size, size));
+    memset(pixels, 0x80, hxfr_pixels_size(HXFR_FORMAT_NV12, size, size, size));
+    g_assert_cmpint(hx_picture_convert(&picture, HXFR_FORMAT_NV12, pixels, size, size, size), ==,
+                    0);
+    int r = hx_session_encode(session, &picture, FALSE, TRUE, ret_unit);
+    hx_picture_clear(&picture);
+    return r;
+}
+
+static void assert_keyframe(const HxAccessUnit *unit, gboolean expected)
+{
+    static const guint8 sps[] = {0, 0, 0, 1, 0x67};
+    g_assert_cmpuint(unit->size, >, sizeof sps);
+    g_assert_true(unit->is_keyframe == expected);
+    g_assert_true((memcmp(unit->data, sps, sizeof sps) == 0) == expected);
+}
+
+static void assert_described(HxSession *session, const char *encoder, const char *reason)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    hx_session_describe(session, builder);
+    json_builder_end_object(builder);
+    g_autoptr(JsonNode) root = json_builder_get_root(builder);
+    JsonObject *object = json_node_get_object(root);
+    g_assert_cmpstr(json_object_get_string_member(object, "encoder"), ==, encoder);
+    g_assert_cmpstr(json_object_get_string_member_with_default(object, "encoder_reason", NULL), ==,
+                    reason);
+}
+
+/* The next in order takes the very picture, as a keyframe, and those after it, until another size
+ * is a new chance for the first. */
+static void test_failing(void)
+{
+    const HxEncoderClass *const order[] = {&breaking, &hx_encoder_x264, NULL};
+    HxSession *session = new_session(order, 2);
+    HxAccessUnit unit;
+    for (guint i = 0; i < 5; i++) {
+        g_assert_cmpint(encode_grey(session, 64, &unit), ==, 0);
+        assert_keyframe(&unit, i == 0 || i == 2);
+        assert_described(session, i < 2 ? "breaking" : "x264",
+                         i < 2 ? NULL : "breaking failed: Input/output error");
+    }
+    g_assert_cmpuint(opened, ==, 1);
+    g_assert_cmpint(encode_grey(session, 128, &unit), ==, 0);
+    assert_keyframe(&unit, TRUE);
+    assert_described(session, "breaking", NULL);
+    g_assert_cmpuint(opened, ==, 2);
+    hx_session_free(session);
+}
+
+/* The only one: the picture at which it fails has its error, the next one is a keyframe. */
+static void test_failing_alone(void)
+{
+    const HxEncoderClass *const order[] = {&breaking, NULL};
+    HxSession *session = new_session(order, 2);
+    HxAccessUnit unit;
+    for (guint i = 0; i < 6; i++) {
+        g_assert_cmpint(encode_grey(session, 64, &unit), ==, i % 3 == 2 ? -EIO : 0);
+        if (i % 3 < 2)
+            assert_keyframe(&unit, i % 3 == 0);
+    }
+    g_assert_cmpuint(opened, ==, 2);
+    hx_session_free(session);
+}
+
+/* Those that never encode a picture are opened again after a while, and not for each picture. */
+static void test_failing_always(void)
+{
+    const HxEncoderClass *const order[] = {&breaking, &breaking, NULL};
+    HxSession *session = new_session(order, 0);
+    HxAccessUnit unit;
+    for (guint i = 0; i < 100; i++)
+        g_assert_cmpint(encode_grey(session, 64, &unit), ==, -EIO);
+    g_assert_cmpuint(opened, <, 100);
+    encodes = 1;
+    while (encode_grey(session, 64, &unit) < 0)
+        g_usleep(10000);
+    assert_keyframe(&unit, TRUE);
+    assert_described(session, "breaking", NULL);
+    hx_session_free(session);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/fallback/size", test_size);
     g_test_add_func("/fallback/alone", test_alone);
     g_test_add_func("/fallback/absent", test_absent);
+    g_test_add_func("/fallback/failing", test_failing);
+    g_test_add_func("/fallback/failing-alone", test_failing_alone);
+    g_test_add_func("/fallback/failing-always", test_failing_always);
     return g_test_run();
 }
