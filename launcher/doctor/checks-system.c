@@ -82,8 +82,9 @@ void hx_check_disk_space(HxHost *host, HxHostFinding *finding)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *state = hx_state_directory(&error);
+    g_autofree char *nearest = state ? hx_nearest_directory(state) : NULL;
     struct statvfs space;
-    if (!state || statvfs(state, &space) < 0) {
+    if (!nearest || statvfs(nearest, &space) < 0) {
         hx_host_broken(finding, remedy_for_directories(state, NULL), "%s",
                        error ? error->message : g_strerror(errno));
         return;

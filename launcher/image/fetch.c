@@ -432,10 +432,10 @@ static void tell_waiting(void *data)
 
 static char *fetch_directory(const char *name, GError **error)
 {
-    g_autofree char *path = hx_image_path(name, error);
-    if (!path)
+    g_autofree char *images =
+        hx_image_check_name(name, error) ? hx_image_create_directory(error) : NULL;
+    if (!images)
         return NULL;
-    g_autofree char *images = g_path_get_dirname(path);
     return g_strdup_printf("%s/.%s.fetch", images, name);
 }
 

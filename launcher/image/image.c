@@ -41,6 +41,12 @@ struct HxImage {
 char *hx_image_directory(GError **error)
 {
     g_autofree char *state = hx_state_directory(error);
+    return state ? g_build_filename(state, "images", NULL) : NULL;
+}
+
+char *hx_image_create_directory(GError **error)
+{
+    g_autofree char *state = hx_create_state_directory(error);
     if (!state)
         return NULL;
     g_autofree char *path = g_build_filename(state, "images", NULL);
@@ -211,11 +217,14 @@ GPtrArray *hx_image_list(GError **error)
     g_autofree char *path = hx_image_directory(error);
     if (!path)
         return NULL;
-    g_autoptr(GDir) directory = g_dir_open(path, 0, error);
-    if (!directory)
-        return NULL;
     g_autoptr(GPtrArray) images = g_ptr_array_new_with_free_func((GDestroyNotify)hx_image_free);
-    for (const char *name; (name = g_dir_read_name(directory));) {
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(GDir) directory = g_dir_open(path, 0, &cause);
+    if (!directory && !g_error_matches(cause, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return NULL;
+    }
+    for (const char *name; directory && (name = g_dir_read_name(directory));) {
         HxImage *image = hx_image_check_name(name, NULL) ? hx_image_open(name, NULL) : NULL;
         if (image)
             g_ptr_array_add(images, image);

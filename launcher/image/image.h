@@ -10,8 +10,11 @@
  * without kernel), "virtual_size", and where it comes from. */
 typedef struct HxImage HxImage;
 
-/* The directory of all images, STATE/images, made where it is missing.  Free with g_free. */
+/* The directory of all images, STATE/images, which may be missing.  Free with g_free. */
 char *hx_image_directory(GError **error);
+
+/* The same, made where it is missing. */
+char *hx_image_create_directory(GError **error);
 
 /* The image called @name.  HX_ERROR_USAGE for a bad name (1 to 40 characters of a-z, 0-9, '-', '.'
  * and '_', the first a letter or digit), HX_ERROR_NOT_FOUND where it was never built,

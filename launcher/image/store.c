@@ -92,7 +92,7 @@ int hx_image_lock_directory(const char *path, void (*waiting)(void *data), void 
 int hx_image_lock(void (*waiting)(void *data), void *data, GCancellable *cancellable,
                   GError **error)
 {
-    g_autofree char *path = hx_image_directory(error);
+    g_autofree char *path = hx_image_create_directory(error);
     return path ? hx_image_lock_directory(path, waiting, data, cancellable, error) : -1;
 }
 

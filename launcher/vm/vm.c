@@ -142,8 +142,9 @@ gboolean hx_vm_create_directories(HxVm *vm, GError **error)
 
 gboolean hx_vm_create_lock_directory(HxVm *vm, GError **error)
 {
+    g_autofree char *state = hx_create_state_directory(error);
     g_autofree char *locks = g_path_get_dirname(vm->lock);
-    return make_directory(locks, 0711, error);
+    return state && make_directory(locks, 0711, error);
 }
 
 static int vm_is_down(HxVm *vm, GError **error)

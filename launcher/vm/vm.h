@@ -7,7 +7,8 @@
 typedef struct HxVm HxVm;
 
 /* The VM called @name, running or not, known or not.  A name has 1 to 40 characters of a-z, 0-9 and
- * '-', the first a letter or digit.  Creates nothing.  NULL with HX_ERROR_USAGE for a bad name. */
+ * '-', the first a letter or digit.  Creates nothing of it.  NULL with HX_ERROR_USAGE for a bad
+ * name. */
 HxVm *hx_vm_open(const char *name, GError **error);
 void hx_vm_free(HxVm *vm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxVm, hx_vm_free)
@@ -32,7 +33,7 @@ const char *hx_vm_known_hosts_path(HxVm *vm); /* the guest's pinned host key */
 /* Create the VM's directories where they are missing: state and runtime 0711, secrets 0700. */
 gboolean hx_vm_create_directories(HxVm *vm, GError **error);
 
-/* Create the directory of hx_vm_lock_path where it is missing. */
+/* Create the directory of hx_vm_lock_path, and the one of all state, where they are missing. */
 gboolean hx_vm_create_lock_directory(HxVm *vm, GError **error);
 
 /* Connect to the control socket of the VM's monitor.  Returns a connected stream, the caller's own,

@@ -19,8 +19,16 @@ like(join('', `$helixvm list`), qr/^NAME +STATE +ACCEL +IMAGE +CPUS +MEMORY +DIS
 is(join('', `$helixvm list --quiet`), '', 'no names');
 is_deeply(decode_json(join '', `$helixvm list --json`), [], 'no VM as JSON');
 
+# Verbs that only read make nothing (doctor may find fault with the host).
+system("$helixvm $_ >/dev/null 2>&1") for 'status', 'status --quiet', 'profile show', 'image list', 'image show', 'doctor', 'logs', 'list --json';
+is(join('', `$helixvm image list`), join('', `mkdir -p $dir/empty && HELIXVM_STATE_DIR=$dir/empty $helixvm image list`),
+    'images of a directory that is not there: none');
+put("$dir/file", '');
+like(`HELIXVM_STATE_DIR=$dir/file/state $helixvm list 2>&1`, qr/cannot use the directory/, 'but one that cannot be is told');
+ok(!-e "$dir/state", 'what only reads does not make the state directory');
+
 # Two VMs, one of which has run, a leftover that is none, and a name that cannot be one.
-mkdir $_ or die "$_: $!\n" for "$dir/state/vms", map { "$dir/state/vms/$_" } qw(b a empty Bad.Name);
+mkdir $_ or die "$_: $!\n" for "$dir/state", "$dir/state/vms", map { "$dir/state/vms/$_" } qw(b a empty Bad.Name);
 put("$dir/state/vms/$_/profile.conf", '') for qw(b Bad.Name);
 put("$dir/state/vms/a/profile.conf", "[machine]\ncpus=3\nmemory=1536\n[disk]\nimage=small\n");
 put("$dir/state/vms/a/disk.qcow2", 'x' x (3 << 20));

@@ -150,11 +150,11 @@ for my $call ('list', 'version', 'help', 'help up', 'image --help', 'image list 
 }
 
 {
-    local $ENV{HELIXVM_STATE_DIR} = '/proc/state';
+    local $ENV{HELIXVM_STATE_DIR} = '/proc/version/state';
     for my $call ('list', 'image list', 'image fetch debian-13', 'up work') {
         my ($text, $code) = said($call);
         is($code, 6, "$call: a state directory that cannot be used is the host's fault");
-        like($text, qr{^helixvm: cannot use the directory /proc/state: No such file or directory$},
+        like($text, qr{^helixvm: cannot use the directory /proc/version/state: Not a directory$},
             'and named');
     }
     is((said('image', 'list', '--available'))[1], 0, 'what can be fetched is seen without one');

@@ -36,9 +36,14 @@ static void test_made(Fixture *f, const void *unused)
     g_autoptr(GError) error = NULL;
     g_autofree char *wanted = g_build_filename(f->top, "a", "b", NULL);
     g_setenv("HELIXVM_STATE_DIR", wanted, TRUE);
+    g_autofree char *asked = hx_state_directory(&error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(asked, ==, wanted);
+    g_autofree char *above = g_build_filename(f->top, "a", NULL);
+    g_assert_false(g_file_test(above, G_FILE_TEST_EXISTS));
     mode_t before = umask(0077);
     for (int times = 0; times < 2; times++) {
-        g_autofree char *path = hx_state_directory(&error);
+        g_autofree char *path = hx_create_state_directory(&error);
         g_assert_no_error(error);
         g_assert_cmpstr(path, ==, wanted);
     }
@@ -50,11 +55,16 @@ static void test_made(Fixture *f, const void *unused)
 
 static void expect_refused(const char *path)
 {
-    g_autoptr(GError) error = NULL;
+    static char *(*const directories[])(GError **error) = {
+        hx_state_directory, hx_create_state_directory, hx_runtime_directory};
+    g_setenv("HELIXVM_STATE_DIR", path, TRUE);
     g_setenv("HELIXVM_RUNTIME_DIR", path, TRUE);
-    g_assert_null(hx_runtime_directory(&error));
-    g_assert_error(error, HX_ERROR, HX_ERROR_HOST);
-    g_assert_nonnull(strstr(error->message, path));
+    for (size_t i = 0; i < G_N_ELEMENTS(directories); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(directories[i](&error));
+        g_assert_error(error, HX_ERROR, HX_ERROR_HOST);
+        g_assert_nonnull(strstr(error->message, path));
+    }
 }
 
 static void test_refused(Fixture *f, const void *unused)

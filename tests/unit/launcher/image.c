@@ -57,7 +57,7 @@ static void run_qemu_img(const char *path, const char *base)
 static char *make_image(const char *name)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *images = hx_image_directory(&error);
+    g_autofree char *images = hx_image_create_directory(&error);
     g_assert_no_error(error);
     char *path = g_build_filename(images, name, NULL);
     g_assert_cmpint(g_mkdir(path, 0755), ==, 0);
