@@ -10,6 +10,7 @@
 #include "launcher/base/log.h"
 #include "launcher/monitor/monitor.h"
 #include "launcher/vm/lock.h"
+#include "launcher/vm/remove.h"
 
 static gboolean guard(int argc, char **argv, int fd, GError **error)
 {
@@ -33,10 +34,13 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
     int guard_fd = -1;
     int boot_timeout = HX_BOOT_TIMEOUT;
     gboolean bound = FALSE;
+    gboolean is_new = FALSE;
     const GOptionEntry entries[] = {
         {"start-fd", 0, 0, G_OPTION_ARG_INT, &start_fd, "a connected socket for events", "FD"},
         {"lock-fd", 0, 0, G_OPTION_ARG_INT, &lock_fd, "the VM's lock, held", "FD"},
         {"bound", 0, 0, G_OPTION_ARG_NONE, &bound, "end the VM when the events' socket closes",
+         NULL},
+        {"new", 0, 0, G_OPTION_ARG_NONE, &is_new, "remove the VM where it never comes to run",
          NULL},
         {"boot-timeout", 0, 0, G_OPTION_ARG_INT, &boot_timeout, "how long the guest may boot",
          "SECONDS"},
@@ -64,10 +68,12 @@ gboolean hx_verb_monitor(int argc, char **argv, GError **error)
     g_autoptr(GError) cause = NULL;
     if (!hx_identity_ensure(hx_vm_identity_path(vm), &public_key, &cause)) {
         hx_monitor_tell_failure(start_fd, cause);
+        if (is_new)
+            hx_vm_remove(vm, NULL);
         hx_vm_unlock(vm, lock_fd);
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    return hx_monitor_run(vm, start_fd, bound, lock_fd, boot_timeout, public_key,
+    return hx_monitor_run(vm, start_fd, bound, is_new, lock_fd, boot_timeout, public_key,
                           hx_verb_cancellable(), error);
 }

@@ -38,7 +38,8 @@ static gboolean save_profile(const HxProfileOptions *options, HxVm *vm, GError *
 }
 
 /* Start the monitor, which takes over the VM's lock; its events come on the descriptor returned. */
-static int spawn_monitor(HxVm *vm, int lock, gboolean bound, int boot_timeout, GError **error)
+static int spawn_monitor(HxVm *vm, int lock, gboolean bound, gboolean is_new, int boot_timeout,
+                         GError **error)
 {
     const char *log_path = hx_vm_state_path(vm, "monitor.log");
     hx_autofd int log = hx_log_file_open(log_path, TRUE, error);
@@ -52,8 +53,13 @@ static int spawn_monitor(HxVm *vm, int lock, gboolean bound, int boot_timeout, G
     hx_autofd int ours = pair[0];
     hx_autofd int theirs = pair[1];
     g_autofree char *boot = g_strdup_printf("--boot-timeout=%d", boot_timeout);
-    const char *const argv[] = {"helixvm", "monitor",      "--start-fd=3",           "--lock-fd=4",
-                                boot,      hx_vm_name(vm), bound ? "--bound" : NULL, NULL};
+    const char *argv[] = {"helixvm",      "monitor", "--start-fd=3", "--lock-fd=4", boot,
+                          hx_vm_name(vm), NULL,      NULL,           NULL};
+    size_t n = 6;
+    if (bound)
+        argv[n++] = "--bound";
+    if (is_new)
+        argv[n++] = "--new";
     const int fds[] = {theirs, lock};
     HxProcess process = {
         .argv = argv,
@@ -84,10 +90,13 @@ HxControl *hx_vm_start_monitor(HxVm *vm, int lock, gboolean bound, const HxProfi
                                int boot_timeout, GError **error)
 {
     hx_vm_sweep_removed(vm);
+    gboolean is_new = !hx_vm_check_known(vm, NULL);
     int fd = hx_snapshot_recover(vm, error) && save_profile(options, vm, error)
-                 ? spawn_monitor(vm, lock, bound, boot_timeout, error)
+                 ? spawn_monitor(vm, lock, bound, is_new, boot_timeout, error)
                  : -1;
     if (fd < 0) {
+        if (is_new && hx_vm_check_known(vm, NULL))
+            hx_vm_remove(vm, NULL);
         hx_vm_unlock(vm, lock);
         return NULL;
     }

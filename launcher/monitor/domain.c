@@ -89,6 +89,8 @@ static void run_create(CreateCall *call)
     monitor->create_timer = g_timeout_add_seconds(CREATE_SECONDS, on_create_late, monitor);
     hx_monitor_call(create_domain, call);
     g_clear_handle_id(&monitor->create_timer, g_source_remove);
+    /* Where libvirt is not there to tell, QEMU may have run. */
+    monitor->has_run |= monitor->domain || monitor->domain_started || monitor->libvirt_gone;
     if (monitor->domain && call->ended)
         hx_monitor_set_domain_ended(monitor, TRUE, TRUE, "QEMU ended at once");
 }

@@ -114,6 +114,7 @@ struct HxMonitor {
     unsigned long qemu_version; /* as virConnectGetVersion has it */
     guint create_timer;
     gboolean domain_started; /* libvirt has said so: what it said before was of an earlier try */
+    gboolean has_run;        /* QEMU, in any try, as far as is known */
     gboolean libvirt_gone;   /* it hangs, or is not there: it cannot be asked */
     gboolean libvirt_lost;   /* the connection broke: hx_monitor_reconnect is due */
     gboolean domain_lost;    /* there was a domain then, and it has not been found again */

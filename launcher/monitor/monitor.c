@@ -24,6 +24,7 @@
 #include "launcher/profile/extra-disk.h"
 #include "launcher/vm/last-run.h"
 #include "launcher/vm/lock.h"
+#include "launcher/vm/remove.h"
 #include "launcher/vm/room.h"
 #include "launcher/vm/run.h"
 #include "launcher/vm/seed.h"
@@ -418,8 +419,18 @@ static gboolean live(HxMonitor *monitor, GError **error)
     return FALSE;
 }
 
-gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, guint boot_timeout,
-                        const char *public_key, GCancellable *cancel, GError **error)
+/* So that its name is free, and list does not show what there is nothing of. */
+static void remove_vm(HxVm *vm)
+{
+    g_autoptr(GError) error = NULL;
+    if (!hx_vm_remove(vm, &error))
+        hx_log_warning("what VM \"%s\" has left stays: %s: remove it with `helixvm delete %s`",
+                       hx_vm_name(vm), error->message, hx_vm_name(vm));
+}
+
+gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, gboolean is_new, int lock_fd,
+                        guint boot_timeout, const char *public_key, GCancellable *cancel,
+                        GError **error)
 {
     g_autoptr(GCancellable) stop = g_cancellable_new();
     HxMonitor monitor = {
@@ -463,6 +474,8 @@ gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, gui
         g_propagate_error(error, g_steal_pointer(&cause));
     }
     hx_run_end(vm);
+    if (is_new && !monitor.has_run)
+        remove_vm(vm);
     hx_vm_unlock(vm, monitor.lock_fd);
     /* Last: who waits for the end waits for these connections to close, and may then start anew. */
     if (monitor.events)

@@ -29,12 +29,14 @@
  * in its state directory, watch them, and end them all.  @lock_fd is the VM's lock (hx_vm_lock),
  * which is taken over and given back at the end.  @start_fd (-1: none) is a connected socket
  * that gets the events; where its other end closes before the VM is ready, the start is given
- * up, and with @bound the VM is forced off whenever it closes.  The guest has @boot_timeout
- * seconds from QEMU's start to report READY.  @public_key is what the guest's root accepts.
+ * up, and with @bound the VM is forced off whenever it closes.  With @is_new the VM is removed at
+ * the end where QEMU was never started.  The guest has @boot_timeout seconds from QEMU's start to
+ * report READY.  @public_key is what the guest's root accepts.
  * @cancel stops the VM as "down" does.  Call it from the main thread, once a process.  FALSE
  * with the reason where the VM did not come up or could not go on. */
-gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, int lock_fd, guint boot_timeout,
-                        const char *public_key, GCancellable *cancel, GError **error);
+gboolean hx_monitor_run(HxVm *vm, int start_fd, gboolean bound, gboolean is_new, int lock_fd,
+                        guint boot_timeout, const char *public_key, GCancellable *cancel,
+                        GError **error);
 
 /* Tell @start_fd the "failed" event for @error, where hx_monitor_run was not come to. */
 void hx_monitor_tell_failure(int start_fd, const GError *error);

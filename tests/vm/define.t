@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use File::Basename;
+use File::Path qw(make_path);
 use File::Temp;
 
 # An image that is there, but empty: nothing is started.
@@ -85,5 +86,19 @@ is($bad->{status}, 2, 'another format is a usage error');
 like($bad->{err}, qr/xml or argv.*yaml/, 'that says what there is');
 is(helixvm('define', $vm, '--set', 'machine.cpus=0')->{status}, 3, 'a value out of bounds is refused');
 is_deeply([leftovers($vm)], [], 'nothing was started');
+
+# Where libvirt is not there: a new VM goes again, one that was there stays.
+make_path("$dir/state/vms/old");
+put("$dir/state/vms/old/profile.conf", "[machine]\nmemory=256\n");
+for my $name ('new', 'old') {
+    my $failed = helixvm('up', $name, '--connect', 'nowhere:///');
+    is($failed->{status}, 6, "up $name without libvirt fails");
+    like($failed->{err}, qr{cannot connect to libvirt at nowhere:///}, 'for that');
+    # Its lock goes last.
+    my $gone = wait_until(60, sub { !-e "$dir/state/locks/$name" });
+    ok($gone, 'its monitor has ended');
+}
+is(helixvm_ok('list', '--quiet')->{out}, "old\n", 'the new VM is none, the other is one');
+ok(!-e "$dir/state/vms/new", 'nothing is left of it');
 
 done_testing;

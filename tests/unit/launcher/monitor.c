@@ -28,7 +28,7 @@ static void test_broken_profile(void)
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), ==, 0);
     hx_autofd int ours = pair[0];
     g_autoptr(GCancellable) cancel = g_cancellable_new();
-    g_assert_false(hx_monitor_run(vm, pair[1], FALSE, lock, 60, "key", cancel, &error));
+    g_assert_false(hx_monitor_run(vm, pair[1], FALSE, FALSE, lock, 60, "key", cancel, &error));
     close(pair[1]);
     g_assert_error(error, HX_ERROR, HX_ERROR_CONFIG);
 
