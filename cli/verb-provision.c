@@ -6,22 +6,17 @@
 #include "cli/progress.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
+#include "launcher/base/json.h"
 
 static void report(const char *step, HxStepState state, double seconds, const char *detail,
                    void *data)
 {
-    static const char *const words[] = {
-        [HX_STEP_SEEN] = "ok",
-        [HX_STEP_ALREADY] = "already",
-        [HX_STEP_DONE] = "done",
-        [HX_STEP_FAILED] = "failed",
-    };
     if (state == HX_STEP_BEGUN) {
         hx_progress_begin(data, step);
         return;
     }
-    g_autofree char *text =
-        g_strdup_printf("%s%s%s", words[state], detail ? ": " : "", detail ? detail : "");
+    g_autofree char *text = g_strdup_printf("%s%s%s", hx_step_state_name(state), detail ? ": " : "",
+                                            detail ? detail : "");
     hx_progress_end(data, step, seconds, text);
 }
 
@@ -37,31 +32,69 @@ static gboolean keep(HxVm *vm, const char *json, GError **error)
     return FALSE;
 }
 
+static void print_text(HxVm *vm, const HxProvisionScope *scope, JsonObject *known)
+{
+    const char *name = hx_vm_name(vm);
+    gboolean changed = json_object_get_boolean_member(known, "changed");
+    if (scope->only)
+        printf("VM \"%s\": %s %s\n", name, scope->only, changed ? "is done" : "needs no change");
+    else
+        printf("VM \"%s\" %s\n", name, changed ? "is provisioned" : "is already provisioned");
+}
+
+/* What a check found wanting is its failure. */
+static gboolean check_needed(HxVm *vm, const HxProvisionScope *scope, JsonObject *known,
+                             GError **error)
+{
+    JsonArray *done = json_object_get_array_member(known, "steps");
+    g_autoptr(GString) needed = g_string_new(NULL);
+    for (guint i = 0; i < json_array_get_length(done); i++) {
+        JsonObject *step = json_array_get_object_element(done, i);
+        if (g_strcmp0(hx_json_string(step, "state"), hx_step_state_name(HX_STEP_NEEDED)) == 0)
+            g_string_append_printf(needed, "%s%s", needed->len ? ", " : "",
+                                   hx_json_string(step, "name"));
+    }
+    if (!needed->len)
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
+                "VM \"%s\" is not provisioned as it would be now (%s): run `helixvm provision "
+                "%s%s%s%s`",
+                hx_vm_name(vm), needed->str, scope->only ? "--only " : "",
+                scope->only ? scope->only : "", scope->only ? " " : "", hx_vm_name(vm));
+    return FALSE;
+}
+
 gboolean hx_verb_provision(int argc, char **argv, GError **error)
 {
     gboolean json = FALSE, quiet = FALSE;
+    g_autofree char *only = NULL;
+    HxProvisionScope scope = {};
     const GOptionEntry options[] = {
+        {"check", 0, 0, G_OPTION_ARG_NONE, &scope.check,
+         "change nothing, and fail where something would be changed", NULL},
+        {"only", 0, 0, G_OPTION_ARG_STRING, &only, "do one step alone", "STEP"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print what is known of the guest as JSON", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no steps", NULL},
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(HxVm) vm = hx_verb_parse_vm(options, &argc, &argv, error);
-    if (!vm)
+    if (!vm || (only && !hx_provision_check_step(only, error)))
         return FALSE;
+    scope.only = only;
     HxGuest guest = hx_verb_guest(vm);
     g_autoptr(HxProgress) progress = hx_progress_new(quiet);
-    g_autoptr(JsonObject) known = hx_provision(&guest, report, progress, error);
+    g_autoptr(JsonObject) known = hx_provision(&guest, &scope, report, progress, error);
     if (!known)
         return FALSE;
     g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), known);
     g_autofree char *text = json_to_string(node, TRUE);
-    if (!keep(vm, text, error))
+    if (!scope.check && !only && !keep(vm, text, error))
         return FALSE;
     if (json)
         puts(text);
-    else
-        printf("VM \"%s\" %s\n", hx_vm_name(vm),
-               json_object_get_boolean_member(known, "changed") ? "is provisioned"
-                                                                : "is already provisioned");
+    if (!check_needed(vm, &scope, known, error))
+        return FALSE;
+    if (!json)
+        print_text(vm, &scope, known);
     return TRUE;
 }

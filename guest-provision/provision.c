@@ -2,8 +2,9 @@
 /* Theory of operation.  One script finds out all there is to know; each step compares that with
  * what should be and acts only on a difference, so that a second run is the login and that one
  * script. What is installed is remembered in the guest with its checksum, written after the files:
- * a run that was interrupted finds files of its own that are already right, and goes on.  What was
- * verified is remembered until the guest restarts, under a name made of the checksums. */
+ * a run that was interrupted finds files of its own that are already right, and goes on.  A run
+ * that only checks is the same without what changes.  What was verified is remembered until the
+ * guest restarts, under a name made of the checksums. */
 #include "guest-provision/provision.h"
 
 #include <elf.h>
@@ -44,6 +45,7 @@ static const File files[] = {
 
 typedef struct {
     const HxGuest *guest;
+    const HxProvisionScope *scope;
     HxSsh *ssh;
     HxFacts *facts;    /* of detect.sh */
     HxFacts *verified; /* of verify.sh, now or earlier */
@@ -54,6 +56,7 @@ typedef struct {
     gboolean directories_made;
     gboolean files_changed;
     gboolean changed;
+    gboolean needed; /* it only checks, and something is to be changed */
 } Run;
 
 static void run_clear(Run *run)
@@ -186,7 +189,8 @@ static gboolean step_packages(Run *run, size_t index, HxStepState *ret_state, ch
     if (!missing[0])
         return TRUE;
     g_autofree char *names = g_strjoinv(" ", (char **)missing);
-    if (!hx_script_run(run->ssh, "packages.sh", missing, PACKAGES_SECONDS, NULL, error)) {
+    if (!run->scope->check &&
+        !hx_script_run(run->ssh, "packages.sh", missing, PACKAGES_SECONDS, NULL, error)) {
         g_prefix_error(error, "cannot install %s: ", names);
         return FALSE;
     }
@@ -201,7 +205,8 @@ static gboolean step_user(Run *run, size_t index, HxStepState *ret_state, char *
     if (hx_facts_get(run->facts, "user"))
         return TRUE;
     *ret_state = HX_STEP_DONE;
-    return hx_script_run(run->ssh, "user.sh", NULL, SCRIPT_SECONDS, NULL, error);
+    return run->scope->check ||
+           hx_script_run(run->ssh, "user.sh", NULL, SCRIPT_SECONDS, NULL, error);
 }
 
 /* One command for the directories of all files. */
@@ -220,6 +225,20 @@ static gboolean make_directories(Run *run, GError **error)
     return run->directories_made;
 }
 
+static gboolean put_file(Run *run, size_t index, GError **error)
+{
+    return make_directories(run, error) &&
+           hx_ssh_upload(run->ssh, run->contents[index], run->paths[index], files[index].mode,
+                         UPLOAD_SECONDS, error);
+}
+
+/* What is installed at @path; NULL: nothing. */
+static void remember(Run *run, const char *path, const char *sum)
+{
+    if (sum)
+        g_string_append_printf(run->manifest, "%s  %s\n", sum, path);
+}
+
 static gboolean step_file(Run *run, size_t index, HxStepState *ret_state, char **ret_detail,
                           GError **error)
 {
@@ -231,10 +250,7 @@ static gboolean step_file(Run *run, size_t index, HxStepState *ret_state, char *
     gboolean kept =
         file->is_the_users && there && !g_str_equal(there, ours) && g_strcmp0(there, before) != 0;
     /* What was never installed here is not remembered as if it were. */
-    if (!kept)
-        g_string_append_printf(run->manifest, "%s  %s\n", ours, path);
-    else if (before)
-        g_string_append_printf(run->manifest, "%s  %s\n", before, path);
+    remember(run, path, kept ? before : ours);
     if (kept) {
         *ret_detail = g_strdup_printf("%s was changed in the guest, and is kept", path);
         return TRUE;
@@ -248,8 +264,7 @@ static gboolean step_file(Run *run, size_t index, HxStepState *ret_state, char *
                     file->part, hx_facts_get(run->facts, "machine"));
         return FALSE;
     }
-    if (!make_directories(run, error) ||
-        !hx_ssh_upload(run->ssh, run->contents[index], path, file->mode, UPLOAD_SECONDS, error))
+    if (!run->scope->check && !put_file(run, index, error))
         return FALSE;
     run->files_changed = TRUE;
     *ret_state = HX_STEP_DONE;
@@ -264,7 +279,8 @@ static gboolean step_settle(Run *run, size_t index, HxStepState *ret_state, char
         return TRUE;
     const char *arguments[] = {run->manifest->str, NULL};
     *ret_state = HX_STEP_DONE;
-    return hx_script_run(run->ssh, "settle.sh", arguments, SCRIPT_SECONDS, NULL, error);
+    return run->scope->check ||
+           hx_script_run(run->ssh, "settle.sh", arguments, SCRIPT_SECONDS, NULL, error);
 }
 
 /* A name for what is verified and how. */
@@ -336,7 +352,13 @@ static gboolean step_verify(Run *run, size_t index, HxStepState *ret_state, char
     g_autofree const char **lines = hx_facts_all(run->facts, "verified");
     g_autofree char *earlier = g_strjoinv("\n", (char **)lines);
     run->verified = hx_facts_new(earlier);
-    if (run->changed || g_strcmp0(hx_facts_get(run->verified, "key"), key) != 0) {
+    gboolean due =
+        run->changed || run->needed || g_strcmp0(hx_facts_get(run->verified, "key"), key) != 0;
+    if (due && run->scope->check) {
+        *ret_state = HX_STEP_DONE;
+        return TRUE;
+    }
+    if (due) {
         if (!run_verify(run, key, &hung, error))
             return FALSE;
         *ret_state = HX_STEP_SEEN;
@@ -360,13 +382,39 @@ typedef gboolean StepFunc(Run *run, size_t index, HxStepState *ret_state, char *
 static const struct {
     const char *name;
     StepFunc *run;
-    size_t index; /* of files[], for step_file */
+    size_t index;    /* of files[], for step_file */
+    gboolean always; /* also where another one is to be done alone */
 } steps[] = {
-    {"connect", step_connect, 0}, {"detect", step_detect, 0}, {"packages", step_packages, 0},
-    {"user", step_user, 0},       {"vsockenc", step_file, 0}, {"session", step_file, 1},
-    {"unit", step_file, 2},       {"desktop", step_file, 3},  {"systemd", step_settle, 0},
-    {"verify", step_verify, 0},
+    {"connect", step_connect, 0, TRUE},    {"detect", step_detect, 0, TRUE},
+    {"packages", step_packages, 0, FALSE}, {"user", step_user, 0, FALSE},
+    {"vsockenc", step_file, 0, FALSE},     {"session", step_file, 1, FALSE},
+    {"unit", step_file, 2, FALSE},         {"desktop", step_file, 3, FALSE},
+    {"systemd", step_settle, 0, TRUE},     {"verify", step_verify, 0, FALSE},
 };
+
+gboolean hx_provision_check_step(const char *name, GError **error)
+{
+    g_autoptr(GString) known = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+        if (steps[i].always)
+            continue;
+        if (g_str_equal(steps[i].name, name))
+            return TRUE;
+        g_string_append_printf(known, "%s%s", known->len ? ", " : "", steps[i].name);
+    }
+    g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "\"%s\" is no step: use one of %s", name,
+                known->str);
+    return FALSE;
+}
+
+const char *hx_step_state_name(HxStepState state)
+{
+    static const char *const names[] = {
+        [HX_STEP_SEEN] = "ok",   [HX_STEP_ALREADY] = "already", [HX_STEP_NEEDED] = "needed",
+        [HX_STEP_DONE] = "done", [HX_STEP_FAILED] = "failed",
+    };
+    return names[state];
+}
 
 HxSsh *hx_guest_ssh(const HxGuest *guest, GError **error)
 {
@@ -382,35 +430,78 @@ static void set_string(JsonObject *object, const char *name, const char *value)
         json_object_set_null_member(object, name);
 }
 
+static const char *verified_fact(const Run *run, const char *key)
+{
+    return run->verified ? hx_facts_get(run->verified, key) : NULL;
+}
+
 static JsonObject *describe(const Run *run)
 {
     JsonObject *object = json_object_new();
-    json_object_set_boolean_member(object, "provisioned", TRUE);
+    json_object_set_boolean_member(object, "provisioned", !run->needed && !run->scope->only);
     json_object_set_boolean_member(object, "changed", run->changed);
     set_string(object, "os", hx_facts_get(run->facts, "os"));
     set_string(object, "machine", hx_facts_get(run->facts, "machine"));
     set_string(object, "gstreamer", hx_facts_get(run->facts, "gstreamer"));
     set_string(object, "render_node", hx_facts_get(run->facts, "render"));
-    set_string(object, "element", hx_facts_get(run->verified, "element"));
-    set_string(object, "gl_renderer", hx_facts_get(run->verified, "gl"));
-    set_string(object, "vulkan_renderer", hx_facts_get(run->verified, "vulkan"));
+    set_string(object, "element", verified_fact(run, "element"));
+    set_string(object, "gl_renderer", verified_fact(run, "gl"));
+    set_string(object, "vulkan_renderer", verified_fact(run, "vulkan"));
     return object;
 }
 
-JsonObject *hx_provision(const HxGuest *guest, HxStepReport report, void *data, GError **error)
+static gboolean is_wanted(const HxProvisionScope *scope, size_t step)
 {
-    g_auto(Run) run = {.guest = guest, .manifest = g_string_new(NULL)};
+    return !scope->only || steps[step].always || g_str_equal(steps[step].name, scope->only);
+}
+
+/* A file that is left alone stays remembered as it was. */
+static void skip(Run *run, size_t step)
+{
+    if (steps[step].run != step_file)
+        return;
+    const char *path = run->paths[steps[step].index];
+    g_autofree char *before = hx_facts_sum(run->facts, "installed", path);
+    remember(run, path, before);
+}
+
+static void note_step(JsonArray *done, const char *name, HxStepState state, double seconds,
+                      const char *detail)
+{
+    JsonObject *step = json_object_new();
+    json_object_set_string_member(step, "name", name);
+    json_object_set_string_member(step, "state", hx_step_state_name(state));
+    json_object_set_double_member(step, "seconds", (gint64)(seconds * 1000 + 0.5) / 1000.0);
+    set_string(step, "detail", detail);
+    json_array_add_object_element(done, step);
+}
+
+JsonObject *hx_provision(const HxGuest *guest, const HxProvisionScope *scope, HxStepReport report,
+                         void *data, GError **error)
+{
+    g_auto(Run) run = {.guest = guest, .scope = scope, .manifest = g_string_new(NULL)};
+    g_autoptr(JsonArray) done = json_array_new();
     for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
         HxStepState state = HX_STEP_ALREADY;
         g_autofree char *detail = NULL;
         gint64 begin = g_get_monotonic_time();
+        if (!is_wanted(scope, i)) {
+            skip(&run, i);
+            continue;
+        }
         report(steps[i].name, HX_STEP_BEGUN, 0, NULL, data);
         gboolean good = steps[i].run(&run, steps[i].index, &state, &detail, error);
         double seconds = (g_get_monotonic_time() - begin) / 1e6;
+        if (state == HX_STEP_DONE && scope->check)
+            state = HX_STEP_NEEDED;
         report(steps[i].name, good ? state : HX_STEP_FAILED, seconds, detail, data);
         if (!good)
             return NULL;
         run.changed |= state == HX_STEP_DONE;
+        run.needed |= state == HX_STEP_NEEDED;
+        note_step(done, steps[i].name, state, seconds, detail);
     }
-    return describe(&run);
+    JsonObject *known = describe(&run);
+    json_object_set_array_member(known, "steps", g_steal_pointer(&done));
+    return known;
 }

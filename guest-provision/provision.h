@@ -27,6 +27,7 @@ typedef enum {
     HX_STEP_BEGUN,
     HX_STEP_SEEN,    /* it only looks, and saw what it should */
     HX_STEP_ALREADY, /* nothing had to be changed */
+    HX_STEP_NEEDED,  /* something would be changed, but it only checks */
     HX_STEP_DONE,    /* something was changed */
     HX_STEP_FAILED,  /* the error follows */
 } HxStepState;
@@ -35,11 +36,25 @@ typedef enum {
 typedef void (*HxStepReport)(const char *step, HxStepState state, double seconds,
                              const char *detail, void *data);
 
+typedef struct {
+    const char *only; /* a step, beside those that look and remember; NULL: all */
+    gboolean check;   /* change nothing, and tell what would be */
+} HxProvisionScope;
+
+/* FALSE with HX_ERROR_USAGE, which names all, where there is no step @name to be done alone. */
+gboolean hx_provision_check_step(const char *name, GError **error);
+
 /* Provision @guest: idempotent, and an interrupted run is completed by the next.  Files that differ
  * from what was installed before are the user's own where they are configuration: kept.
  *
- * Returns what is now known of the guest: "provisioned" (true), "os", "machine", "gstreamer",
- * "render_node", "element", "gl_renderer", "vulkan_renderer" (strings, null where the guest has
- * none), "changed" (boolean).  NULL with HX_ERROR_GUEST (what failed in the guest, and why),
- * HX_ERROR_HOST (a part is not built) or the errors of the connection. */
-JsonObject *hx_provision(const HxGuest *guest, HxStepReport report, void *data, GError **error);
+ * Returns what is now known of the guest: "provisioned" (boolean: no step is needed any more; false
+ * where only one was done), "os", "machine", "gstreamer", "render_node", "element", "gl_renderer",
+ * "vulkan_renderer" (strings, null where the guest has none or was not asked), "changed" (boolean),
+ * "steps" (an array of objects with "name", "state", "seconds" and "detail").  NULL with
+ * HX_ERROR_GUEST (what failed in the guest, and why), HX_ERROR_HOST (a part is not built) or the
+ * errors of the connection. */
+JsonObject *hx_provision(const HxGuest *guest, const HxProvisionScope *scope, HxStepReport report,
+                         void *data, GError **error);
+
+/* "already", "done" and so on. */
+const char *hx_step_state_name(HxStepState state);

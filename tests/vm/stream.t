@@ -61,7 +61,35 @@ unlike($listening, qr/pid=$_,/, "process $_ listens on no port") for @pids;
 
 # --- provision -----------------------------------------------------------------------------------
 
+refused(2, qr/"xyzzy" is no step: use one of packages, user, vsockenc,/, 'provision', '--only', 'xyzzy', $vm);
+my $fresh = helixvm({seconds => 120}, 'provision', '--check', '--json', $vm);
+is($fresh->{status}, 1, 'a check of a fresh guest fails') or diag($fresh->{out}, $fresh->{err});
+like($fresh->{err}, qr/not provisioned .*vsockenc, session, unit, desktop, systemd, verify\): run `helixvm provision $vm`/,
+    'and tells what is needed');
+my %fresh = map { $_->{name} => $_->{state} } @{json($fresh->{out})->{steps}};
+is($fresh{$_}, 'needed', "$_ is needed") for qw(vsockenc session unit desktop systemd verify);
+is($fresh{detect}, 'ok', 'the guest was looked at');
+is(helixvm('exec', $vm, '--', 'sh', '-c', 'ls /var/lib/helixvm/installed /etc/systemd/system/helixvm-session@.service '
+    . '/usr/local/libexec/helixvm-session 2>/dev/null')->{out}, '', 'nothing was put into it');
+ok(!status_of($vm)->{provisioned}, 'nor is it kept as provisioned');
+
 helixvm_ok({seconds => 300}, 'provision', $vm);
+my $checked = helixvm_ok({seconds => 120}, 'provision', '--check', '--json', $vm);
+ok(json($checked->{out})->{provisioned}, 'a check of a provisioned guest finds nothing to do');
+is_deeply([grep { $_->{state} !~ /^(ok|already)$/ || $_->{seconds} < 0 } @{json($checked->{out})->{steps}}], [],
+    'nor does a step of it');
+helixvm_ok('exec', $vm, '--', 'sh', '-c', 'echo >>/usr/local/libexec/helixvm-session; '
+    . 'rm /etc/systemd/system/helixvm-session@.service');
+$checked = helixvm({seconds => 120}, 'provision', '--check', $vm);
+like($checked->{err}, qr/^  session .*needed: .*^  unit .*needed: .*\(session, unit, systemd, verify\)/ms,
+    'a check finds what was changed and removed');
+my $only = helixvm_ok({seconds => 120}, 'provision', '--only', 'unit', $vm);
+like($only->{out}, qr/unit is done$/, 'one step is done alone');
+unlike($only->{err}, qr/^  (session|verify) /m, 'and no other');
+$checked = helixvm({seconds => 120}, 'provision', '--check', $vm);
+like($checked->{err}, qr/\(session, systemd, verify\)/, 'which leaves the others') or diag($checked->{err});
+helixvm_ok({seconds => 300}, 'provision', $vm);
+
 my $again = helixvm_ok({seconds => 120}, 'provision', $vm);
 $status = status_of($vm);
 like($status->{provisioned}{gl_renderer}, qr/^virgl/, 'the guest has virgl');
