@@ -28,7 +28,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void tear_down(void)
 {
-    hx_close(&listener);
     g_unlink(path);
     g_rmdir(directory);
     g_free(path);
@@ -39,8 +38,6 @@ static void set_up(void)
 {
     directory = g_dir_make_tmp("fuzz-XXXXXX", NULL);
     path = g_build_filename(directory, "module", NULL);
-    listener = hx_unix_listen(path, SOCK_SEQPACKET, 0600);
-    g_assert_cmpint(listener, >=, 0);
     atexit(tear_down);
 }
 
@@ -76,16 +73,25 @@ static size_t make_answer(FuzzInput *input, const HxExportRead *request, Answer 
     return right & RIGHT_SIZE ? expected : MAX(size, 1);
 }
 
-static void *run_module(void *data)
+static void serve(FuzzInput *input, int fd)
 {
-    hx_autofd int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     HxExportRead request;
     Answer answer;
     size_t size = 1;
     while (size > 0 && recv(fd, &request, sizeof request, 0) > 0) {
-        size = make_answer(data, &request, &answer);
+        size = make_answer(input, &request, &answer);
         if (size > 0)
             send(fd, &answer, size, MSG_NOSIGNAL);
+    }
+}
+
+/* One connection after the other, as the client comes again, until there is no listener. */
+static void *run_module(void *data)
+{
+    int fd;
+    while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        serve(data, fd);
+        close(fd);
     }
     return NULL;
 }
@@ -105,8 +111,10 @@ static void look_at(const HxModulePicture *picture)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     FuzzInput input = {data, size};
-    if (listener < 0)
+    if (!path)
         set_up();
+    listener = hx_unix_listen(path, SOCK_SEQPACKET, 0600);
+    g_assert_cmpint(listener, >=, 0);
     GThread *module = g_thread_new("module", run_module, &input);
     HxModuleClient *client = hx_module_client_new(path);
     g_assert_nonnull(client);
@@ -119,6 +127,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         hx_module_client_release(client, &picture);
     }
     hx_module_client_free(client);
+    shutdown(listener, SHUT_RDWR);
     g_thread_join(module);
+    hx_close(&listener);
     return 0;
 }
