@@ -41,18 +41,39 @@ static gint64 encode(HxEncoder *encoder, const HxPicture *picture, gsize *ret_si
     return g_get_monotonic_time() - begun;
 }
 
-void measure_bare(const Sequence *sequence, Measured *measured)
+static void measure_alone(const Sequence *sequence, gboolean converts, Measured *measured)
 {
     HxEncoder *encoder = open_encoder(sequence);
+    g_autofree guint8 *pixels = converts ? g_malloc(sequence->size) : NULL;
+    HxPicture converted = {0};
     gsize size;
     double cpu = process_cpu(getpid());
     gint64 begun = g_get_monotonic_time();
-    for (guint step = 0; step < measured->steps; step++)
-        encode(encoder, &sequence->converted[sequence_at(step)], &size);
+    for (guint step = 0; step < measured->steps; step++) {
+        guint picture = sequence_at(step);
+        if (converts) {
+            memcpy(pixels, sequence->pixels[picture], sequence->size);
+            g_assert_cmpint(hx_picture_convert(&converted, HXFR_FORMAT_XR24, pixels,
+                                               sequence->width, sequence->height, sequence->stride),
+                            ==, 0);
+        }
+        encode(encoder, converts ? &converted : &sequence->converted[picture], &size);
+    }
     measured->seconds_us = g_get_monotonic_time() - begun;
     measured->cpu = process_cpu(getpid()) - cpu;
     measured->memory = process_memory(getpid());
+    hx_picture_clear(&converted);
     hx_encoder_x264.close(encoder);
+}
+
+void measure_bare(const Sequence *sequence, Measured *measured)
+{
+    measure_alone(sequence, FALSE, measured);
+}
+
+void measure_floor(const Sequence *sequence, Measured *measured)
+{
+    measure_alone(sequence, TRUE, measured);
 }
 
 static guint picture_at(const Course *course, guint step)

@@ -20,6 +20,10 @@ typedef struct {
 /* Encode @measured->steps pictures by x264 in a bare loop, with the service's own settings. */
 void measure_bare(const Sequence *sequence, Measured *measured);
 
+/* The same, each picture first copied and converted, as by any service that is given pixels: what
+ * one without sockets, threads and clients would reach on as many cores. */
+void measure_floor(const Sequence *sequence, Measured *measured);
+
 typedef struct {
     guint16 session_id;
     guint8 flags;       /* HXFR_FLAG_MAY_BE_EMPTY */
