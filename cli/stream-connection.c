@@ -14,6 +14,7 @@
 #include "guest-provision/deadline.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/pause.h"
 
 /* Who takes nothing for so long is gone: a viewer asks every second. */
 #define SILENT_MS 30000
@@ -160,12 +161,6 @@ HxStreamConnection *hx_stream_connection_to(const HxHelixServer *server, const c
 /* --- asking -------------------------------------------------------------------------------------
  */
 
-static gboolean interrupted(GError **error)
-{
-    g_set_error_literal(error, HX_ERROR, HX_ERROR_CANCELLED, "interrupted");
-    return FALSE;
-}
-
 static gboolean is_lost(CURLcode result)
 {
     return result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR || result == CURLE_GOT_NOTHING;
@@ -188,8 +183,8 @@ static gboolean perform_on(HxStreamConnection *connection, guint timeout, GError
     CURLcode result = curl_easy_perform(connection->curl);
     hx_deadline_set(deadline, 0);
     HxDeadlineState state = hx_deadline_state(deadline);
-    if (state == HX_DEADLINE_CANCELLED)
-        return interrupted(error);
+    if (state == HX_DEADLINE_CANCELLED && hx_is_cancelled(connection->cancel, error))
+        return FALSE;
     long status = http_status(connection);
     if (state == HX_DEADLINE_PASSED) {
         g_set_error(error, HX_ERROR, HX_ERROR_TIMEOUT, "no answer to GET %s for %u s", path,
@@ -218,8 +213,8 @@ static gboolean perform_to(HxStreamConnection *connection, guint timeout, GError
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 1L);
     if (result == CURLE_OK)
         return TRUE;
-    if (g_cancellable_is_cancelled(connection->cancel))
-        return interrupted(error);
+    if (hx_is_cancelled(connection->cancel, error))
+        return FALSE;
     HxHelixFailure failure = {
         .result = result, .reason = connection->reason, .status = http_status(connection)};
     struct curl_header *redirect = NULL;

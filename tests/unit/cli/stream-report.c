@@ -2,13 +2,12 @@
 /* What is said of a stream, and how it is shown on a terminal and elsewhere. */
 #include "cli/stream-report.h"
 
-#include <pty.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/stream-live.h"
 #include "launcher/base/json.h"
+#include "tests/fakes/cli-stderr.h"
 
 #define SECOND G_USEC_PER_SEC
 #define START (1000 * (gint64)SECOND)
@@ -171,35 +170,21 @@ static void test_text(Fixture *fixture, const void *data)
 /* --- how it is shown ----------------------------------------------------------------------------
  */
 
-/* What stderr, @to, gets from two reports and the end, read at @from.  Closes both. */
-static char *shown(Fixture *fixture, int to, int from)
+/* Two reports and the end. */
+static void show(void *data)
 {
-    int saved = dup(STDERR_FILENO);
-    dup2(to, STDERR_FILENO);
+    Fixture *fixture = data;
     HxStreamLive live = {};
     hx_stream_live_show(&live, &fixture->report);
     hx_stream_live_show(&live, &fixture->report);
     hx_stream_live_end(&live);
     hx_stream_live_end(&live);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    close(to);
-    /* A read may return less than was written; behind the last of it is the end, or EIO. */
-    g_autoptr(GString) text = g_string_new(NULL);
-    char bytes[4096];
-    for (ssize_t size; (size = read(from, bytes, sizeof bytes)) > 0;)
-        g_string_append_len(text, bytes, size);
-    close(from);
-    return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 static char *shown_on_terminal(Fixture *fixture, const char *type)
 {
-    int ours, its;
-    struct winsize size = {.ws_row = 24, .ws_col = 51};
-    g_assert_no_errno(openpty(&ours, &its, NULL, NULL, &size));
     g_setenv("TERM", type, TRUE);
-    return shown(fixture, its, ours);
+    return test_stderr_of(51, show, fixture);
 }
 
 static void test_terminal(Fixture *fixture, const void *data)
@@ -216,9 +201,7 @@ static void test_terminal(Fixture *fixture, const void *data)
 
 static void test_elsewhere(Fixture *fixture, const void *data)
 {
-    int ends[2];
-    g_assert_no_errno(pipe(ends));
-    g_autofree char *text = shown(fixture, ends[1], ends[0]);
+    g_autofree char *text = test_stderr_of(0, show, fixture);
     g_autofree char *line = hx_stream_report_line(&fixture->report, G_MAXUINT);
     g_autofree char *lines = g_strdup_printf("%s\n%s\n", line, line);
     g_assert_cmpstr(text, ==, lines);
