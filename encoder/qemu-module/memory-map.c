@@ -118,9 +118,11 @@ static void del_subregion(void *container, void *region)
         resume_cpus();
 }
 
+/* The device enables a region that it has just added: it is enabled already, and nothing changes.
+ */
 static void set_enabled(void *region, bool enabled)
 {
-    gboolean paused = pause_cpus();
+    gboolean paused = !enabled && pause_cpus();
     qemu.enable(region, enabled);
     if (paused)
         resume_cpus();
