@@ -188,6 +188,7 @@ static void build_members(const HxStreamReport *report, gboolean live, JsonBuild
     build_sps(report->sps, builder);
     hx_json_add_integer(builder, "frames", statistics->frames);
     hx_json_add_integer(builder, "keyframes", statistics->keyframes);
+    hx_json_add_integer(builder, "replayed", statistics->replayed);
     hx_json_add_integer(builder, "bytes", statistics->bytes);
     add_number(builder, "duration_s", hx_stream_statistics_duration(statistics, report->now));
     add_number(builder, "fps", hx_stream_statistics_fps(statistics, report->now));
@@ -238,9 +239,12 @@ static void append_counts(const HxStreamReport *report, GString *text)
 {
     const HxStreamStatistics *s = report->statistics;
     g_autofree char *gaps = gaps_figure(report);
+    g_autofree char *replayed =
+        s->replayed ? g_strdup_printf(", %" G_GUINT64_FORMAT " replayed", s->replayed)
+                    : g_strdup("");
     g_string_append_printf(
-        text, "video frames    %" G_GUINT64_FORMAT " (%" G_GUINT64_FORMAT " key) in %.1f s\n",
-        s->frames, s->keyframes, hx_stream_statistics_duration(s, report->now));
+        text, "video frames    %" G_GUINT64_FORMAT " (%" G_GUINT64_FORMAT " key%s) in %.1f s\n",
+        s->frames, s->keyframes, replayed, hx_stream_statistics_duration(s, report->now));
     g_string_append_printf(text, "frame rate      %.1f fps\n",
                            hx_stream_statistics_fps(s, report->now));
     g_string_append_printf(text, "gaps            %s, longest %.0f ms\n", gaps + strlen("gaps "),

@@ -52,6 +52,7 @@ void hx_stream_statistics_frame(HxStreamStatistics *statistics, gint64 now, guin
     statistics->keyframes += key ? 1 : 0;
     statistics->replayed += replayed ? 1 : 0;
     statistics->bytes += size;
+    statistics->replayed_bytes += replayed ? size : 0;
     statistics->smallest = MIN(statistics->smallest, size);
     statistics->largest = MAX(statistics->largest, size);
 }
@@ -76,6 +77,16 @@ double hx_stream_statistics_duration(const HxStreamStatistics *statistics, gint6
     return statistics->first && now > statistics->first ? (now - statistics->first) / 1e6 : 0;
 }
 
+static guint64 live_frames(const HxStreamStatistics *statistics)
+{
+    return statistics->frames - statistics->replayed;
+}
+
+static guint64 live_bytes(const HxStreamStatistics *statistics)
+{
+    return statistics->bytes - statistics->replayed_bytes;
+}
+
 /* @count per second since the first frame; of too short a time nothing can be said. */
 static double rate(const HxStreamStatistics *statistics, double count, gint64 now)
 {
@@ -85,12 +96,12 @@ static double rate(const HxStreamStatistics *statistics, double count, gint64 no
 
 double hx_stream_statistics_fps(const HxStreamStatistics *statistics, gint64 now)
 {
-    return rate(statistics, statistics->frames - statistics->replayed, now);
+    return rate(statistics, live_frames(statistics), now);
 }
 
 double hx_stream_statistics_bitrate(const HxStreamStatistics *statistics, gint64 now)
 {
-    return rate(statistics, statistics->bytes * 8.0, now);
+    return rate(statistics, live_bytes(statistics) * 8.0, now);
 }
 
 guint64 hx_stream_statistics_gaps(const HxStreamStatistics *statistics, guint which, gint64 now)
@@ -140,15 +151,15 @@ double hx_stream_statistics_encoder_ms(const HxStreamStatistics *statistics, dou
 
 HxStreamSample hx_stream_statistics_sample(HxStreamStatistics *statistics, gint64 now)
 {
-    guint64 live = statistics->frames - statistics->replayed;
+    guint64 frames = live_frames(statistics), bytes = live_bytes(statistics);
     double since = statistics->first ? (now - statistics->sample_time) / 1e6 : 0;
     HxStreamSample sample = {0};
     if (since > 0) {
-        sample.fps = (live - statistics->sample_frames) / since;
-        sample.bitrate = (statistics->bytes - statistics->sample_bytes) * 8 / since;
+        sample.fps = (frames - statistics->sample_frames) / since;
+        sample.bitrate = (bytes - statistics->sample_bytes) * 8 / since;
     }
     statistics->sample_time = now;
-    statistics->sample_frames = live;
-    statistics->sample_bytes = statistics->bytes;
+    statistics->sample_frames = frames;
+    statistics->sample_bytes = bytes;
     return sample;
 }

@@ -13,7 +13,7 @@ typedef struct {
     gint64 last;  /* when the last one came that is not replayed; 0: none yet */
     guint width, height;
     guint64 frames, keyframes, replayed;
-    guint64 bytes; /* of H.264 */
+    guint64 bytes, replayed_bytes; /* of H.264; bytes has both */
     guint64 smallest, largest;
     guint64 gaps[HX_STREAM_N_GAPS]; /* those that have ended */
     gint64 longest_gap;             /* µs */
@@ -29,7 +29,7 @@ void hx_stream_statistics_clear(HxStreamStatistics *statistics);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxStreamStatistics, hx_stream_statistics_clear)
 
 /* A frame of @size bytes came at @now.  A @replayed one, shown to others before, counts as a frame
- * but not as one of its second, and makes no gap. */
+ * but in no rate, and makes no gap. */
 void hx_stream_statistics_frame(HxStreamStatistics *statistics, gint64 now, guint width,
                                 guint height, gsize size, gboolean key, gboolean replayed);
 /* A ping was answered after @round_trip µs; its answer tells an encoder's latency of
@@ -37,8 +37,8 @@ void hx_stream_statistics_frame(HxStreamStatistics *statistics, gint64 now, guin
 void hx_stream_statistics_pong(HxStreamStatistics *statistics, gint64 round_trip,
                                guint encoder_latency);
 
-/* From the first frame to @now: seconds; frames per second without the replayed ones; bits per
- * second.  0 where nothing came, and for rates within the first 0.1 s. */
+/* From the first frame to @now: seconds; frames and bits per second, without the replayed ones'.  0
+ * where nothing came, and for rates within the first 0.1 s. */
 double hx_stream_statistics_duration(const HxStreamStatistics *statistics, gint64 now);
 double hx_stream_statistics_fps(const HxStreamStatistics *statistics, gint64 now);
 double hx_stream_statistics_bitrate(const HxStreamStatistics *statistics, gint64 now);
@@ -54,9 +54,10 @@ double hx_stream_statistics_round_trip_ms(const HxStreamStatistics *statistics);
  * negative where they told none. */
 double hx_stream_statistics_encoder_ms(const HxStreamStatistics *statistics, double quantile);
 
-/* The rates of the time since the call before, or since the first frame. */
+/* The rates of the time since the call before, or since the first frame, without replayed frames.
+ */
 typedef struct {
-    double fps;     /* without replayed frames */
+    double fps;
     double bitrate; /* bits per second */
 } HxStreamSample;
 

@@ -6,7 +6,7 @@
 #define GROUP "session"
 
 static const char *const keys[] = {"width",      "height", "fps",     "bitrate", "command",
-                                   "background", "panel",  "encoder", NULL};
+                                   "background", "panel",  "encoder", "viewers", NULL};
 
 static gboolean fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static gboolean fail(GError **error, const char *format, ...)
@@ -113,8 +113,8 @@ gboolean session_config_parse(SessionConfig *ret_config, const char *text, GErro
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autoptr(GError) cause = NULL;
-    g_auto(SessionConfig)
-        config = {.width = 1280, .height = 720, .fps = 30, .background_color = 0x264653};
+    g_auto(SessionConfig) config = {
+        .width = 1280, .height = 720, .fps = 30, .background_color = 0x264653, .viewers = 16};
     *ret_config = (SessionConfig){0};
     if (!g_key_file_load_from_data(file, text, strlen(text), G_KEY_FILE_NONE, &cause) &&
         !g_error_matches(cause, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_NOT_FOUND))
@@ -123,6 +123,7 @@ gboolean session_config_parse(SessionConfig *ret_config, const char *text, GErro
         !get_size(file, "height", &config.height, error) ||
         !get_int(file, "fps", 1, 120, &config.fps, error) ||
         !get_int(file, "bitrate", 0, 1000000, &config.bitrate, error) ||
+        !get_int(file, "viewers", 1, 64, &config.viewers, error) ||
         !get_command(file, &config.command, error) || !get_background(file, &config, error) ||
         !get_panel(file, &config.panel, error) || !get_encoder(file, &config.encoder, error))
         return FALSE;

@@ -18,6 +18,7 @@ typedef struct {
     char *background_image;   /* absolute path, or NULL */
     guint32 background_color; /* 0xRRGGBB, where there is no image */
     gboolean panel;           /* a bar with a clock on top */
+    int viewers;              /* at most so many at once */
     SessionEncoder encoder;
 } SessionConfig;
 

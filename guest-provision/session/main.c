@@ -127,7 +127,8 @@ static char *statistics_json(void *data)
     g_auto(SessionPipelineStatistics) statistics = {0};
     g_autofree char *renderer = session_desktop_gl_renderer(session->desktop);
     session_pipeline_get_statistics(session->pipeline, &statistics);
-    return session_statistics_json(session->name, &statistics, session->viewers, renderer);
+    return session_statistics_json(session->name, &statistics, session->viewers,
+                                   session_server_dropped(session->server), renderer);
 }
 
 static void needs_keyframe(void *data)
@@ -167,7 +168,7 @@ static gboolean start(Session *session, const char *socket_path, GError **error)
                                          .viewers_changed = viewers_changed,
                                          .encoder_latency = encoder_latency,
                                          .data = session};
-    session->server = session_server_new(fd, &server_events);
+    session->server = session_server_new(fd, (guint)session->config.viewers, &server_events);
     SessionPipelineEvents pipeline_events = {
         .frame = got_frame, .failed = session_failed, .data = session};
     session->pipeline = session_pipeline_new(&session->config, &pipeline_events);

@@ -14,7 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { VIEWERS_MAX = 16, CONNECTIONS_MAX = 64 };
+/* Connections beside the viewers': those that are asked for statistics, or refused. */
+enum { OTHER_CONNECTIONS_MAX = 48 };
 
 struct SessionServer {
     int fd;
@@ -22,7 +23,9 @@ struct SessionServer {
     SoupServer *soup;
     GSocketAddress *address; /* libsoup wants one; nothing is done with it */
     GPtrArray *viewers;      /* SessionViewer, owned */
-    GPtrArray *connections;  /* GSocketConnection, not owned: libsoup's */
+    guint viewers_max;
+    SessionGop *gop;        /* empty where nobody has joined */
+    GPtrArray *connections; /* GSocketConnection, not owned: libsoup's */
     guint joined;
     SessionServerEvents events;
     char *failure;
@@ -106,7 +109,7 @@ static gboolean accept_one(int fd, GIOCondition condition, void *data)
     if (connection >= 0)
         take_connection(server, connection);
     /* Others wait in the backlog until one of these ends. */
-    if (server->connections->len < CONNECTIONS_MAX)
+    if (server->connections->len < server->viewers_max + OTHER_CONNECTIONS_MAX)
         return G_SOURCE_CONTINUE;
     server->accept_source = 0;
     return G_SOURCE_REMOVE;
@@ -131,6 +134,9 @@ static void count_joined(SessionServer *server)
         wish.bitrate = server->joined ? greater_wish(wish.bitrate, its.bitrate) : its.bitrate;
         server->joined++;
     }
+    /* It would be stale for who comes next, whose keyframe is nobody else's burden. */
+    if (!server->joined)
+        session_gop_clear(server->gop);
     server->events.viewers_changed(server->joined, &wish, server->events.data);
 }
 
@@ -143,7 +149,7 @@ static void viewer_joined(SessionViewer *viewer, const HxStreamRequest *request,
         return;
     }
     server->events.describe(&init, server->events.data);
-    session_viewer_welcome(viewer, &init);
+    session_viewer_welcome(viewer, &init, server->gop);
     count_joined(server);
 }
 
@@ -179,8 +185,12 @@ static void websocket_opened(SoupServer *soup, SoupServerMessage *message, const
                                   .data = server};
     SessionViewer *viewer = session_viewer_new(connection, &events);
     g_ptr_array_add(server->viewers, viewer);
-    if (server->viewers->len > VIEWERS_MAX)
-        session_viewer_fail(viewer, "the session has as many viewers as it can");
+    if (server->viewers->len <= server->viewers_max)
+        return;
+    g_autofree char *reason =
+        g_strdup_printf("the session has as many viewers as its setting \"viewers\" allows: %u",
+                        server->viewers_max);
+    session_viewer_fail(viewer, reason);
 }
 
 static void statistics_asked(SoupServer *soup, SoupServerMessage *message, const char *path,
@@ -204,10 +214,12 @@ static void statistics_asked(SoupServer *soup, SoupServerMessage *message, const
 /* --- the interface -----------------------------------------------------------------------------
  */
 
-SessionServer *session_server_new(int fd, const SessionServerEvents *events)
+SessionServer *session_server_new(int fd, guint viewers_max, const SessionServerEvents *events)
 {
     SessionServer *server = g_new0(SessionServer, 1);
     server->fd = fd;
+    server->viewers_max = viewers_max;
+    server->gop = session_gop_new();
     server->events = *events;
     server->viewers = g_ptr_array_new_with_free_func((GDestroyNotify)session_viewer_free);
     server->connections = g_ptr_array_new();
@@ -233,6 +245,7 @@ void session_server_free(SessionServer *server)
     soup_server_disconnect(server->soup);
     g_object_unref(server->soup);
     g_object_unref(server->address);
+    session_gop_free(server->gop);
     g_free(server->failure);
     g_free(server);
 }
@@ -242,9 +255,18 @@ void session_server_send_frame(SessionServer *server, const HxStreamFrame *frame
     if (!server->joined)
         return;
     g_autoptr(GBytes) message = hx_stream_encode_frame(frame);
+    gboolean is_keyframe = frame->flags & HX_STREAM_FRAME_KEY;
+    session_gop_add(server->gop, message, is_keyframe);
     for (guint i = 0; i < server->viewers->len; i++)
-        session_viewer_send_frame(server->viewers->pdata[i], message,
-                                  frame->flags & HX_STREAM_FRAME_KEY);
+        session_viewer_send_frame(server->viewers->pdata[i], message, is_keyframe);
+}
+
+guint64 session_server_dropped(const SessionServer *server)
+{
+    guint64 dropped = 0;
+    for (guint i = 0; i < server->viewers->len; i++)
+        dropped += session_viewer_dropped(server->viewers->pdata[i]);
+    return dropped;
 }
 
 void session_server_fail(SessionServer *server, const char *reason)

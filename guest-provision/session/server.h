@@ -30,12 +30,17 @@ int session_listen_vsock(guint32 *ret_port, GError **error);
 /* The same on the Unix socket @path, for tests without vsock. */
 int session_listen_unix(const char *path, GError **error);
 
-/* Serve on @fd, a listening socket that the server takes over. */
-SessionServer *session_server_new(int fd, const SessionServerEvents *events);
+/* Serve on @fd, a listening socket that the server takes over, @viewers_max viewers at once: one
+ * more is told so and sent away. */
+SessionServer *session_server_new(int fd, guint viewers_max, const SessionServerEvents *events);
 void session_server_free(SessionServer *server);
 
-/* Hand one frame to every viewer; @is_keyframe as in the frame's flags. */
+/* Hand one frame to every viewer.  One that comes later than others begins with those since the
+ * last keyframe, and the others need no new one. */
 void session_server_send_frame(SessionServer *server, const HxStreamFrame *frame);
+
+/* Frames that the viewers of now have missed because they were slow. */
+guint64 session_server_dropped(const SessionServer *server);
 
 /* Tell every viewer, and those who come from now on, that there is no stream and why. */
 void session_server_fail(SessionServer *server, const char *reason);

@@ -38,7 +38,7 @@ static char *json_text(JsonBuilder *builder)
 }
 
 char *session_statistics_json(const char *session, const SessionPipelineStatistics *statistics,
-                              guint viewers, const char *gl_renderer)
+                              guint viewers, guint64 dropped, const char *gl_renderer)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
     json_builder_begin_object(builder);
@@ -60,6 +60,7 @@ char *session_statistics_json(const char *session, const SessionPipelineStatisti
     add_double(builder, "max", statistics->latency.max);
     json_builder_end_object(builder);
     add_int(builder, "viewers", viewers);
+    add_int(builder, "dropped", (gint64)dropped);
     add_string(builder, "fallback_reason", statistics->fallback_reason);
     add_string(builder, "gl_renderer", gl_renderer);
     json_builder_end_object(builder);

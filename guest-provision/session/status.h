@@ -6,7 +6,7 @@
 
 /* The JSON of /statistics, for g_free.  @gl_renderer may be NULL. */
 char *session_statistics_json(const char *session, const SessionPipelineStatistics *statistics,
-                              guint viewers, const char *gl_renderer);
+                              guint viewers, guint64 dropped, const char *gl_renderer);
 
 /* Write @directory/state.json in one step: {"port", "pid", "state"}, and "reason" where it is not
  * NULL.  @state is "starting", "running" or "failed". */

@@ -7,6 +7,7 @@
 enum {
     INIT_SIZE = 13,
     FRAME_HEADER_SIZE = 15,
+    FRAME_FLAGS_OFFSET = 2,
     BATCH_HEADER_SIZE = 3,
     ERROR_HEADER_SIZE = 3,
     PING_SIZE = 13,
@@ -70,6 +71,16 @@ GBytes *hx_stream_encode_frame(const HxStreamFrame *frame)
     GByteArray *out = message_new(HX_STREAM_VIDEO_FRAME, FRAME_HEADER_SIZE + frame->size);
     put_frame(out, frame);
     return g_byte_array_free_to_bytes(out);
+}
+
+GBytes *hx_stream_frame_as_replay(GBytes *message)
+{
+    gsize size;
+    const void *data = g_bytes_get_data(message, &size);
+    guint8 *copy = g_memdup2(data, size);
+    g_assert(size >= FRAME_HEADER_SIZE && copy[0] == HX_STREAM_VIDEO_FRAME);
+    copy[FRAME_FLAGS_OFFSET] |= HX_STREAM_FRAME_REPLAY;
+    return g_bytes_new_take(copy, size);
 }
 
 GBytes *hx_stream_encode_batch(const HxStreamFrame *frames, guint16 n_frames)

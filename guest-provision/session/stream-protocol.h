@@ -80,6 +80,8 @@ typedef struct {
 /* Encode one message; the caller owns the result. */
 GBytes *hx_stream_encode_init(const HxStreamInit *init);
 GBytes *hx_stream_encode_frame(const HxStreamFrame *frame);
+/* The same VideoFrame @message with HX_STREAM_FRAME_REPLAY. */
+GBytes *hx_stream_frame_as_replay(GBytes *message);
 /* Several frames in one message, at most 65535. */
 GBytes *hx_stream_encode_batch(const HxStreamFrame *frames, guint16 n_frames);
 /* @text is cut at the last whole character within 65535 bytes; bytes that are no UTF-8 are

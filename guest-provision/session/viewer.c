@@ -4,9 +4,14 @@
  * socket takes more and that has a lower priority than libsoup's own: when it runs, libsoup has
  * nothing left to write, and so never holds more than one frame.
  *
- *   CONNECTED ──init──▶ WAITING ──keyframe──▶ STREAMING
- *                          ▲───── queue full ─────┘
- */
+ *   CONNECTED ──init──▶ WAITING ──keyframe──▶ STREAMING ◀──init and replay── CONNECTED
+ *                          ▲                   │     ▲
+ *                   socket takes more      queue full│keyframe
+ *                          │                   ▼     │
+ *                          └───────────────── BEHIND ┘
+ *
+ * One that is BEHIND asks for no keyframe before its socket takes more: a viewer that has stopped
+ * reading would otherwise cost all others a keyframe each time that its queue fills. */
 #include "guest-provision/session/viewer.h"
 
 /* Bytes; about a second of a lively picture. */
@@ -16,7 +21,7 @@ enum { INIT_TIME = 10, PING_INTERVAL = 5, PONG_TIME = 15 };
 /* Text and binary messages of viewers are small. */
 enum { INCOMING_MAX = 32 * 1024 };
 
-typedef enum { CONNECTED, WAITING, STREAMING, FAILED } State;
+typedef enum { CONNECTED, WAITING, STREAMING, BEHIND, FAILED } State;
 
 struct SessionViewer {
     SoupWebsocketConnection *socket;
@@ -67,6 +72,9 @@ static gboolean flush_one(GObject *stream, void *data)
     if (message) {
         viewer->queued -= g_bytes_get_size(message);
         send_binary(viewer, message);
+    } else if (viewer->state == BEHIND) {
+        viewer->state = WAITING;
+        viewer->events.needs_keyframe(viewer, viewer->events.data);
     }
     return G_SOURCE_CONTINUE; /* as far as it was not destroyed */
 }
@@ -91,24 +99,36 @@ static void drop_queue(SessionViewer *viewer)
     stop_flushing(viewer);
 }
 
+static void enqueue(SessionViewer *viewer, GBytes *message)
+{
+    g_queue_push_tail(&viewer->frames, g_bytes_ref(message));
+    viewer->queued += g_bytes_get_size(message);
+    start_flushing(viewer);
+}
+
+static void replay(SessionViewer *viewer, const SessionGop *gop)
+{
+    for (guint i = 0; i < session_gop_size(gop); i++) {
+        g_autoptr(GBytes) message = session_gop_replay(gop, i);
+        enqueue(viewer, message);
+    }
+}
+
 void session_viewer_send_frame(SessionViewer *viewer, GBytes *message, gboolean is_keyframe)
 {
-    if (viewer->state != WAITING && viewer->state != STREAMING)
+    if (viewer->state == CONNECTED || viewer->state == FAILED)
         return;
     if (viewer->queued + g_bytes_get_size(message) > QUEUE_MAX) {
         drop_queue(viewer);
-        viewer->state = WAITING;
-        if (!is_keyframe)
-            viewer->events.needs_keyframe(viewer, viewer->events.data);
+        viewer->state = BEHIND;
+        start_flushing(viewer);
     }
-    if (viewer->state == WAITING && !is_keyframe) {
+    if (viewer->state != STREAMING && !is_keyframe) {
         viewer->dropped++;
         return;
     }
     viewer->state = STREAMING;
-    g_queue_push_tail(&viewer->frames, g_bytes_ref(message));
-    viewer->queued += g_bytes_get_size(message);
-    start_flushing(viewer);
+    enqueue(viewer, message);
 }
 
 /* --- messages ----------------------------------------------------------------------------------
@@ -135,17 +155,17 @@ static void on_text(SessionViewer *viewer, const char *text, gsize size)
     }
 }
 
-static void on_binary(SessionViewer *viewer, const void *data, gsize size)
+static void on_binary(SessionViewer *viewer, const guint8 *data, gsize size)
 {
     HxStreamMessage message;
     g_autoptr(GError) error = NULL;
+    /* Others are input, which this session does not take. */
+    if (!size || *data != HX_STREAM_PING)
+        return;
     if (!hx_stream_decode(data, size, &message, &error)) {
         session_viewer_fail(viewer, error->message);
         return;
     }
-    /* Others are input, which this session does not take. */
-    if (message.type != HX_STREAM_PING)
-        return;
     HxStreamPong pong = {.sequence = message.ping.sequence,
                          .client_time_us = message.ping.client_time_us,
                          .server_time_us = (guint64)g_get_real_time(),
@@ -181,15 +201,17 @@ static gboolean no_init(void *data)
     return G_SOURCE_REMOVE;
 }
 
-void session_viewer_welcome(SessionViewer *viewer, const HxStreamInit *init)
+void session_viewer_welcome(SessionViewer *viewer, const HxStreamInit *init, const SessionGop *gop)
 {
     g_autofree char *complete = hx_stream_complete_build(init->width, init->height);
     g_autoptr(GBytes) message = hx_stream_encode_init(init);
     send_text(viewer, complete);
     send_binary(viewer, message);
-    viewer->state = WAITING;
     viewer->joined = TRUE;
-    viewer->events.needs_keyframe(viewer, viewer->events.data);
+    viewer->state = session_gop_size(gop) ? STREAMING : WAITING;
+    replay(viewer, gop);
+    if (viewer->state == WAITING)
+        viewer->events.needs_keyframe(viewer, viewer->events.data);
 }
 
 SessionWish session_viewer_wish(const SessionViewer *viewer)

@@ -2,7 +2,7 @@
 /* One viewer of the session: a WebSocket, and the frames that wait for it. */
 #pragma once
 
-#include "guest-provision/session/stream-protocol.h"
+#include "guest-provision/session/gop.h"
 
 #include <libsoup/soup.h>
 
@@ -33,12 +33,13 @@ SessionViewer *session_viewer_new(SoupWebsocketConnection *socket,
 /* Close the connection and free.  NULL is fine. */
 void session_viewer_free(SessionViewer *viewer);
 
-/* Answer a request that joined: the stream is of @init's codec and size.  Frames follow, from the
- * next keyframe on. */
-void session_viewer_welcome(SessionViewer *viewer, const HxStreamInit *init);
+/* Answer a request that joined: the stream is of @init's codec and size.  Frames follow: those of
+ * @gop at once, as a replay; where there are none, from the next keyframe on, which is asked for.
+ */
+void session_viewer_welcome(SessionViewer *viewer, const HxStreamInit *init, const SessionGop *gop);
 
 /* Queue one encoded VideoFrame.  Where more wait than a viewer may have, they are dropped, and so
- * is everything up to the next keyframe. */
+ * is everything up to the next keyframe, which is asked for once the viewer takes data again. */
 void session_viewer_send_frame(SessionViewer *viewer, GBytes *message, gboolean is_keyframe);
 
 /* Say why there is no stream (any more), and close. */

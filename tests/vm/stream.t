@@ -314,7 +314,9 @@ ok(wait_until(10, sub { encoding()->{fps} == 0 && encoding()->{bits_per_second} 
     'status: no frames a second');
 my $late = check_pattern('a late viewer');
 cmp_ok($late->{keyframes}, '>=', 1, 'a late viewer has a keyframe');
-cmp_ok(encoding()->{frames}, '>', $coded, 'which was coded for it');
+is($late->{replayed}, $late->{frames}, 'which was coded before it came: all of it is replayed');
+is(encoding()->{frames}, $coded, 'and nothing was coded for it');
+is($late->{fps}, 0, 'no frame of it is live');
 kill 'INT', $early->{pid};
 finish($early, 20);
 

@@ -165,6 +165,14 @@ static void test_text(Fixture *fixture, const void *data)
                     "frame size      1.2 kB (0.5 to 9.0)\n"
                     "encode latency  p50 8.2 ms, p95 9.0 ms, p99 10.5 ms, max 11.0 ms\n"
                     "round trip      2.5 ms\n");
+    hx_stream_statistics_frame(&fixture->statistics, fixture->report.now, 1280, 720, 1, FALSE,
+                               TRUE);
+    g_autofree char *replayed = hx_stream_report_text(&fixture->report);
+    g_assert_nonnull(strstr(replayed, "video frames    41 (1 key, 1 replayed) in 2.1 s\n"));
+    g_assert_nonnull(strstr(replayed, "frame rate      19.0 fps\n"));
+    g_autoptr(JsonObject) result = parse(&fixture->report, HX_STREAM_JSON_RESULT);
+    g_assert_cmpint(hx_json_integer(result, "frames"), ==, 41);
+    g_assert_cmpint(hx_json_integer(result, "replayed"), ==, 1);
 }
 
 /* --- how it is shown ----------------------------------------------------------------------------

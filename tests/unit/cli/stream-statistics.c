@@ -34,7 +34,10 @@ static void test_rates(void)
     g_assert_cmpuint(s.largest, ==, 9000);
     g_assert_cmpfloat(hx_stream_statistics_duration(&s, end), ==, 4);
     g_assert_cmpfloat(hx_stream_statistics_fps(&s, end), ==, 20);
-    g_assert_cmpfloat(hx_stream_statistics_bitrate(&s, end), ==, 93000 * 8 / 4.0);
+    g_assert_cmpfloat(hx_stream_statistics_bitrate(&s, end), ==, 80000 * 8 / 4.0);
+    HxStreamSample sample = hx_stream_statistics_sample(&s, end);
+    g_assert_cmpfloat(sample.fps, ==, 20);
+    g_assert_cmpfloat(sample.bitrate, ==, 80000 * 8 / 4.0);
 }
 
 /* One frame is no rate. */

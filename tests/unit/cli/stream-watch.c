@@ -111,6 +111,25 @@ static void test_duration(void)
     seen_clear(&seen);
 }
 
+/* What was shown to others before is kept as what is new, and counted apart. */
+static void begin_late(SoupWebsocketConnection *connection)
+{
+    send_frame(connection, HX_STREAM_FRAME_KEY | HX_STREAM_FRAME_REPLAY, "key");
+    send_frame(connection, HX_STREAM_FRAME_REPLAY, "more");
+    send_frame(connection, 0, "now");
+}
+
+static void test_replay(void)
+{
+    StreamServer server = {.begin = begin_late};
+    Seen seen = {};
+    g_assert_true(view(&server, 0.3, G_USEC_PER_SEC, &seen));
+    g_assert_cmpstr(seen.bytes->str, ==, "keymorenow");
+    g_assert_cmpuint(seen.statistics.frames, ==, 3);
+    g_assert_cmpuint(seen.statistics.replayed, ==, 2);
+    seen_clear(&seen);
+}
+
 /* Rates over no time say nothing: after a pause it goes on at the interval. */
 static void test_pause(void)
 {
@@ -240,6 +259,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
     g_test_add_func("/stream-watch/duration", test_duration);
+    g_test_add_func("/stream-watch/replay", test_replay);
     g_test_add_func("/stream-watch/pause", test_pause);
     g_test_add_func("/stream-watch/refused", test_refused);
     g_test_add_func("/stream-watch/no-h264", test_no_h264);

@@ -14,6 +14,7 @@ static void test_defaults(void)
     g_assert_cmpint(config.width, ==, 1280);
     g_assert_cmpint(config.height, ==, 720);
     g_assert_cmpint(config.fps, ==, 30);
+    g_assert_cmpint(config.viewers, ==, 16);
     g_assert_null(config.command);
     g_assert_cmpint(config.encoder, ==, SESSION_ENCODER_AUTO);
 }
@@ -25,7 +26,7 @@ static void test_all(void)
     g_assert_true(session_config_parse(&config,
                                        "# a remark\n[session]\nwidth=1920\nheight=1080\nfps=60\n"
                                        "bitrate=6000\ncommand=weston-terminal --shell '/bin/a b'\n"
-                                       "background=/usr/share/a.png\nencoder=guest\n",
+                                       "background=/usr/share/a.png\nencoder=guest\nviewers=3\n",
                                        &error));
     g_assert_no_error(error);
     g_assert_cmpint(config.width, ==, 1920);
@@ -36,6 +37,7 @@ static void test_all(void)
     g_assert_cmpstr(config.command[2], ==, "/bin/a b");
     g_assert_cmpstr(config.background_image, ==, "/usr/share/a.png");
     g_assert_cmpint(config.encoder, ==, SESSION_ENCODER_GUEST);
+    g_assert_cmpint(config.viewers, ==, 3);
 }
 
 /* The file that is installed says what is true without it. */
@@ -52,6 +54,7 @@ static void test_shipped(void)
     g_assert_cmpint(config.bitrate, ==, plain.bitrate);
     g_assert_cmpint(config.background_color, ==, plain.background_color);
     g_assert_cmpint(config.encoder, ==, plain.encoder);
+    g_assert_cmpint(config.viewers, ==, plain.viewers);
     g_assert_cmpstr(config.command[0], ==, "sh");
     g_assert_nonnull(strstr(config.command[2], "weston-simple-egl"));
     g_assert_true(config.panel);
@@ -69,6 +72,7 @@ static void test_bad(void)
         {"[session]\nwidth=1281\n", "width=1281: not even"},
         {"[session]\nheight=99999\n", "height=99999"},
         {"[session]\nfps=0\n", "fps=0"},
+        {"[session]\nviewers=0\n", "viewers=0: not a number from 1 to 64"},
         {"[session]\nbackground=blue\n", "background=blue: neither"},
         {"[session]\nbackground=#12345\n", "background=#12345: neither"},
         {"[session]\nbackground=#12345x\n", "background=#12345x: neither"},

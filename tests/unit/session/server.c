@@ -39,6 +39,8 @@ static void viewers_changed(guint viewers, const SessionWish *wish, void *data)
     ((Fixture *)data)->viewers = viewers;
 }
 
+enum { VIEWERS_MAX = 5 };
+
 static guint16 encoder_latency(void *data)
 {
     return 17;
@@ -58,7 +60,7 @@ static void set_up(Fixture *fixture, gconstpointer data)
                                   .viewers_changed = viewers_changed,
                                   .encoder_latency = encoder_latency,
                                   .data = fixture};
-    fixture->server = session_server_new(fd, &events);
+    fixture->server = session_server_new(fd, VIEWERS_MAX, &events);
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(fixture->path);
     fixture->session = soup_session_new_with_options("remote-connectable", address, NULL);
 }
@@ -209,14 +211,19 @@ static void send_frame(Fixture *fixture, guint64 pts, gboolean is_keyframe, gsiz
     session_server_send_frame(fixture->server, &frame);
 }
 
-static void assert_frame(Viewer *viewer, guint64 pts, gboolean is_keyframe)
+static void assert_flags(Viewer *viewer, guint64 pts, int flags)
 {
     HxStreamMessage message;
     g_autoptr(GBytes) bytes = next(viewer);
     assert_binary(bytes, &message);
     g_assert_cmpint(message.type, ==, HX_STREAM_VIDEO_FRAME);
     g_assert_cmpuint(message.frame.pts_us, ==, pts);
-    g_assert_cmpint(message.frame.flags, ==, is_keyframe ? HX_STREAM_FRAME_KEY : 0);
+    g_assert_cmpint(message.frame.flags, ==, flags);
+}
+
+static void assert_frame(Viewer *viewer, guint64 pts, gboolean is_keyframe)
+{
+    assert_flags(viewer, pts, is_keyframe ? HX_STREAM_FRAME_KEY : 0);
 }
 
 static void assert_stream_error(Viewer *viewer, const char *text)
@@ -258,9 +265,6 @@ static void test_ping(Fixture *fixture, gconstpointer data)
     join(&viewer);
     HxStreamPing ping = {.sequence = 9, .client_time_us = 1234};
     g_autoptr(GBytes) bytes = hx_stream_encode_ping(&ping);
-    /* Input is ignored, whatever it is. */
-    soup_websocket_connection_send_binary(viewer.socket, "\x10\xff", 2);
-    soup_websocket_connection_send_text(viewer.socket, "{\"type\":\"key\"}");
     soup_websocket_connection_send_message(viewer.socket, SOUP_WEBSOCKET_DATA_BINARY, bytes);
     g_autoptr(GBytes) answer = next(&viewer);
     assert_binary(answer, &message);
@@ -269,6 +273,44 @@ static void test_ping(Fixture *fixture, gconstpointer data)
     g_assert_cmpuint(message.pong.client_time_us, ==, 1234);
     g_assert_cmpuint(message.pong.encoder_latency_ms, ==, 17);
     leave(&viewer);
+}
+
+/* Input is ignored, whatever it is, and so is what is no viewer's to say. */
+static void test_input(Fixture *fixture, gconstpointer data)
+{
+    static const char *const texts[] = {
+        "{\"type\":\"key\"}", "", "{", "[[[", "\xc3\xa9", "{\"type\":\"init\",\"width\":-1}"};
+    g_autoptr(GRand) random = g_rand_new_with_seed(6);
+    Viewer viewer, other;
+    connect_viewer(fixture, &viewer, "/ws/stream");
+    join(&viewer);
+    connect_viewer(fixture, &other, "/ws/stream");
+    join(&other);
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
+        soup_websocket_connection_send_text(viewer.socket, texts[i]);
+    soup_websocket_connection_send_binary(viewer.socket, "", 0);
+    for (int type = 0; type < 256; type++) {
+        guint8 bytes[200] = {(guint8)type};
+        for (gsize i = 1; i < sizeof bytes; i++)
+            bytes[i] = (guint8)g_rand_int(random);
+        /* A ping is no input. */
+        if (type != HX_STREAM_PING)
+            for (gsize size = 1; size <= sizeof bytes; size += 33)
+                soup_websocket_connection_send_binary(viewer.socket, bytes, size);
+    }
+    HxStreamPing ping = {.sequence = 7};
+    g_autoptr(GBytes) bytes = hx_stream_encode_ping(&ping);
+    soup_websocket_connection_send_message(viewer.socket, SOUP_WEBSOCKET_DATA_BINARY, bytes);
+    HxStreamMessage message;
+    g_autoptr(GBytes) answer = next(&viewer);
+    assert_binary(answer, &message);
+    g_assert_cmpint(message.type, ==, HX_STREAM_PONG);
+    send_frame(fixture, 1, TRUE, 100);
+    assert_frame(&viewer, 1, TRUE);
+    assert_frame(&other, 1, TRUE);
+    leave(&viewer);
+    leave(&other);
+    WAIT_FOR(fixture->viewers == 0);
 }
 
 static void test_bad_init(Fixture *fixture, gconstpointer data)
@@ -306,24 +348,87 @@ static void test_failure(Fixture *fixture, gconstpointer data)
     leave(&after);
 }
 
-/* A viewer that does not read loses frames and needs a keyframe; another one loses none. */
-static void test_slow(Fixture *fixture, gconstpointer data)
+/* Who comes late sees the current picture at once, and costs the others nothing. */
+static void test_replay(Fixture *fixture, gconstpointer data)
 {
-    enum { ROUNDS = 200, SIZE = 100 * 1000 };
-    Viewer quick;
-    g_autoptr(GError) error = NULL;
+    enum { REPLAY = HX_STREAM_FRAME_REPLAY, KEY = HX_STREAM_FRAME_KEY };
+    Viewer first, second, third;
+    connect_viewer(fixture, &first, "/ws/stream");
+    join(&first);
+    send_frame(fixture, 1, TRUE, 100);
+    send_frame(fixture, 2, TRUE, 100);
+    send_frame(fixture, 3, FALSE, 100);
+    connect_viewer(fixture, &second, "/ws/stream");
+    join(&second);
+    send_frame(fixture, 4, FALSE, 100);
+    assert_flags(&second, 2, KEY | REPLAY);
+    assert_flags(&second, 3, REPLAY);
+    assert_flags(&second, 4, 0);
+    for (guint64 pts = 1; pts <= 4; pts++)
+        assert_frame(&first, pts, pts <= 2);
+    g_assert_cmpuint(fixture->keyframes_wanted, ==, 1);
+
+    /* What is too large to be replayed is not: it waits for a keyframe. */
+    send_frame(fixture, 5, FALSE, SESSION_GOP_BYTES_MAX);
+    assert_frame(&first, 5, FALSE);
+    assert_frame(&second, 5, FALSE);
+    connect_viewer(fixture, &third, "/ws/stream");
+    join(&third);
+    g_assert_cmpuint(fixture->keyframes_wanted, ==, 2);
+    send_frame(fixture, 6, FALSE, 100);
+    send_frame(fixture, 7, TRUE, 100);
+    assert_frame(&third, 7, TRUE);
+
+    /* Nor is what nobody has seen for a while. */
+    leave(&third);
+    leave(&second);
+    leave(&first);
+    WAIT_FOR(fixture->viewers == 0);
+    connect_viewer(fixture, &first, "/ws/stream");
+    join(&first);
+    g_assert_cmpuint(fixture->keyframes_wanted, ==, 3);
+    send_frame(fixture, 8, TRUE, 100);
+    assert_frame(&first, 8, TRUE);
+    leave(&first);
+    WAIT_FOR(fixture->viewers == 0);
+}
+
+/* A viewer that has asked for the stream and reads nothing. */
+static GSocketConnection *connect_silent(Fixture *fixture)
+{
     static const char upgrade[] = "GET /ws/stream HTTP/1.1\r\nHost: localhost\r\n"
                                   "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                                   "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
                                   "Sec-WebSocket-Version: 13\r\n\r\n"
                                   "\x81\x8f\0\0\0\0{\"type\":\"init\"}";
+    g_autoptr(GError) error = NULL;
     g_autoptr(GSocketClient) client = g_socket_client_new();
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(fixture->path);
-    g_autoptr(GSocketConnection) connection =
+    GSocketConnection *connection =
         g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, &error);
     g_assert_no_error(error);
     g_assert_true(g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(connection)),
                                             upgrade, sizeof upgrade - 1, NULL, NULL, &error));
+    return connection;
+}
+
+/* Take what has come for it; how much that is. */
+static gsize read_all(GSocketConnection *connection)
+{
+    g_autofree char *buffer = g_malloc(65536);
+    gssize size =
+        g_socket_receive(g_socket_connection_get_socket(connection), buffer, 65536, NULL, NULL);
+    return size > 0 ? (gsize)size : 0;
+}
+
+/* A viewer that does not read loses frames; another one loses none, nor gets keyframes that it does
+ * not need.  One that reads again has a keyframe asked for. */
+static void test_slow(Fixture *fixture, gconstpointer data)
+{
+    enum { ROUNDS = 200, SIZE = 100 * 1000, QUEUE_MAX = 4 * 1024 * 1024 };
+    Viewer quick;
+    g_autoptr(GSocketConnection) slow = connect_silent(fixture);
+    g_socket_set_blocking(g_socket_connection_get_socket(slow), FALSE);
     WAIT_FOR(fixture->viewers == 1);
     connect_viewer(fixture, &quick, "/ws/stream");
     join(&quick);
@@ -333,22 +438,36 @@ static void test_slow(Fixture *fixture, gconstpointer data)
         assert_frame(&quick, i, i == 0);
     }
     /* 20 MB were sent and 4 MiB may wait. */
-    g_assert_cmpuint(fixture->keyframes_wanted, >, 2);
+    guint64 dropped = session_server_dropped(fixture->server);
+    g_assert_cmpuint(dropped, >=, ROUNDS - QUEUE_MAX / SIZE - 10);
+    g_assert_cmpuint(fixture->keyframes_wanted, ==, 2);
+
+    gsize taken = 0;
+    WAIT_FOR((taken += read_all(slow), fixture->keyframes_wanted == 3));
+    g_assert_cmpuint(taken, <, 4 * SIZE + 1024 * 1024); /* what was in its socket */
+    send_frame(fixture, ROUNDS, FALSE, SIZE);
+    send_frame(fixture, ROUNDS + 1, TRUE, SIZE);
+    assert_frame(&quick, ROUNDS, FALSE);
+    assert_frame(&quick, ROUNDS + 1, TRUE);
+    g_assert_cmpuint(session_server_dropped(fixture->server), ==, dropped + 1);
+    gsize rest = 0;
+    WAIT_FOR((rest += read_all(slow)) >= SIZE);
+    g_assert_cmpuint(fixture->keyframes_wanted, ==, 3);
     leave(&quick);
-    g_io_stream_close(G_IO_STREAM(connection), NULL, NULL);
+    g_io_stream_close(G_IO_STREAM(slow), NULL, NULL);
     WAIT_FOR(fixture->viewers == 0);
 }
 
 static void test_many(Fixture *fixture, gconstpointer data)
 {
-    enum { MOST = 16 };
+    enum { MOST = VIEWERS_MAX };
     Viewer viewers[MOST + 1];
     for (int i = 0; i < MOST; i++) {
         connect_viewer(fixture, &viewers[i], "/ws/stream");
         join(&viewers[i]);
     }
     connect_viewer(fixture, &viewers[MOST], "/ws/stream");
-    assert_stream_error(&viewers[MOST], "viewers");
+    assert_stream_error(&viewers[MOST], "\"viewers\" allows: 5");
     for (int i = 0; i <= MOST; i++)
         leave(&viewers[i]);
     WAIT_FOR(fixture->viewers == 0);
@@ -434,6 +553,8 @@ int main(int argc, char **argv)
     ADD("stream", test_stream);
     ADD("ping", test_ping);
     ADD("wishes", test_wishes);
+    ADD("input", test_input);
+    ADD("replay", test_replay);
     ADD("bad-init", test_bad_init);
     ADD("bad-binary", test_bad_binary);
     ADD("failure", test_failure);

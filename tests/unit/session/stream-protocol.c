@@ -92,6 +92,9 @@ static void test_frame(void)
     g_assert_cmpint(message.type, ==, HX_STREAM_VIDEO_FRAME);
     assert_frame(&message.frame, &frames[0]);
     assert_all_truncations_fail(bytes, 15);
+    g_autoptr(GBytes) again = hx_stream_frame_as_replay(bytes);
+    assert_wire(again, 0x01, 1, 3, 1, 2, 3, 4, 5, 6, 7, 8, 0x07, 0x80, 0x04, 0x38, 0, 0, 0, 1, 0x65,
+                'x');
 }
 
 static void test_batch(void)
