@@ -27,6 +27,7 @@ struct HxStreamClient {
     GByteArray *message; /* what has come of the current one */
     gboolean whole;      /* message was handed out: begin the next */
     HxStreamBatch batch;
+    HxStreamSource source; /* what was told last */
     guint32 ping_sequence; /* of the next */
     gint64 ping_due;
     gint64 ping_times[PINGS_REMEMBERED]; /* by sequence; 0: answered */
@@ -164,10 +165,17 @@ static gboolean malformed(GError *cause, GError **error)
 static gboolean read_text(HxStreamClient *client, HxStreamEvent *event, gboolean *ret_has,
                           GError **error)
 {
+    const char *text = (const char *)client->message->data;
+    gsize size = client->message->len;
     GError *cause = NULL;
     event->type = HX_STREAM_EVENT_COMPLETE;
-    *ret_has = hx_stream_complete_parse((const char *)client->message->data, client->message->len,
-                                        &event->width, &event->height, &cause);
+    *ret_has = hx_stream_complete_parse(text, size, &event->width, &event->height, &cause);
+    if (!*ret_has && !cause) {
+        hx_stream_source_clear(&client->source);
+        event->type = HX_STREAM_EVENT_SOURCE;
+        event->source = &client->source;
+        *ret_has = hx_stream_source_parse(text, size, &client->source, &cause);
+    }
     return cause ? malformed(cause, error) : TRUE;
 }
 
@@ -333,6 +341,7 @@ void hx_stream_client_free(HxStreamClient *client)
     }
     hx_stream_connection_free(client->connection);
     g_byte_array_unref(client->message);
+    hx_stream_source_clear(&client->source);
     g_clear_object(&client->cancel);
     g_free(client);
 }

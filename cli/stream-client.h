@@ -35,6 +35,7 @@ typedef enum {
     HX_STREAM_EVENT_INIT,     /* StreamInit: init */
     HX_STREAM_EVENT_FRAME,    /* frame, borrowed until the next call */
     HX_STREAM_EVENT_PONG,     /* the answer to a ping: pong */
+    HX_STREAM_EVENT_SOURCE,   /* FrameSource: source, borrowed until the next call */
 } HxStreamEventType;
 
 typedef struct {
@@ -45,6 +46,7 @@ typedef struct {
         };
         HxStreamInit init;
         HxStreamFrame frame;
+        const HxStreamSource *source;
         struct {
             gint64 round_trip;     /* µs */
             guint encoder_latency; /* ms, as the session tells it; 0: it does not */

@@ -18,11 +18,12 @@ gint64 hx_stream_live_interval(const HxStreamLive *live)
     return hx_screen_is(STDERR_FILENO) ? UPDATE_INTERVAL : LINE_INTERVAL;
 }
 
-static void show_json(const HxStreamReport *report)
+/* Takes @text. */
+static void put_line(FILE *file, char *text)
 {
-    g_autofree char *text = hx_stream_report_json(report, HX_STREAM_JSON_STATISTICS_LINE);
-    puts(text);
-    fflush(stdout);
+    fprintf(file, "%s\n", text);
+    fflush(file);
+    g_free(text);
 }
 
 void hx_stream_live_end(HxStreamLive *live)
@@ -37,7 +38,7 @@ void hx_stream_live_end(HxStreamLive *live)
 void hx_stream_live_show(HxStreamLive *live, const HxStreamReport *report)
 {
     if (live->json_lines)
-        show_json(report);
+        put_line(stdout, hx_stream_report_json(report, HX_STREAM_JSON_STATISTICS_LINE));
     if (live->quiet || live->json_lines)
         return;
     gboolean in_place = hx_screen_is(STDERR_FILENO);
@@ -50,4 +51,15 @@ void hx_stream_live_show(HxStreamLive *live, const HxStreamReport *report)
         fprintf(stderr, "%s\n", line);
     fflush(stderr);
     live->updating = in_place;
+}
+
+void hx_stream_live_show_change(HxStreamLive *live, const HxStreamReport *report, guint index)
+{
+    if (live->json_lines)
+        put_line(stdout, hx_stream_report_change_json(report, index));
+    if (live->quiet || live->json_lines)
+        return;
+    g_autofree char *change = hx_stream_report_change(report, index);
+    hx_stream_live_end(live);
+    put_line(stderr, g_strconcat("source changed ", change, NULL));
 }

@@ -14,5 +14,7 @@ typedef struct {
 /* µs from one hx_stream_live_show to the next; 0: none is wanted. */
 gint64 hx_stream_live_interval(const HxStreamLive *live);
 void hx_stream_live_show(HxStreamLive *live, const HxStreamReport *report);
+/* Say that the frames come from elsewhere now: change @index of the report's sources. */
+void hx_stream_live_show_change(HxStreamLive *live, const HxStreamReport *report, guint index);
 /* Erase the line that is kept.  To be called before anything else is written. */
 void hx_stream_live_end(HxStreamLive *live);

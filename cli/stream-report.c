@@ -14,6 +14,25 @@ char *hx_stream_report_told(const HxStreamReport *report, const char *name)
     return told ? hx_printable(told) : NULL;
 }
 
+/* Where frames come from now: the session's last message is newer than its statistics. */
+static char *source_now(const HxStreamReport *report)
+{
+    const HxStreamSourceTold *last = hx_stream_sources_last(report->sources);
+    return last ? g_strdup(last->source) : hx_stream_report_told(report, "source");
+}
+
+static char *encoder_now(const HxStreamReport *report)
+{
+    const HxStreamSourceTold *last = hx_stream_sources_last(report->sources);
+    return last ? g_strdup(last->encoder) : hx_stream_report_told(report, "encoder");
+}
+
+/* When that was, in s from the first frame. */
+static double seconds_at(const HxStreamReport *report, gint64 at)
+{
+    return hx_stream_statistics_duration(report->statistics, at);
+}
+
 static const struct {
     const char *name;
     double quantile;
@@ -100,7 +119,7 @@ char *hx_stream_report_line(const HxStreamReport *report, guint width)
     add_figure(line, width, gaps_figure(report));
     add_latency(line, width, "round trip", hx_stream_statistics_round_trip_ms(s));
     add_latency(line, width, "encode", told_latency(report, P50));
-    g_autofree char *source = hx_stream_report_told(report, "source");
+    g_autofree char *source = source_now(report);
     if (source)
         add_figure(line, width, g_strdup_printf("from %s", source));
     add_figure(line, width,
@@ -108,6 +127,14 @@ char *hx_stream_report_line(const HxStreamReport *report, guint width)
                                s->smallest / 1e3, s->largest / 1e3));
     add_figure(line, width, picture_text(report));
     return g_string_free(g_steal_pointer(&line), FALSE);
+}
+
+char *hx_stream_report_change(const HxStreamReport *report, guint index)
+{
+    const HxStreamSourceTold *change = hx_stream_sources_change(report->sources, index);
+    return g_strdup_printf("at %.1f s to %s, encoder %s%s%s", seconds_at(report, change->at),
+                           change->source, change->encoder, change->reason ? ": " : "",
+                           change->reason ? change->reason : "");
 }
 
 /* --- JSON ---------------------------------------------------------------------------------------
@@ -164,6 +191,37 @@ static void build_gaps(const HxStreamReport *report, JsonBuilder *builder)
     json_builder_end_object(builder);
 }
 
+static void build_change(const HxStreamReport *report, guint index, JsonBuilder *builder)
+{
+    const HxStreamSourceTold *change = hx_stream_sources_change(report->sources, index);
+    add_number(builder, "at_s", seconds_at(report, change->at));
+    hx_json_add_string(builder, "source", change->source);
+    hx_json_add_string(builder, "encoder", change->encoder);
+    hx_json_add_string(builder, "reason", change->reason);
+}
+
+static void build_changes(const HxStreamReport *report, JsonBuilder *builder)
+{
+    json_builder_set_member_name(builder, "source_changes");
+    json_builder_begin_array(builder);
+    for (guint i = 0; i < hx_stream_sources_changes(report->sources); i++) {
+        json_builder_begin_object(builder);
+        build_change(report, i, builder);
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+}
+
+char *hx_stream_report_change_json(const HxStreamReport *report, guint index)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    hx_json_add_string(builder, "type", "source");
+    build_change(report, index, builder);
+    json_builder_end_object(builder);
+    return hx_json_text(builder, FALSE);
+}
+
 static void build_latencies(const HxStreamReport *report, JsonBuilder *builder)
 {
     json_builder_set_member_name(builder, "latency_ms");
@@ -177,11 +235,13 @@ static void build_latencies(const HxStreamReport *report, JsonBuilder *builder)
 static void build_members(const HxStreamReport *report, gboolean live, JsonBuilder *builder)
 {
     const HxStreamStatistics *statistics = report->statistics;
-    g_autofree char *source = hx_stream_report_told(report, "source");
-    g_autofree char *encoder = hx_stream_report_told(report, "encoder");
+    g_autofree char *source = source_now(report);
+    g_autofree char *encoder = encoder_now(report);
     hx_json_add_string(builder, "session", report->session);
     hx_json_add_string(builder, "source", source);
     hx_json_add_string(builder, "encoder", encoder);
+    if (!live)
+        build_changes(report, builder);
     hx_json_add_string(builder, "codec", "h264");
     hx_json_add_integer(builder, "width", statistics->width);
     hx_json_add_integer(builder, "height", statistics->height);
@@ -227,12 +287,16 @@ static char *milliseconds(double value)
 
 static void append_source(const HxStreamReport *report, GString *text)
 {
-    g_autofree char *source = hx_stream_report_told(report, "source");
-    g_autofree char *encoder = hx_stream_report_told(report, "encoder");
+    g_autofree char *source = source_now(report);
+    g_autofree char *encoder = encoder_now(report);
     g_autofree char *reason = hx_stream_report_told(report, "fallback_reason");
     g_string_append_printf(text, "source          %s, encoder %s%s%s\n",
                            source ? source : "unknown", encoder ? encoder : "unknown",
                            reason && *reason ? ": " : "", reason ? reason : "");
+    for (guint i = 0; i < hx_stream_sources_changes(report->sources); i++) {
+        g_autofree char *change = hx_stream_report_change(report, i);
+        g_string_append_printf(text, "%-16s%s\n", i ? "" : "source changed", change);
+    }
 }
 
 static void append_counts(const HxStreamReport *report, GString *text)

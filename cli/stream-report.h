@@ -6,12 +6,14 @@
 #include <json-glib/json-glib.h>
 
 #include "cli/h264/sps.h"
+#include "cli/stream-sources.h"
 #include "cli/stream-statistics.h"
 
 typedef struct {
     const char *session;
     const HxStreamStatistics *statistics; /* what the viewer counted */
     const HxH264Sps *sps;                 /* of the last keyframe; NULL: not known */
+    const HxStreamSources *sources;       /* where the frames came from, as it was told */
     JsonObject *told;                     /* the session's own statistics; NULL: not known */
     gint64 now;                           /* monotonic, µs: when that was */
     HxStreamSample sample;                /* of the last seconds */
@@ -20,6 +22,12 @@ typedef struct {
 /* How it goes, without a newline, in at most @width columns: what matters less is left out.  For
  * g_free. */
 char *hx_stream_report_line(const HxStreamReport *report, guint width);
+
+/* Change @index of its sources, for people, without a newline; for g_free. */
+char *hx_stream_report_change(const HxStreamReport *report, guint index);
+
+/* The same as a line of JSON, of type "source", without its newline; for g_free. */
+char *hx_stream_report_change_json(const HxStreamReport *report, guint index);
 
 /* The result, several lines; for g_free. */
 char *hx_stream_report_text(const HxStreamReport *report);

@@ -18,6 +18,7 @@ typedef struct {
     HxStreamLive live;
     HxStreamPicture picture;
     HxStreamStatistics statistics; /* of what came */
+    HxStreamSources sources;       /* from where, as the session tells */
     HxStreamTold *told_live;       /* the session's own statistics: while it goes on, */
     JsonObject *told;              /* and at the end; NULL: not told */
     gboolean opened, answered;
@@ -27,6 +28,7 @@ static void view_clear(View *view)
 {
     hx_stream_picture_clear(&view->picture);
     hx_stream_statistics_clear(&view->statistics);
+    hx_stream_sources_clear(&view->sources);
     g_clear_pointer(&view->told_live, hx_stream_told_free);
     g_clear_pointer(&view->told, json_object_unref);
 }
@@ -54,6 +56,7 @@ static HxStreamReport make_report(const View *view, JsonObject *told, gint64 now
 {
     return (HxStreamReport){.session = view->wish->request.session_id,
                             .statistics = &view->statistics,
+                            .sources = &view->sources,
                             .sps = view->picture.known ? &view->picture.sps : NULL,
                             .told = told,
                             .now = now};
@@ -66,6 +69,16 @@ static void show_live(gint64 now, void *data)
     HxStreamReport report = make_report(view, told, now);
     report.sample = hx_stream_statistics_sample(&view->statistics, now);
     hx_stream_live_show(&view->live, &report);
+}
+
+static void note_source(const HxStreamSource *source, void *data)
+{
+    View *view = data;
+    gint64 now = g_get_monotonic_time();
+    if (!hx_stream_sources_add(&view->sources, source, now))
+        return;
+    HxStreamReport report = make_report(view, NULL, now);
+    hx_stream_live_show_change(&view->live, &report, hx_stream_sources_changes(&view->sources) - 1);
 }
 
 /* A desktop is as large as its session's configuration says. */
@@ -90,6 +103,7 @@ static void watch(View *view, HxStreamClient *client, GError **error)
                            .frame = take_frame,
                            .tick = show_live,
                            .complete = compare_size,
+                           .source = note_source,
                            .data = view};
     if (watch.interval && giver->connect)
         view->told_live = hx_stream_told_new(giver->connect, giver->data, STATISTICS_INTERVAL_MS);
@@ -157,6 +171,7 @@ gboolean hx_stream_view(const HxStreamGiver *giver, const HxStreamWish *wish, Hx
                 .files = files,
                 .live = {.quiet = wish->quiet, .json_lines = wish->style == HX_STREAM_JSON_LINES}};
     hx_stream_statistics_init(&view.statistics);
+    hx_stream_sources_init(&view.sources);
     g_autoptr(GError) cause = NULL;
     g_autoptr(HxStreamClient) client = giver->open(&wish->request, cancel, giver->data, &cause);
     view.opened = client != NULL;

@@ -88,6 +88,9 @@ gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
         case HX_STREAM_EVENT_COMPLETE:
             watch->complete(event.width, event.height, watch->data);
             break;
+        case HX_STREAM_EVENT_SOURCE:
+            watch->source(event.source, watch->data);
+            break;
         case HX_STREAM_EVENT_INIT:
             break;
         }

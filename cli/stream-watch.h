@@ -13,6 +13,8 @@ typedef struct {
     void (*tick)(gint64 now, void *data);
     /* The session's answer: the size that the stream has, pixels. */
     void (*complete)(int width, int height, void *data);
+    /* Where its frames come from, as it tells; borrowed. */
+    void (*source)(const HxStreamSource *source, void *data);
     void *data;
 } HxStreamWatch;
 

@@ -107,6 +107,17 @@ static void got_frame(const SessionFrame *frame, void *data)
     session_notify("READY=1\nSTATUS=running");
 }
 
+static void source_known(const SessionPipelineStatistics *statistics, void *data)
+{
+    Session *session = data;
+    const HxStreamSource source = {.source = (char *)statistics->source,
+                                   .encoder = (char *)statistics->encoder,
+                                   .reason = statistics->fallback_reason};
+    g_message("frames come from %s, encoder %s%s%s", source.source, source.encoder,
+              source.reason ? ": " : "", source.reason ? source.reason : "");
+    session_server_set_source(session->server, &source);
+}
+
 /* --- the server's questions --------------------------------------------------------------------
  */
 
@@ -170,7 +181,7 @@ static gboolean start(Session *session, const char *socket_path, GError **error)
                                          .data = session};
     session->server = session_server_new(fd, (guint)session->config.viewers, &server_events);
     SessionPipelineEvents pipeline_events = {
-        .frame = got_frame, .failed = session_failed, .data = session};
+        .frame = got_frame, .source = source_known, .failed = session_failed, .data = session};
     session->pipeline = session_pipeline_new(&session->config, &pipeline_events);
     SessionDesktopEvents desktop_events = {
         .ready = desktop_ready, .failed = session_failed, .data = session};

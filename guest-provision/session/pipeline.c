@@ -29,6 +29,8 @@
 enum { FIRST_FRAME_TIME = 20000 };
 /* ms: how often the encoder is given a picture that stays. */
 enum { REPEAT_INTERVAL = 500 };
+/* ms from a frame until it is asked where it came from. */
+enum { SOURCE_LOOK_TIME = 500 };
 /* ms from one question to the host to the next: doubled where it was taken again and failed within
  * HOST_GOOD_TIME. */
 enum { HOST_WAIT_LEAST = 2000, HOST_WAIT_MOST = 256000, HOST_GOOD_TIME = 60000 };
@@ -53,6 +55,8 @@ struct SessionPipeline {
     guint bus_watch;
     guint watchdog;
     char *fallback_reason;
+    const char *told_source; /* interned; NULL: not yet */
+    guint source_look;
     SessionHostWait *host_wait; /* while the guest encodes in its stead */
     guint host_wait_ms;
     gint64 started_at; /* monotonic, µs: the current way */
@@ -224,6 +228,36 @@ static gboolean has_parameter_sets(const GstMapInfo *unit)
     return FALSE;
 }
 
+/* Say where the frames come from, where that is not what was said last. */
+static void tell_source(SessionPipeline *pipeline)
+{
+    g_auto(SessionPipelineStatistics) statistics = {0};
+    session_pipeline_get_statistics(pipeline, &statistics);
+    const char *source = g_intern_string(statistics.source);
+    if (!source || source == pipeline->told_source)
+        return;
+    pipeline->told_source = source;
+    pipeline->events.source(&statistics, pipeline->events.data);
+}
+
+static gboolean look_at_source(void *data)
+{
+    SessionPipeline *pipeline = data;
+    pipeline->source_look = 0;
+    tell_source(pipeline);
+    return G_SOURCE_REMOVE;
+}
+
+/* A frame of the current way has come: of the first one it is told at once, and a change from one
+ * to another soon. */
+static void note_source(SessionPipeline *pipeline, gboolean is_first)
+{
+    if (is_first)
+        tell_source(pipeline);
+    else if (!pipeline->source_look)
+        pipeline->source_look = g_timeout_add(SOURCE_LOOK_TIME, look_at_source, pipeline);
+}
+
 static void deliver(SessionPipeline *pipeline, GstSample *sample)
 {
     GstBuffer *buffer = gst_sample_get_buffer(sample);
@@ -235,7 +269,8 @@ static void deliver(SessionPipeline *pipeline, GstSample *sample)
     gst_structure_get_int(structure, "width", &pipeline->width);
     gst_structure_get_int(structure, "height", &pipeline->height);
     guint64 pts = seen_at(pipeline, buffer);
-    g_atomic_int_set(&pipeline->has_frame, TRUE);
+    gboolean is_first = !g_atomic_int_exchange(&pipeline->has_frame, TRUE);
+    note_source(pipeline, is_first);
     g_clear_handle_id(&pipeline->watchdog, g_source_remove);
     SessionFrame frame = {
         .data = map.data,
@@ -264,6 +299,7 @@ static void tear_down(SessionPipeline *pipeline)
 {
     g_clear_pointer(&pipeline->host_wait, session_host_wait_free);
     g_clear_handle_id(&pipeline->watchdog, g_source_remove);
+    g_clear_handle_id(&pipeline->source_look, g_source_remove);
     g_clear_handle_id(&pipeline->bus_watch, g_source_remove);
     g_clear_pointer(&pipeline->repeat, session_repeat_free);
     if (pipeline->bin)
@@ -313,6 +349,7 @@ static void next_way(SessionPipeline *pipeline, const char *reason)
         return;
     }
     pipeline->way = WAY_GUEST;
+    tell_source(pipeline);
     wait_for_host(pipeline);
     start_way(pipeline);
 }

@@ -15,14 +15,6 @@ typedef struct {
     int width, height; /* pixels, as the SPS has them */
 } SessionFrame;
 
-/* Both are called in the main thread. */
-typedef struct {
-    void (*frame)(const SessionFrame *frame, void *data);
-    /* No way of encoding is left.  The pipeline is not to be freed from within this call. */
-    void (*failed)(const char *reason, void *data);
-    void *data;
-} SessionPipelineEvents;
-
 typedef struct {
     const char *source;  /* "resource", "pixels", "guest"; NULL before the first frame */
     const char *encoder; /* the element: "vsockenc", "x264enc" */
@@ -32,6 +24,16 @@ typedef struct {
     HxLatency latency;     /* of vsockenc: request to answer; of x264enc: the encoding */
     char *fallback_reason; /* why no better way is taken, or NULL */
 } SessionPipelineStatistics;
+
+/* All are called in the main thread. */
+typedef struct {
+    void (*frame)(const SessionFrame *frame, void *data);
+    /* Where the frames come from is known, or is another than before. */
+    void (*source)(const SessionPipelineStatistics *statistics, void *data);
+    /* No way of encoding is left.  The pipeline is not to be freed from within this call. */
+    void (*failed)(const char *reason, void *data);
+    void *data;
+} SessionPipelineEvents;
 
 /* Initialise GStreamer with the plugins of a session alone, without a scan of all others: those in
  * GST_PLUGIN_PATH come first, then those beside libgstreamer. */

@@ -28,6 +28,7 @@ struct SessionServer {
     GPtrArray *connections; /* GSocketConnection, not owned: libsoup's */
     guint joined;
     SessionServerEvents events;
+    char *source; /* the text that tells it; NULL: not known */
     char *failure;
 };
 
@@ -150,6 +151,8 @@ static void viewer_joined(SessionViewer *viewer, const HxStreamRequest *request,
     }
     server->events.describe(&init, server->events.data);
     session_viewer_welcome(viewer, &init, server->gop);
+    if (server->source)
+        session_viewer_tell(viewer, server->source);
     count_joined(server);
 }
 
@@ -246,6 +249,7 @@ void session_server_free(SessionServer *server)
     g_object_unref(server->soup);
     g_object_unref(server->address);
     session_gop_free(server->gop);
+    g_free(server->source);
     g_free(server->failure);
     g_free(server);
 }
@@ -259,6 +263,14 @@ void session_server_send_frame(SessionServer *server, const HxStreamFrame *frame
     session_gop_add(server->gop, message, is_keyframe);
     for (guint i = 0; i < server->viewers->len; i++)
         session_viewer_send_frame(server->viewers->pdata[i], message, is_keyframe);
+}
+
+void session_server_set_source(SessionServer *server, const HxStreamSource *source)
+{
+    g_free(server->source);
+    server->source = hx_stream_source_build(source);
+    for (guint i = 0; i < server->viewers->len; i++)
+        session_viewer_tell(server->viewers->pdata[i], server->source);
 }
 
 guint64 session_server_dropped(const SessionServer *server)

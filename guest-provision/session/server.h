@@ -39,6 +39,9 @@ void session_server_free(SessionServer *server);
  * last keyframe, and the others need no new one. */
 void session_server_send_frame(SessionServer *server, const HxStreamFrame *frame);
 
+/* Tell every viewer, and those who come from now on, where the frames come from. */
+void session_server_set_source(SessionServer *server, const HxStreamSource *source);
+
 /* Frames that the viewers of now have missed because they were slow. */
 guint64 session_server_dropped(const SessionServer *server);
 

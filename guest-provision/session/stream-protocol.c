@@ -425,3 +425,50 @@ gboolean hx_stream_complete_parse(const char *text, gsize size, int *ret_width, 
     return get_int(complete, "width", SIDE_MAX, ret_width, error) &&
            get_int(complete, "height", SIDE_MAX, ret_height, error);
 }
+
+void hx_stream_source_clear(HxStreamSource *source)
+{
+    g_clear_pointer(&source->source, g_free);
+    g_clear_pointer(&source->encoder, g_free);
+    g_clear_pointer(&source->reason, g_free);
+}
+
+char *hx_stream_source_build(const HxStreamSource *source)
+{
+    g_autofree char *reason = source->reason ? g_utf8_make_valid(source->reason, -1) : NULL;
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    json_builder_begin_object(builder);
+    json_builder_set_member_name(builder, "FrameSource");
+    json_builder_begin_object(builder);
+    add_string(builder, "source", source->source);
+    add_string(builder, "encoder", source->encoder);
+    if (reason)
+        add_string(builder, "reason", reason);
+    json_builder_end_object(builder);
+    json_builder_end_object(builder);
+    return json_text(builder);
+}
+
+gboolean hx_stream_source_parse(const char *text, gsize size, HxStreamSource *ret_source,
+                                GError **error)
+{
+    g_autoptr(JsonParser) parser = json_parser_new();
+    *ret_source = (HxStreamSource){0};
+    JsonObject *object = parse_object(parser, text, size, error);
+    if (!object)
+        return FALSE;
+    JsonNode *node = json_object_get_member(object, "FrameSource");
+    if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+        return FALSE;
+    JsonObject *told = json_node_get_object(node);
+    const char *source = get_string(told, "source"), *encoder = get_string(told, "encoder");
+    if (!source || !encoder) {
+        g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                            "FrameSource without \"source\" and \"encoder\"");
+        return FALSE;
+    }
+    *ret_source = (HxStreamSource){.source = g_strdup(source),
+                                   .encoder = g_strdup(encoder),
+                                   .reason = g_strdup(get_string(told, "reason"))};
+    return TRUE;
+}

@@ -124,3 +124,22 @@ char *hx_stream_complete_build(int width, int height);
 /* FALSE without @error where @text is valid JSON but another message. */
 gboolean hx_stream_complete_parse(const char *text, gsize size, int *ret_width, int *ret_height,
                                   GError **error);
+
+/* Where the frames come from, text JSON, which a session tells a viewer that joins, and each time
+ * that it changes: {"FrameSource":{"source":S,"encoder":E,"reason":R}}.  It is of this project;
+ * other viewers pass it over, as they do with each text that they do not know. */
+typedef struct {
+    char *source;  /* "resource", "pixels" or "guest" */
+    char *encoder; /* the element: "vsockenc", "x264enc" */
+    char *reason;  /* why no better way is taken; NULL: it is the best */
+} HxStreamSource;
+
+void hx_stream_source_clear(HxStreamSource *source);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxStreamSource, hx_stream_source_clear)
+
+/* The JSON text of @source, for g_free; bytes that are no UTF-8 are replaced. */
+char *hx_stream_source_build(const HxStreamSource *source);
+/* FALSE without @error where @text is valid JSON but another message.  @ret_source is to be cleared
+ * by the caller; it is empty on error. */
+gboolean hx_stream_source_parse(const char *text, gsize size, HxStreamSource *ret_source,
+                                GError **error);

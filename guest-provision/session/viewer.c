@@ -214,6 +214,12 @@ void session_viewer_welcome(SessionViewer *viewer, const HxStreamInit *init, con
         viewer->events.needs_keyframe(viewer, viewer->events.data);
 }
 
+void session_viewer_tell(SessionViewer *viewer, const char *text)
+{
+    if (viewer->joined && viewer->state != FAILED)
+        send_text(viewer, text);
+}
+
 SessionWish session_viewer_wish(const SessionViewer *viewer)
 {
     return viewer->wish;

@@ -38,6 +38,9 @@ void session_viewer_free(SessionViewer *viewer);
  */
 void session_viewer_welcome(SessionViewer *viewer, const HxStreamInit *init, const SessionGop *gop);
 
+/* Send a viewer that was welcomed a text message: at once, before the frames that wait. */
+void session_viewer_tell(SessionViewer *viewer, const char *text);
+
 /* Queue one encoded VideoFrame.  Where more wait than a viewer may have, they are dropped, and so
  * is everything up to the next keyframe, which is asked for once the viewer takes data again. */
 void session_viewer_send_frame(SessionViewer *viewer, GBytes *message, gboolean is_keyframe);

@@ -92,6 +92,24 @@ static void take_complete(const char *text, size_t size)
     g_assert_cmpint(again_height, ==, height);
 }
 
+static void take_source(const char *text, size_t size)
+{
+    g_auto(HxStreamSource) source = {0};
+    g_auto(HxStreamSource) again = {0};
+    if (!hx_stream_source_parse(text, size, &source, NULL)) {
+        g_assert_null(source.source);
+        return;
+    }
+    g_autofree char *built = hx_stream_source_build(&source);
+    /* What JSON escapes takes more room: a text near the bound may go beyond it. */
+    if (strlen(built) > G_MAXINT16)
+        return;
+    g_assert_true(hx_stream_source_parse(built, strlen(built), &again, NULL));
+    g_assert_cmpstr(again.source, ==, source.source);
+    g_assert_cmpstr(again.encoder, ==, source.encoder);
+    g_assert_cmpstr(again.reason, ==, source.reason);
+}
+
 /* The viewer's. */
 static void take_request(const char *text, size_t size)
 {
@@ -115,6 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     take_binary(data, size);
     take_complete((const char *)data, size);
+    take_source((const char *)data, size);
     take_request((const char *)data, size);
     return 0;
 }

@@ -69,6 +69,9 @@ static void begin_stream(SoupWebsocketConnection *connection)
                            .data = data,
                            .size = BIG};
     stream_server_send(connection, hx_stream_encode_frame(&frame));
+    const HxStreamSource source = {.source = (char *)"pixels", .encoder = (char *)"vsockenc"};
+    g_autofree char *told = hx_stream_source_build(&source);
+    soup_websocket_connection_send_text(connection, told);
     stream_server_send(connection, g_bytes_new_static("\x52whatever", 9));
     HxStreamFrame frames[3] = {{.pts_us = 1, .data = (void *)"a", .size = 1},
                                {.pts_us = 2, .data = (void *)"", .size = 0},
@@ -92,6 +95,9 @@ static void test_stream(void)
     g_assert_cmpint(event.frame.flags, ==, HX_STREAM_FRAME_KEY);
     g_assert_cmpuint(event.frame.pts_us, ==, 1234567890123);
     g_assert_cmpmem(event.frame.data, event.frame.size, data, BIG);
+    next(client, HX_STREAM_EVENT_SOURCE, &event);
+    g_assert_cmpstr(event.source->source, ==, "pixels");
+    g_assert_null(event.source->reason);
     for (gsize i = 0; i < 3; i++) {
         next(client, HX_STREAM_EVENT_FRAME, &event);
         g_assert_cmpuint(event.frame.pts_us, ==, i + 1);

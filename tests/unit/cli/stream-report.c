@@ -14,6 +14,7 @@
 
 typedef struct {
     HxStreamStatistics statistics;
+    HxStreamSources sources;
     HxH264Sps sps;
     JsonObject *told;
     HxStreamReport report;
@@ -34,10 +35,12 @@ static void set_up(Fixture *fixture, const void *data)
         "\"p95\":9,\"p99\":10.5,\"max\":11}}",
         -1);
     g_assert_nonnull(fixture->told);
+    hx_stream_sources_init(&fixture->sources);
     gint64 now = START + 2 * SECOND + 100000;
     fixture->sps = (HxH264Sps){.profile_idc = 100, .level_idc = 31, .width = 1264, .height = 720};
     fixture->report = (HxStreamReport){.session = "desktop",
                                        .statistics = s,
+                                       .sources = &fixture->sources,
                                        .sps = &fixture->sps,
                                        .told = fixture->told,
                                        .now = now,
@@ -47,6 +50,7 @@ static void set_up(Fixture *fixture, const void *data)
 static void tear_down(Fixture *fixture, const void *data)
 {
     hx_stream_statistics_clear(&fixture->statistics);
+    hx_stream_sources_clear(&fixture->sources);
     json_object_unref(fixture->told);
 }
 
@@ -175,8 +179,56 @@ static void test_text(Fixture *fixture, const void *data)
     g_assert_cmpint(hx_json_integer(result, "replayed"), ==, 1);
 }
 
+static void tell(Fixture *fixture, const char *source, const char *encoder, const char *reason,
+                 gint64 at)
+{
+    const HxStreamSource told = {
+        .source = (char *)source, .encoder = (char *)encoder, .reason = (char *)reason};
+    hx_stream_sources_add(&fixture->sources, &told, START + at);
+}
+
+/* What the session says when it changes is newer than its statistics. */
+static void test_changes(Fixture *fixture, const void *data)
+{
+    tell(fixture, "pixels", "vsockenc", NULL, -5);
+    tell(fixture, "guest", "x264enc", "it\033 hung", SECOND);
+    tell(fixture, "resource", "vsockenc", NULL, 2 * SECOND);
+    g_autofree char *text = hx_stream_report_text(&fixture->report);
+    g_assert_nonnull(strstr(text, "source          resource, encoder vsockenc\n"
+                                  "source changed  at 1.0 s to guest, encoder x264enc: it? hung\n"
+                                  "                at 2.0 s to resource, encoder vsockenc\n"
+                                  "picture "));
+    g_autofree char *line = hx_stream_report_line(&fixture->report, G_MAXUINT);
+    g_assert_nonnull(strstr(line, "  from resource  "));
+    g_autoptr(JsonObject) result = parse(&fixture->report, HX_STREAM_JSON_RESULT);
+    g_assert_cmpstr(hx_json_string(result, "source"), ==, "resource");
+    JsonArray *changes = hx_json_array(result, "source_changes");
+    g_assert_cmpuint(json_array_get_length(changes), ==, 2);
+    JsonObject *fall = json_array_get_object_element(changes, 0);
+    g_assert_cmpfloat(json_object_get_double_member(fall, "at_s"), ==, 1);
+    g_assert_cmpstr(hx_json_string(fall, "source"), ==, "guest");
+    g_assert_cmpstr(hx_json_string(fall, "encoder"), ==, "x264enc");
+    g_assert_cmpstr(hx_json_string(fall, "reason"), ==, "it? hung");
+    JsonObject *climb = json_array_get_object_element(changes, 1);
+    g_assert_true(json_object_get_null_member(climb, "reason"));
+    g_autofree char *change = hx_stream_report_change_json(&fixture->report, 1);
+    g_assert_cmpstr(change, ==,
+                    "{\"type\":\"source\",\"at_s\":2.0,\"source\":\"resource\","
+                    "\"encoder\":\"vsockenc\",\"reason\":null}");
+}
+
 /* --- how it is shown ----------------------------------------------------------------------------
  */
+
+static void show_change(void *data)
+{
+    Fixture *fixture = data;
+    HxStreamLive live = {};
+    hx_stream_live_show(&live, &fixture->report);
+    hx_stream_live_show_change(&live, &fixture->report, 0);
+    hx_stream_live_show(&live, &fixture->report);
+    hx_stream_live_end(&live);
+}
 
 /* Two reports and the end. */
 static void show(void *data)
@@ -207,6 +259,20 @@ static void test_terminal(Fixture *fixture, const void *data)
     g_assert_null(strchr(dumb, '\033'));
 }
 
+/* A change has a line of its own, above the one that is kept. */
+static void test_change_on_terminal(Fixture *fixture, const void *data)
+{
+    tell(fixture, "resource", "vsockenc", NULL, 0);
+    tell(fixture, "guest", "x264enc", "it hung", SECOND);
+    g_setenv("TERM", "xterm", TRUE);
+    g_autofree char *text = test_stderr_of(51, show_change, fixture);
+    g_assert_cmpstr(text, ==,
+                    "\r\033[K2.1 s  19.5 fps (19.0 average)  40 frames (1 key)"
+                    "\r\033[Ksource changed at 1.0 s to guest, encoder x264enc: it hung\r\n"
+                    "\r\033[K2.1 s  19.5 fps (19.0 average)  40 frames (1 key)"
+                    "\r\033[K");
+}
+
 static void test_elsewhere(Fixture *fixture, const void *data)
 {
     g_autofree char *text = test_stderr_of(0, show, fixture);
@@ -224,6 +290,8 @@ int main(int argc, char **argv)
     ADD("json", test_json);
     ADD("nonsense", test_nonsense);
     ADD("text", test_text);
+    ADD("changes", test_changes);
+    ADD("change-on-terminal", test_change_on_terminal);
     ADD("terminal", test_terminal);
     ADD("elsewhere", test_elsewhere);
     return g_test_run();

@@ -313,6 +313,43 @@ static void test_input(Fixture *fixture, gconstpointer data)
     WAIT_FOR(fixture->viewers == 0);
 }
 
+static void assert_told(Viewer *viewer, const char *source, const char *reason)
+{
+    g_auto(HxStreamSource) told = {0};
+    g_autoptr(GBytes) bytes = next(viewer);
+    gsize size;
+    const char *text = g_bytes_get_data(bytes, &size);
+    g_assert_cmpint(text[0], ==, 'T');
+    g_assert_true(hx_stream_source_parse(text + 1, size - 1, &told, NULL));
+    g_assert_cmpstr(told.source, ==, source);
+    g_assert_cmpstr(told.reason, ==, reason);
+}
+
+/* Each viewer is told once it has joined, and each change. */
+static void test_source(Fixture *fixture, gconstpointer data)
+{
+    const HxStreamSource host = {.source = (char *)"resource", .encoder = (char *)"vsockenc"};
+    const HxStreamSource guest = {
+        .source = (char *)"guest", .encoder = (char *)"x264enc", .reason = (char *)"it hung"};
+    Viewer early, silent, next_one;
+    connect_viewer(fixture, &early, "/ws/stream");
+    connect_viewer(fixture, &silent, "/ws/stream");
+    join(&early);
+    session_server_set_source(fixture->server, &host);
+    assert_told(&early, "resource", NULL);
+    session_server_set_source(fixture->server, &guest);
+    assert_told(&early, "guest", "it hung");
+    connect_viewer(fixture, &next_one, "/ws/stream");
+    join(&next_one);
+    assert_told(&next_one, "guest", "it hung");
+    join(&silent);
+    assert_told(&silent, "guest", "it hung");
+    leave(&next_one);
+    leave(&silent);
+    leave(&early);
+    WAIT_FOR(fixture->viewers == 0);
+}
+
 static void test_bad_init(Fixture *fixture, gconstpointer data)
 {
     Viewer viewer;
@@ -555,6 +592,7 @@ int main(int argc, char **argv)
     ADD("wishes", test_wishes);
     ADD("input", test_input);
     ADD("replay", test_replay);
+    ADD("source", test_source);
     ADD("bad-init", test_bad_init);
     ADD("bad-binary", test_bad_binary);
     ADD("failure", test_failure);

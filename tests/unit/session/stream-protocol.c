@@ -290,6 +290,45 @@ static void test_complete(void)
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
 }
 
+static void test_source(void)
+{
+    const HxStreamSource best = {.source = (char *)"resource", .encoder = (char *)"vsockenc"};
+    g_autofree char *plain = hx_stream_source_build(&best);
+    g_assert_cmpstr(plain, ==,
+                    "{\"FrameSource\":{\"source\":\"resource\",\"encoder\":\"vsockenc\"}}");
+    const HxStreamSource worse = {.source = (char *)"guest",
+                                  .encoder = (char *)"x264enc",
+                                  .reason = (char *)"it \"hung\" \xff"};
+    g_autofree char *text = hx_stream_source_build(&worse);
+    g_assert_cmpstr(text, ==,
+                    "{\"FrameSource\":{\"source\":\"guest\",\"encoder\":\"x264enc\","
+                    "\"reason\":\"it \\\"hung\\\" \xef\xbf\xbd\"}}");
+    g_auto(HxStreamSource) told = {0};
+    g_autoptr(GError) error = NULL;
+    g_assert_true(hx_stream_source_parse(text, strlen(text), &told, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(told.source, ==, "guest");
+    g_assert_cmpstr(told.encoder, ==, "x264enc");
+    g_assert_cmpstr(told.reason, ==, "it \"hung\" \xef\xbf\xbd");
+    /* Neither is taken for the other. */
+    int width, height;
+    g_assert_false(hx_stream_complete_parse(text, strlen(text), &width, &height, &error));
+    g_assert_no_error(error);
+    g_autofree char *complete = hx_stream_complete_build(64, 64);
+    HxStreamSource none;
+    g_assert_false(hx_stream_source_parse(complete, strlen(complete), &none, &error));
+    g_assert_no_error(error);
+    static const char *const bad[] = {
+        "{\"FrameSource\":{}}", "{\"FrameSource\":{\"source\":\"a\"}}",
+        "{\"FrameSource\":{\"source\":1,\"encoder\":\"a\"}}", "7", ""};
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) cause = NULL;
+        g_assert_false(hx_stream_source_parse(bad[i], strlen(bad[i]), &none, &cause));
+        g_assert_error(cause, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+        g_assert_null(none.source);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -305,5 +344,6 @@ int main(int argc, char **argv)
     g_test_add_func("/stream-protocol/request", test_request);
     g_test_add_func("/stream-protocol/request-bad", test_request_bad);
     g_test_add_func("/stream-protocol/complete", test_complete);
+    g_test_add_func("/stream-protocol/source", test_source);
     return g_test_run();
 }
