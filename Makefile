@@ -38,7 +38,7 @@ h264_PKG := glib-2.0
 recorder_SRC := $(wildcard cli/recorder/*.c)
 recorder_PKG := glib-2.0 json-glib-1.0 libavformat libavcodec libavutil libswscale libseccomp
 cli_SRC := $(wildcard cli/*.c)
-cli_PKG := libcurl json-glib-1.0 libvirt virglrenderer
+cli_PKG := libcurl json-glib-1.0 libvirt virglrenderer libsoup-3.0
 vsock_SRC := $(wildcard launcher/vsock/*.c)
 vsock_PKG := gio-2.0 libseccomp
 encoder_SRC := $(wildcard encoder/service/*.c)
@@ -124,7 +124,7 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 # What a component's tests need besides.
 h264_TEST_PKG := x264
 cli_TEST_OBJ := $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/h264.a $(BUILD)/lib/provision.a
-cli_TEST_PKG := libsoup-3.0 x264
+cli_TEST_PKG := x264
 vsock_TEST_OBJ := $(BUILD)/obj/tests/fuzz/device.o
 # Its clock.
 vsock_TEST_LIBS := -Wl,--wrap=g_get_monotonic_time
@@ -150,16 +150,23 @@ $(BUILD)/obj/tests/fakes/helix-api.o: COMPONENT_CFLAGS = $(session_CFLAGS)
 $(HELIX_API): $(patsubst %,$(BUILD)/obj/tests/fakes/%.o,helix-api cli-pictures) $(protocol_SRC:%.c=$(BUILD)/obj/%.o)
 	$(LINK) $^ $(session_LIBS) $(shell $(PKG_CONFIG) --libs x264)
 
+# What `helixvm view` serves, with a session of its own, for tests/unit/view.t.
+VIEW_HOST := $(BUILD)/tests/view-host
+$(BUILD)/obj/tests/fakes/view-host.o: COMPONENT_CFLAGS = $(cli_CFLAGS)
+$(VIEW_HOST): $(patsubst %,$(BUILD)/obj/tests/fakes/%.o,view-host cli-pictures) $(BUILD)/lib/cli.a \
+		$(BUILD)/lib/provision.a $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/base.a
+	$(LINK) $^ $(cli_LIBS) $(provision_LIBS) $(shell $(PKG_CONFIG) --libs x264)
+
 PROVE := prove --timer --failures --exec tests/one
 
 .PHONY: check check-unit check-vm
 STRESS_EXPORT := $(BUILD)/asan-module/libhelixvm-export.so $(BUILD)/stress/resources $(BUILD)/stress/resource-requests
 GUEST_PROGRAMS := $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(BUILD)/stress/blobs
-check-unit: all $(UNIT_TESTS) $(HELIX_API) sanitised-encoder
+check-unit: all $(UNIT_TESTS) $(HELIX_API) $(VIEW_HOST) sanitised-encoder
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
 check-vm: all $(GUEST_PROGRAMS) $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(wildcard tests/vm/*.t))
-check: all $(UNIT_TESTS) $(HELIX_API) sanitised-encoder $(GUEST_PROGRAMS) $(STRESS_EXPORT)
+check: all $(UNIT_TESTS) $(HELIX_API) $(VIEW_HOST) sanitised-encoder $(GUEST_PROGRAMS) $(STRESS_EXPORT)
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t)) \
 		$(sort $(wildcard tests/vm/*.t))
 
@@ -291,7 +298,7 @@ install: all
 # Sources that the running program reads: hx_data_path().
 INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-provision/steps \
 	-type f ! -name '*.c' ! -name '*.h' 2>/dev/null) \
-	$(wildcard cli/completion/*) \
+	$(wildcard cli/completion/*) cli/view.html \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
 	guest-provision/session/packages) launcher/image/catalogue.conf
 

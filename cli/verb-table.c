@@ -19,6 +19,7 @@ const HxVerb hx_verbs[] = {
     {"session", "list, start and stop the desktops in a VM's guest",
      .actions = hx_verb_session_actions},
     {"stream", "view a session and count its frames", .run = hx_verb_stream},
+    {"view", "show a session in the browser", .run = hx_verb_view},
 
     {"image", "make, fetch, show and remove base images", .actions = hx_verb_image_actions,
      .heading = "Images and VMs at rest"},

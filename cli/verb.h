@@ -49,6 +49,7 @@ HxVerbFunc hx_verb_stream;
 HxVerbFunc hx_verb_try_venus;
 HxVerbFunc hx_verb_up;
 HxVerbFunc hx_verb_version;
+HxVerbFunc hx_verb_view;
 extern const HxVerb hx_verb_image_actions[];
 extern const HxVerb hx_verb_profile_actions[];
 extern const HxVerb hx_verb_session_actions[];

@@ -17,7 +17,8 @@ use List::Util qw(max min);
 use POSIX ();
 use Time::HiRes qw(CLOCK_MONOTONIC clock_gettime sleep);
 
-our @EXPORT = qw(now put_drawing connect_clock sample_clock guest_time watch_stream pictures_of);
+our @EXPORT = qw(now put_drawing connect_clock sample_clock guest_time watch_stream pictures_of
+    read_clock);
 
 # As tests/bench/drawing/drawing.h has them.
 use constant {CLOCK_BITS => 40, CELLS => 48, CHECK_SEED => 0xa5, ROW_PART => 20};
@@ -147,6 +148,16 @@ sub picture_ends {
     return (@ends, $has_slice ? length $h264 : ());
 }
 
+# The guest's time, s, in the CELLS greys, a byte each, that the clock's row has; undef where none is to be
+# read.
+sub read_clock {
+    my ($cells) = @_;
+    my $bits = join '', map { $_ > 127 ? 1 : 0 } unpack 'C*', $cells;
+    my ($clock, $check) = (substr($bits, 0, CLOCK_BITS), oct '0b' . substr $bits, CLOCK_BITS);
+    $check ^= oct "0b$_" for unpack '(a8)*', $clock;
+    return $check == CHECK_SEED ? oct("0b$clock") / 1e6 : undef;
+}
+
 # The guest's time in each picture of the file $path; undef where none is to be read.
 sub read_clocks {
     my ($path) = @_;
@@ -155,10 +166,7 @@ sub read_clocks {
         '-f', 'rawvideo', '-' or croak "ffmpeg: $!";
     my @clocks;
     while (read $in, my $cells, CELLS) {
-        my $bits = join '', map { $_ > 127 ? 1 : 0 } unpack 'C*', $cells;
-        my ($clock, $check) = (substr($bits, 0, CLOCK_BITS), oct '0b' . substr $bits, CLOCK_BITS);
-        $check ^= oct "0b$_" for unpack '(a8)*', $clock;
-        push @clocks, $check == CHECK_SEED ? oct("0b$clock") / 1e6 : undef;
+        push @clocks, read_clock($cells);
     }
     close $in or croak "ffmpeg cannot decode $path";
     return @clocks;
