@@ -83,9 +83,11 @@ static gboolean wait_for(int fd, short events, gint64 deadline, GCancellable *ca
         return fail_errno(error, saved, "poll");
     if (g_cancellable_set_error_if_cancelled(cancellable, error))
         return FALSE;
-    if (ready == 0)
-        return fail_errno(error, ETIMEDOUT, "the frame-export service");
-    return TRUE;
+    if (ready > 0)
+        return TRUE;
+    g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT,
+                        "the frame-export service does not answer");
+    return FALSE;
 }
 
 static gboolean send_all(HxFrameClient *client, struct iovec *iov, size_t n, GError **error)
@@ -241,6 +243,11 @@ void hx_frame_client_free(HxFrameClient *client)
     g_clear_object(&client->cancellable);
     g_byte_array_unref(client->payload);
     g_free(client);
+}
+
+void hx_frame_client_shut_down(HxFrameClient *client)
+{
+    shutdown(client->fd, SHUT_RDWR);
 }
 
 /* --- requests and answers --------------------------------------------------------------------- */

@@ -35,10 +35,11 @@ typedef struct {
     gsize size[2]; /* bytes */
 } HxFramePixels;
 
-/* Used by one thread at a time.  After an error the connection cannot be used any more and is to be
- * closed.  Errors are of G_IO_ERROR: G_IO_ERROR_CANCELLED once the cancellable is, any thread's;
- * G_IO_ERROR_TIMED_OUT after the timeout; G_IO_ERROR_INVALID_DATA where the service breaks the
- * protocol; G_IO_ERROR_CONNECTION_CLOSED; others as errno says. */
+/* Used by one thread at a time, but that one may send while another receives.  After an error the
+ * connection cannot be used any more and is to be closed.  Errors are of G_IO_ERROR:
+ * G_IO_ERROR_CANCELLED once the cancellable is, any thread's; G_IO_ERROR_TIMED_OUT after the
+ * timeout; G_IO_ERROR_INVALID_DATA where the service breaks the protocol;
+ * G_IO_ERROR_CONNECTION_CLOSED; others as errno says. */
 typedef struct HxFrameClient HxFrameClient;
 
 /* Connect within @timeout_ms, which then also bounds each request and each answer.  @cancellable
@@ -53,6 +54,9 @@ HxFrameClient *hx_frame_client_new_for_fd(int fd, guint timeout_ms, GCancellable
 /* Close it; NULL is fine. */
 void hx_frame_client_free(HxFrameClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxFrameClient, hx_frame_client_free)
+
+/* Both directions end: what waits in another thread, for sending or receiving, fails at once. */
+void hx_frame_client_shut_down(HxFrameClient *client);
 
 /* Send CONFIG_REQ; it has no answer. */
 gboolean hx_frame_client_configure(HxFrameClient *client, const HxfrConfigReq *config,

@@ -127,20 +127,24 @@ gboolean hx_resource_fetch(HxResourceDevice *device, int dmabuf_fd, guint32 widt
     return !failure || fail_errno(error, failure, "VIRTGPU_TRANSFER_FROM_HOST");
 }
 
-gboolean hx_dmabuf_wait(int dmabuf_fd, guint timeout_ms, GError **error)
+gboolean hx_dmabuf_wait(int dmabuf_fd, guint timeout_ms, GCancellable *cancellable, GError **error)
 {
-    struct pollfd fd = {.fd = dmabuf_fd, .events = POLLIN};
+    struct pollfd fds[2] = {{.fd = dmabuf_fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+    /* Nearly always it is drawn already. */
+    if (poll(fds, 1, 0) == 1)
+        return TRUE;
     gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+    fds[1].fd = g_cancellable_get_fd(cancellable);
     int ready;
     do {
         gint64 left = deadline - g_get_monotonic_time();
-        ready = poll(&fd, 1, left > 0 ? (int)((left + 999) / 1000) : 0);
+        ready = poll(fds, 2, left > 0 ? (int)((left + 999) / 1000) : 0);
     } while (ready < 0 && errno == EINTR);
-    if (ready < 0)
-        return fail_errno(error, errno, "poll on a dma-buf");
-    if (ready == 0)
-        return fail_errno(error, ETIMEDOUT, "the fence of a dma-buf");
-    return TRUE;
+    int failure = ready < 0 ? errno : ETIMEDOUT;
+    g_cancellable_release_fd(cancellable);
+    if (g_cancellable_set_error_if_cancelled(cancellable, error))
+        return FALSE;
+    return ready > 0 || fail_errno(error, failure, "the fence of a dma-buf");
 }
 
 static int sync_read(int dmabuf_fd, guint64 flag)

@@ -28,8 +28,9 @@ gboolean hx_resource_fetch(HxResourceDevice *device, int dmabuf_fd, guint32 widt
                            GError **error);
 
 /* Wait until what the GPU was told to draw into @dmabuf_fd is drawn: its implicit fence, as
- * poll(2) on a dma-buf reports it.  Fails with G_IO_ERROR_TIMED_OUT after @timeout_ms. */
-gboolean hx_dmabuf_wait(int dmabuf_fd, guint timeout_ms, GError **error);
+ * poll(2) on a dma-buf reports it.  Fails with G_IO_ERROR_TIMED_OUT after @timeout_ms, and with
+ * G_IO_ERROR_CANCELLED once @cancellable is. */
+gboolean hx_dmabuf_wait(int dmabuf_fd, guint timeout_ms, GCancellable *cancellable, GError **error);
 
 /* Bracket reads of the mapped @dmabuf_fd by the CPU: DMA_BUF_IOCTL_SYNC, linux/dma-buf.h. */
 gboolean hx_dmabuf_begin_read(int dmabuf_fd, GError **error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The element in a pipeline, against the real helixvm-encoder; ffmpeg decodes what comes out. */
+#include "guest-provision/vsockenc/exchange.h"
 #include "guest-provision/vsockenc/gstvsockenc.h"
 
 #include "launcher/base/process.h"
@@ -205,7 +206,7 @@ static void force_keyframe(Fixture *fixture, GstElement *sink)
 
 /* A picture that stays is coded until it is as good as it gets, and then no more, but for a
  * keyframe that is asked for; another one is coded at once. */
-enum { ASKED = 100, CHANGED = 200, OFFERED = 300, STILL = 20 };
+enum { ASKED = 100, CHANGED = 200, OFFERED = 300, STILL = 20, LATE = 1 + HX_EXCHANGE_FRAMES };
 
 typedef struct {
     GstElement *pipeline;
@@ -222,7 +223,7 @@ static GstPadProbeReturn offer(GstPad *pad, GstPadProbeInfo *info, void *data)
     still->coded[still->offered] = get_count(statistics, "frames");
     if (still->offered == ASKED)
         force_keyframe(NULL, sink);
-    /* The source makes the next one when this one has been dealt with. */
+    /* Frames before this one may still be on their way, but not more than two. */
     if (++still->offered == CHANGED)
         gst_util_set_object_arg(G_OBJECT(source), "pattern", "smpte100");
     return GST_PAD_PROBE_OK;
@@ -244,9 +245,9 @@ static void test_still(Fixture *fixture, gconstpointer data)
     const guint64 *coded = still.coded, frames = get_count(statistics, "frames");
     g_assert_cmpuint(still.offered, ==, OFFERED);
     g_assert_cmpuint(coded[ASKED], ==, coded[ASKED - STILL]);
-    g_assert_cmpuint(coded[ASKED + 1], ==, coded[ASKED] + 1);
+    g_assert_cmpuint(coded[ASKED + LATE], >, coded[ASKED]);
     g_assert_cmpuint(coded[CHANGED], ==, coded[CHANGED - STILL]);
-    g_assert_cmpuint(coded[CHANGED + 1], ==, coded[CHANGED] + 1);
+    g_assert_cmpuint(coded[CHANGED + LATE], >, coded[CHANGED]);
     g_assert_cmpuint(frames, ==, coded[OFFERED - STILL]);
     g_assert_cmpuint(get_count(statistics, "keyframes"), ==, 2);
     g_assert_cmpuint(get_count(statistics, "unchanged"), ==, OFFERED - frames);
@@ -379,8 +380,10 @@ static void test_hang(Fixture *fixture, gconstpointer data)
     gint64 took_ms = (g_get_monotonic_time() - started) / 1000;
     g_assert_cmpint(took_ms, >=, 1500);
     g_assert_cmpint(took_ms, <, 2 * 1500);
-    g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_WRITE);
-    g_assert_cmpuint(counter.frames, ==, 4);
+    g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ);
+    g_assert_nonnull(strstr(error->message, "does not answer"));
+    /* The next one may have been answered already. */
+    g_assert_cmpuint(counter.frames, <, 4 + HX_EXCHANGE_FRAMES);
     stop(pipeline);
 }
 
@@ -407,7 +410,7 @@ static void test_no_service(Fixture *fixture, gconstpointer data)
     remove_file(fixture, "socket");
     GstElement *pipeline = launch_counted(fixture, &counter, 10, "");
     g_autoptr(GError) error = run(pipeline);
-    g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_WRITE);
+    g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ_WRITE);
     g_assert_nonnull(strstr(error->message, fixture->socket_path));
     stop(pipeline);
 }
