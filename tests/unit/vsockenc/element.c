@@ -382,8 +382,8 @@ static void test_hang(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(took_ms, <, 2 * 1500);
     g_assert_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ);
     g_assert_nonnull(strstr(error->message, "does not answer"));
-    /* The next one may have been answered already. */
-    g_assert_cmpuint(counter.frames, <, 4 + HX_EXCHANGE_FRAMES);
+    /* Those on their way may have been answered already. */
+    g_assert_cmpuint(counter.frames, <=, 4 + HX_EXCHANGE_FRAMES);
     stop(pipeline);
 }
 
