@@ -17,6 +17,7 @@
 
 struct HxLogJournal {
     HxVm *vm;
+    HxSsh *ssh; /* until the thread has begun with it; NULL: there was none */
     char *unit;
     guint lines;
     gboolean follow;
@@ -45,7 +46,9 @@ static char *command_line(const HxLogJournal *journal, guint lines)
 static gboolean read_once(HxLogJournal *journal, guint lines, gboolean *ret_reached, GError **error)
 {
     HxGuest guest = hx_verb_guest(journal->vm);
-    g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);
+    g_autoptr(HxSsh) ssh = g_steal_pointer(&journal->ssh);
+    if (!ssh)
+        ssh = hx_guest_ssh(&guest, error);
     *ret_reached = ssh != NULL;
     if (!ssh)
         return FALSE;
@@ -87,14 +90,16 @@ static void *read_journal(void *data)
     return NULL;
 }
 
-HxLogJournal *hx_log_journal_new(HxVm *vm, const char *unit, guint lines, gboolean follow,
-                                 GError **error)
+HxLogJournal *hx_log_journal_new(HxVm *vm, HxSsh *ssh, const char *unit, guint lines,
+                                 gboolean follow, GError **error)
 {
     int ends[2];
+    g_autoptr(HxSsh) first = ssh;
     if (!g_unix_open_pipe(ends, O_CLOEXEC, error))
         return NULL;
     HxLogJournal *journal = g_new0(HxLogJournal, 1);
     journal->vm = vm;
+    journal->ssh = g_steal_pointer(&first);
     journal->unit = g_strdup(unit);
     journal->begun = g_string_new(NULL);
     journal->lines = lines;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cli/log-files.h"
+#include "guest-provision/ssh.h"
 #include "launcher/vm/vm.h"
 
 /* The component that it is. */
@@ -12,11 +13,11 @@ typedef struct HxLogJournal HxLogJournal;
 
 /* Start to read the last @lines (G_MAXUINT: all) lines of the journal in the guest of @vm, which
  * must outlive what is returned, or those of the systemd unit @unit alone (NULL: of all); with
- * @follow also what is added, through restarts of the VM.  It
- * ends where the signals that end a verb come.  NULL with @error where there is no descriptor left.
- */
-HxLogJournal *hx_log_journal_new(HxVm *vm, const char *unit, guint lines, gboolean follow,
-                                 GError **error);
+ * @follow also what is added, through restarts of the VM.  It begins over @ssh, where that is not
+ * NULL, which is taken over also where this fails.  It ends where the signals that end a verb come.
+ * NULL with @error where there is no descriptor left. */
+HxLogJournal *hx_log_journal_new(HxVm *vm, HxSsh *ssh, const char *unit, guint lines,
+                                 gboolean follow, GError **error);
 /* Waits for the thread's end. */
 void hx_log_journal_free(HxLogJournal *journal);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HxLogJournal, hx_log_journal_free)

@@ -71,7 +71,8 @@ static gboolean on_journal(int fd, GIOCondition condition, void *data)
 
 static gboolean print_journal(Logs *logs, GError **error)
 {
-    g_autoptr(HxLogJournal) journal = hx_log_journal_new(logs->vm, NULL, logs->lines, FALSE, error);
+    g_autoptr(HxLogJournal) journal =
+        hx_log_journal_new(logs->vm, NULL, NULL, logs->lines, FALSE, error);
     if (!journal)
         return FALSE;
     while (!ferror(stdout) && hx_log_journal_read(journal, print_line, logs)) {
@@ -127,7 +128,7 @@ static gboolean follow(Logs *logs, GError **error)
     for (guint i = 0; i < logs->files->len; i++)
         hx_log_file_follow(logs->files->pdata[i]);
     if (!logs->only || g_str_equal(logs->only, GUEST)) {
-        journal = hx_log_journal_new(logs->vm, NULL, logs->lines, TRUE, error);
+        journal = hx_log_journal_new(logs->vm, NULL, NULL, logs->lines, TRUE, error);
         if (!journal)
             return FALSE;
         logs->journal = journal;

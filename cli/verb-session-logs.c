@@ -18,11 +18,12 @@ static gboolean print_line(const char *component, const char *line, gsize length
     return !ferror(stdout) && (!logs->follow || fflush(stdout) == 0);
 }
 
-static gboolean print_logs(const Logs *logs, HxVm *vm, const char *name, GError **error)
+/* Takes @ssh, over which it begins. */
+static gboolean print_logs(const Logs *logs, HxVm *vm, HxSsh *ssh, const char *name, GError **error)
 {
     g_autofree char *unit = g_strdup_printf("helixvm-session@%s.service", name);
     g_autoptr(HxLogJournal) journal =
-        hx_log_journal_new(vm, unit, logs->lines, logs->follow, error);
+        hx_log_journal_new(vm, ssh, unit, logs->lines, logs->follow, error);
     if (!journal)
         return FALSE;
     while (!ferror(stdout) && hx_log_journal_read(journal, print_line, (void *)logs)) {
@@ -34,12 +35,18 @@ static gboolean print_logs(const Logs *logs, HxVm *vm, const char *name, GError 
 }
 
 /* A journal has nothing to say of a session that there never was. */
-static gboolean check_session(HxVm *vm, const char *name, GError **error)
+static gboolean check_session(HxSsh *ssh, HxVm *vm, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) sessions = hx_guest_session_list(ssh, error);
+    return sessions && hx_guest_session_find(sessions, hx_vm_name(vm), name, error);
+}
+
+static gboolean show(const Logs *logs, HxVm *vm, const char *name, GError **error)
 {
     HxGuest guest = hx_verb_guest(vm);
     g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);
-    g_autoptr(GPtrArray) sessions = ssh ? hx_guest_session_list(ssh, error) : NULL;
-    return sessions && hx_guest_session_find(sessions, hx_vm_name(vm), name, error);
+    return ssh && check_session(ssh, vm, name, error) &&
+           print_logs(logs, vm, g_steal_pointer(&ssh), name, error);
 }
 
 gboolean hx_verb_session_logs(int argc, char **argv, GError **error)
@@ -64,5 +71,5 @@ gboolean hx_verb_session_logs(int argc, char **argv, GError **error)
     if (!hx_guest_session_check_name(name, error))
         return FALSE;
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_before(argc, argv), error);
-    return vm && check_session(vm, name, error) && print_logs(&logs, vm, name, error);
+    return vm && show(&logs, vm, name, error);
 }
