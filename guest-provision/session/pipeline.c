@@ -74,6 +74,7 @@ struct SessionPipeline {
 
     GMutex lock; /* what follows */
     HxStatistics statistics;
+    SessionFlow flow;
     gint64 entered_at; /* monotonic, µs: when the encoder got its latest frame */
     SessionPace pace;
 };
@@ -160,15 +161,27 @@ gboolean session_pipeline_init(GError **error)
 static GstPadProbeReturn gate(GstPad *pad, GstPadProbeInfo *info, void *data)
 {
     SessionPipeline *pipeline = data;
-    GstClockTime pts = GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info));
-    if (!g_atomic_int_get(&pipeline->active) && g_atomic_int_get(&pipeline->has_frame))
-        return GST_PAD_PROBE_DROP;
+    GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER(info);
+    gboolean idle = !g_atomic_int_get(&pipeline->active) && g_atomic_int_get(&pipeline->has_frame);
     g_mutex_lock(&pipeline->lock);
-    gboolean passes = session_pace_passes(&pipeline->pace, pts, g_atomic_int_get(&pipeline->fps));
+    pipeline->flow.drawn += !session_repeat_gave(buffer);
+    gboolean passes = !idle && session_pace_passes(&pipeline->pace, GST_BUFFER_PTS(buffer),
+                                                   g_atomic_int_get(&pipeline->fps));
+    pipeline->flow.passed += passes;
     if (passes)
         pipeline->entered_at = g_get_monotonic_time();
     g_mutex_unlock(&pipeline->lock);
     return passes ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
+}
+
+/* Behind the queue, which drops what the encoder is too slow for. */
+static GstPadProbeReturn taken(GstPad *pad, GstPadProbeInfo *info, void *data)
+{
+    SessionPipeline *pipeline = data;
+    g_mutex_lock(&pipeline->lock);
+    pipeline->flow.taken++;
+    g_mutex_unlock(&pipeline->lock);
+    return GST_PAD_PROBE_OK;
 }
 
 static void pull_samples(SessionPipeline *pipeline);
@@ -384,11 +397,14 @@ static void add_probes(SessionPipeline *pipeline)
 {
     GstElement *queue = gst_bin_get_by_name(GST_BIN(pipeline->bin), "queue");
     GstPad *before = gst_element_get_static_pad(queue, "sink");
+    GstPad *behind = gst_element_get_static_pad(queue, "src");
     GstPad *after = gst_element_get_static_pad(pipeline->encoder, "src");
     pipeline->repeat = session_repeat_new(before, REPEAT_INTERVAL);
     gst_pad_add_probe(before, GST_PAD_PROBE_TYPE_BUFFER, gate, pipeline, NULL);
+    gst_pad_add_probe(behind, GST_PAD_PROBE_TYPE_BUFFER, taken, pipeline, NULL);
     gst_pad_add_probe(after, GST_PAD_PROBE_TYPE_BUFFER, encoded, pipeline, NULL);
     gst_object_unref(after);
+    gst_object_unref(behind);
     gst_object_unref(before);
     gst_object_unref(queue);
 }
@@ -544,6 +560,7 @@ void session_pipeline_get_statistics(SessionPipeline *pipeline,
         .frames = pipeline->statistics.frames,
         .keyframes = pipeline->statistics.keyframes,
         .bytes = pipeline->statistics.bytes,
+        .flow = pipeline->flow,
         .fps = hx_statistics_fps(&pipeline->statistics),
         .latency = hx_statistics_latency(&pipeline->statistics),
         .fallback_reason = g_strdup(pipeline->fallback_reason),

@@ -15,11 +15,19 @@ typedef struct {
     int width, height; /* pixels, as the SPS has them */
 } SessionFrame;
 
+/* Frames on their way to the encoder, counted since the pipeline was made. */
+typedef struct {
+    guint64 drawn;  /* that the compositor gave, whether anybody views them or not */
+    guint64 passed; /* at the rate that is asked for; a picture that stays comes again and again */
+    guint64 taken;  /* by the encoder: the others it was too slow for */
+} SessionFlow;
+
 typedef struct {
     const char *source;  /* "resource", "pixels", "guest"; NULL before the first frame */
     const char *encoder; /* the element: "vsockenc", "x264enc" */
     int width, height;
     guint64 frames, keyframes, bytes;
+    SessionFlow flow;
     double fps;
     HxLatency latency;     /* of vsockenc: request to answer; of x264enc: the encoding */
     char *fallback_reason; /* why no better way is taken, or NULL */

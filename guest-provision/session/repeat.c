@@ -86,6 +86,11 @@ static gboolean look(void *data)
     return G_SOURCE_REMOVE;
 }
 
+gboolean session_repeat_gave(GstBuffer *buffer)
+{
+    return gst_buffer_get_parent_buffer_meta(buffer) != NULL;
+}
+
 SessionRepeat *session_repeat_new(GstPad *pad, guint interval_ms)
 {
     SessionRepeat *repeat = g_atomic_rc_box_new0(SessionRepeat);

@@ -17,5 +17,8 @@ typedef struct SessionRepeat SessionRepeat;
  * other caps.  To be freed in the thread of that context before the pad's element is stopped. */
 SessionRepeat *session_repeat_new(GstPad *pad, guint interval_ms);
 
+/* Whether @buffer is one that was given again.  Any thread. */
+gboolean session_repeat_gave(GstBuffer *buffer);
+
 /* No buffer is kept, and none given, after it.  NULL is fine. */
 void session_repeat_free(SessionRepeat *repeat);

@@ -51,6 +51,10 @@ char *session_statistics_json(const char *session, const SessionPipelineStatisti
     add_int(builder, "frames", (gint64)statistics->frames);
     add_int(builder, "keyframes", (gint64)statistics->keyframes);
     add_int(builder, "bytes", (gint64)statistics->bytes);
+    add_int(builder, "frames_drawn", (gint64)statistics->flow.drawn);
+    add_int(builder, "frames_passed", (gint64)statistics->flow.passed);
+    add_int(builder, "frames_taken", (gint64)statistics->flow.taken);
+    add_int(builder, "clock_us", g_get_monotonic_time());
     add_double(builder, "fps", statistics->fps);
     json_builder_set_member_name(builder, "latency_ms");
     json_builder_begin_object(builder);

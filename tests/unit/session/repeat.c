@@ -95,6 +95,7 @@ static GstClockTime expect(Fixture *fixture, const char *text)
     g_assert_nonnull(buffer);
     g_assert_cmpint(gst_buffer_memcmp(buffer, 0, text, strlen(text) + 1), ==, 0);
     GstClockTime pts = GST_BUFFER_PTS(buffer);
+    g_assert_cmpint(session_repeat_gave(buffer), ==, pts > 0);
     gst_buffer_unref(buffer);
     return pts;
 }
