@@ -30,6 +30,7 @@ struct HxStreamClient {
     HxStreamSource source; /* what was told last */
     guint32 ping_sequence; /* of the next */
     gint64 ping_due;
+    gint64 waited;                       /* µs */
     gint64 ping_times[PINGS_REMEMBERED]; /* by sequence; 0: answered */
     char chunk[CHUNK];
 };
@@ -245,7 +246,9 @@ static void wait_until(HxStreamClient *client, gint64 until)
         {.fd = client->fd, .events = POLLIN},
         {.fd = client->cancel ? g_cancellable_get_fd(client->cancel) : -1, .events = POLLIN},
     };
+    gint64 begun = g_get_monotonic_time();
     ppoll(fds, G_N_ELEMENTS(fds), &timeout, NULL);
+    client->waited += MIN(g_get_monotonic_time() - begun, left);
     if (client->cancel)
         g_cancellable_release_fd(client->cancel);
 }
@@ -284,6 +287,11 @@ gboolean hx_stream_client_next(HxStreamClient *client, gint64 until, HxStreamEve
         }
     }
     return TRUE;
+}
+
+gint64 hx_stream_client_waited(const HxStreamClient *client)
+{
+    return client->waited;
 }
 
 /* --- beginning and end --------------------------------------------------------------------------

@@ -61,6 +61,10 @@ typedef struct {
 gboolean hx_stream_client_next(HxStreamClient *client, gint64 until, HxStreamEvent *ret_event,
                                GError **error);
 
+/* How long hx_stream_client_next has waited for messages, µs: never longer than it meant to at a
+ * time, as one that is woken late could not run. */
+gint64 hx_stream_client_waited(const HxStreamClient *client);
+
 /* The body of "GET @path" over the connected socket @fd, taken over also on failure: at most 1 MiB,
  * for g_free, within @timeout seconds.  NULL with HX_ERROR_PROTOCOL (another HTTP status than 200
  * among it), HX_ERROR_ACCESS, HX_ERROR_CONNECTION, HX_ERROR_TIMEOUT, HX_ERROR_CANCELLED. */

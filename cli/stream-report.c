@@ -261,6 +261,8 @@ static void build_members(const HxStreamReport *report, gboolean live, JsonBuild
     build_sizes(statistics, builder);
     build_gaps(report, builder);
     build_latencies(report, builder);
+    if (report->measured)
+        hx_stream_limit_build(&report->measured->figures, &report->measured->limit, builder);
 }
 
 char *hx_stream_report_json(const HxStreamReport *report, HxStreamJson form)
@@ -336,5 +338,10 @@ char *hx_stream_report_text(const HxStreamReport *report)
     g_string_append_printf(text, "encode latency  p50 %s, p95 %s, p99 %s, max %s\n", p50, p95, p99,
                            most);
     g_string_append_printf(text, "round trip      %s\n", round_trip);
+    if (report->measured) {
+        g_autofree char *table =
+            hx_stream_limit_table(&report->measured->figures, &report->measured->limit);
+        g_string_append(text, table);
+    }
     return g_string_free(g_steal_pointer(&text), FALSE);
 }

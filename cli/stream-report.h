@@ -6,8 +6,15 @@
 #include <json-glib/json-glib.h>
 
 #include "cli/h264/sps.h"
+#include "cli/stream-limit.h"
 #include "cli/stream-sources.h"
 #include "cli/stream-statistics.h"
+
+/* What a benchmark came to. */
+typedef struct {
+    HxStreamFigures figures;
+    HxStreamLimit limit;
+} HxStreamMeasured;
 
 typedef struct {
     const char *session;
@@ -17,6 +24,7 @@ typedef struct {
     JsonObject *told;                     /* the session's own statistics; NULL: not known */
     gint64 now;                           /* monotonic, µs: when that was */
     HxStreamSample sample;                /* of the last seconds */
+    const HxStreamMeasured *measured;     /* NULL: it was no benchmark */
 } HxStreamReport;
 
 /* How it goes, without a newline, in at most @width columns: what matters less is left out.  For

@@ -4,12 +4,15 @@
 #include <stdio.h>
 
 #include "cli/stream-live.h"
+#include "cli/stream-measure.h"
 #include "cli/stream-picture.h"
 #include "cli/stream-watch.h"
 #include "launcher/base/error.h"
 
 #define STATISTICS_SECONDS 10
 #define STATISTICS_INTERVAL_MS 2000
+/* What moves has its window by then, and what was queued before is gone. */
+#define SETTLING_SECONDS 3
 
 typedef struct {
     const HxStreamGiver *giver;
@@ -21,7 +24,9 @@ typedef struct {
     HxStreamSources sources;       /* from where, as the session tells */
     HxStreamTold *told_live;       /* the session's own statistics: while it goes on, */
     JsonObject *told;              /* and at the end; NULL: not told */
-    gboolean opened, answered;
+    gboolean answered, came;       /* by the session; a frame did */
+    HxStreamClient *client;        /* NULL: not opened */
+    HxStreamMoment begin;          /* of a benchmark */
 } View;
 
 static void view_clear(View *view)
@@ -31,6 +36,8 @@ static void view_clear(View *view)
     hx_stream_sources_clear(&view->sources);
     g_clear_pointer(&view->told_live, hx_stream_told_free);
     g_clear_pointer(&view->told, json_object_unref);
+    g_clear_pointer(&view->client, hx_stream_client_free);
+    hx_stream_moment_clear(&view->begin);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(View, view_clear)
 
@@ -46,6 +53,7 @@ static void warn(View *view, const char *text)
 static gboolean take_frame(const HxStreamFrame *frame, void *data, GError **error)
 {
     View *view = data;
+    view->came = TRUE;
     const char *warning = hx_stream_picture_look(&view->picture, frame);
     if (warning)
         warn(view, warning);
@@ -95,10 +103,37 @@ static void compare_size(int width, int height, void *data)
     warn(view, text);
 }
 
-static void watch(View *view, HxStreamClient *client, GError **error)
+/* What the viewer has counted, now. */
+static HxStreamMoment moment_now(const View *view)
+{
+    const HxStreamStatistics *statistics = &view->statistics;
+    return (HxStreamMoment){.time = g_get_monotonic_time(),
+                            .received = statistics->frames - statistics->replayed,
+                            .waited = hx_stream_client_waited(view->client),
+                            .host = hx_host_time()};
+}
+
+static JsonObject *ask_session(const View *view)
 {
     const HxStreamGiver *giver = view->giver;
-    HxStreamWatch watch = {.duration = view->wish->duration,
+    return giver->connect ? hx_stream_ask(giver->connect, giver->data, STATISTICS_SECONDS, NULL)
+                          : NULL;
+}
+
+static void begin_benchmark(void *data)
+{
+    View *view = data;
+    view->begin = moment_now(view);
+    view->begin.session = ask_session(view);
+    view->begin.encoder = view->giver->encoder(view->giver->data);
+}
+
+static void watch(View *view, GError **error)
+{
+    const HxStreamGiver *giver = view->giver;
+    HxStreamWatch watch = {.settling = view->wish->benchmark > 0 ? SETTLING_SECONDS : 0,
+                           .duration = view->wish->duration,
+                           .settled = begin_benchmark,
                            .interval = hx_stream_live_interval(&view->live),
                            .frame = take_frame,
                            .tick = show_live,
@@ -107,7 +142,7 @@ static void watch(View *view, HxStreamClient *client, GError **error)
                            .data = view};
     if (watch.interval && giver->connect)
         view->told_live = hx_stream_told_new(giver->connect, giver->data, STATISTICS_INTERVAL_MS);
-    hx_stream_watch(&watch, client, &view->statistics, error);
+    hx_stream_watch(&watch, view->client, &view->statistics, error);
     hx_stream_live_end(&view->live);
     g_clear_pointer(&view->told_live, hx_stream_told_free);
 }
@@ -115,9 +150,11 @@ static void watch(View *view, HxStreamClient *client, GError **error)
 /* --- the result ---------------------------------------------------------------------------------
  */
 
-static void print_result(View *view, gint64 now)
+/* @measured: NULL where there is no benchmark. */
+static void print_result(View *view, const HxStreamMeasured *measured, gint64 now)
 {
     HxStreamReport report = make_report(view, view->told, now);
+    report.measured = measured;
     HxStreamStyle style = view->wish->style;
     if (style == HX_STREAM_TEXT) {
         g_autofree char *text = hx_stream_report_text(&report);
@@ -135,7 +172,7 @@ static void print_result(View *view, gint64 now)
 static void explain_no_frames(View *view, const GError *cause, GError **error)
 {
     const HxStreamGiver *giver = view->giver;
-    g_autofree char *state = giver->examine(view->opened, view->answered, giver->data);
+    g_autofree char *state = giver->examine(view->client != NULL, view->answered, giver->data);
     if (!state && cause) {
         g_propagate_error(error, g_error_copy(cause));
         return;
@@ -149,6 +186,24 @@ static void explain_no_frames(View *view, const GError *cause, GError **error)
                 view->wish->request.session_id, giver->of, cause ? cause->message : "it is silent",
                 source ? "; its frames come from: " : "", source ? source : "",
                 reason && *reason ? ", because " : "", reason ? reason : "", state);
+}
+
+/* What the benchmark comes to, from its begin to @end. */
+static gboolean judge(View *view, HxStreamMoment *end, GError **error)
+{
+    HxStreamMeasured measured;
+    end->session = view->told ? json_object_ref(view->told) : NULL;
+    end->encoder = view->giver->encoder(view->giver->data);
+    if (!hx_stream_measure(&view->begin, end, view->wish->benchmark, &measured.figures, error))
+        return FALSE;
+    measured.limit = hx_stream_limit_find(&measured.figures);
+    print_result(view, &measured, end->time);
+    if (!measured.limit.reached)
+        g_set_error(error, HX_ERROR, HX_ERROR_TOO_SLOW,
+                    "session \"%s\" of %s does not reach %g fps: %s limits",
+                    view->wish->request.session_id, view->giver->of, view->wish->benchmark,
+                    hx_stream_stage_name(measured.limit.stage));
+    return measured.limit.reached;
 }
 
 /* Also of a stream that has failed; where the files do, that is what is told. */
@@ -173,27 +228,30 @@ gboolean hx_stream_view(const HxStreamGiver *giver, const HxStreamWish *wish, Hx
     hx_stream_statistics_init(&view.statistics);
     hx_stream_sources_init(&view.sources);
     g_autoptr(GError) cause = NULL;
-    g_autoptr(HxStreamClient) client = giver->open(&wish->request, cancel, giver->data, &cause);
-    view.opened = client != NULL;
-    if (client)
-        watch(&view, client, &cause);
+    view.client = giver->open(&wish->request, cancel, giver->data, &cause);
+    g_auto(HxStreamMoment) end = {0};
+    if (view.client) {
+        watch(&view, &cause);
+        end = moment_now(&view);
+    }
     gint64 now = g_get_monotonic_time();
     finish_files(&view, &cause);
     gboolean interrupted = g_error_matches(cause, HX_ERROR, HX_ERROR_CANCELLED);
-    if (!view.statistics.frames && interrupted) {
+    if (!view.came && interrupted) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
     /* Also after an interrupt. */
-    if (giver->connect)
-        view.told = hx_stream_ask(giver->connect, giver->data, STATISTICS_SECONDS, NULL);
-    if (!view.statistics.frames) {
+    view.told = ask_session(&view);
+    if (!view.came) {
         explain_no_frames(&view, cause, error);
         return FALSE;
     }
+    if (!cause && wish->benchmark > 0)
+        return judge(&view, &end, error);
     /* Where this host failed, what it has counted is beside the point. */
     if (!g_error_matches(cause, HX_ERROR, HX_ERROR_HOST))
-        print_result(&view, now);
+        print_result(&view, NULL, now);
     /* Who gave no duration ends the stream by interrupting it. */
     if (cause && !(interrupted && wish->duration == 0)) {
         g_propagate_error(error, g_steal_pointer(&cause));

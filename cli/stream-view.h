@@ -17,6 +17,9 @@ typedef struct {
     /* Why no frame came, for g_free: @opened, there was a viewer; @answered, and the session has
      * told its size.  NULL: how the stream ended says it all. */
     char *(*examine)(gboolean opened, gboolean answered, void *data);
+    /* helixvm-encoder's statistics, for json_object_unref; NULL where they are not known.  For a
+     * benchmark. */
+    JsonObject *(*encoder)(void *data);
     const char *size; /* what says how large the desktop is, for people */
     void *data;       /* the functions' */
 } HxStreamGiver;
@@ -28,10 +31,13 @@ typedef struct {
     double duration;         /* seconds from the first frame; 0: until interrupted */
     HxStreamStyle style;     /* of the result */
     gboolean quiet;          /* nothing while it goes on */
+    double benchmark;        /* frames per second that are to be reached; 0: none */
 } HxStreamWish;
 
 /* View what @giver gives, keep it in @files, which are complete then, and print the result.  FALSE
  * where the stream does not end well: with what hx_stream_client_new and hx_stream_watch fail with,
- * HX_ERROR_NO_FRAMES, or HX_ERROR_HOST for the files.  Main thread. */
+ * HX_ERROR_NO_FRAMES, HX_ERROR_HOST for the files, or HX_ERROR_TOO_SLOW for a benchmark whose rate
+ * is not reached: it leaves out the first 3 s, measures for the duration, and says what limits the
+ * rate.  Main thread. */
 gboolean hx_stream_view(const HxStreamGiver *giver, const HxStreamWish *wish, HxStreamFiles *files,
                         GCancellable *cancel, GError **error);

@@ -2,6 +2,7 @@
 #include "cli/stream-vm.h"
 
 #include "cli/guest.h"
+#include "cli/vm-status.h"
 #include "guest-provision/guest-session.h"
 
 #define CONNECT_SECONDS 20
@@ -28,6 +29,12 @@ static int connect_session(void *data, GCancellable *cancel)
     const Vm *vm = data;
     g_autoptr(HxVm) own = hx_vm_open(hx_vm_name(vm->vm), NULL);
     return own ? hx_vm_connect(own, vm->port, cancel, NULL) : -1;
+}
+
+static JsonObject *ask_encoder(void *data)
+{
+    const Vm *vm = data;
+    return hx_vm_encoder_statistics(vm->vm, NULL);
 }
 
 static char *examine(gboolean opened, gboolean answered, void *data)
@@ -60,6 +67,7 @@ gboolean hx_stream_view_vm(HxVm *vm, const HxStreamWish *wish, const char *outpu
                                  .open = open_session,
                                  .connect = connect_session,
                                  .examine = examine,
+                                 .encoder = ask_encoder,
                                  .size = size,
                                  .data = &from};
     return hx_stream_view(&giver, wish, files, cancel, error);

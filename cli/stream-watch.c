@@ -10,6 +10,8 @@
 typedef struct {
     const HxStreamWatch *watch;
     HxStreamStatistics *statistics;
+    gboolean begun; /* there was a keyframe */
+    gint64 settled; /* monotonic: when counting begins */
     gint64 next_tick;
     gint64 end; /* monotonic: when there is enough, or no more hope */
 } State;
@@ -24,10 +26,23 @@ static gboolean is_annex_b(const HxStreamFrame *frame)
 static void begin(State *state, gint64 now)
 {
     const HxStreamWatch *watch = state->watch;
+    gint64 counted = now + (gint64)(watch->settling * G_USEC_PER_SEC);
+    state->begun = TRUE;
     if (watch->interval)
         state->next_tick = now + watch->interval;
+    if (watch->settling > 0)
+        state->settled = counted;
     state->end =
-        watch->duration > 0 ? now + (gint64)(watch->duration * G_USEC_PER_SEC) : G_MAXINT64;
+        watch->duration > 0 ? counted + (gint64)(watch->duration * G_USEC_PER_SEC) : G_MAXINT64;
+}
+
+static void settle(State *state)
+{
+    state->settled = G_MAXINT64;
+    hx_stream_statistics_clear(state->statistics);
+    hx_stream_statistics_init(state->statistics);
+    if (state->watch->settled)
+        state->watch->settled(state->watch->data);
 }
 
 static gboolean take_frame(State *state, const HxStreamFrame *frame, GError **error)
@@ -40,10 +55,10 @@ static gboolean take_frame(State *state, const HxStreamFrame *frame, GError **er
     }
     gboolean key = frame->flags & HX_STREAM_FRAME_KEY;
     /* Before the first keyframe there is nothing that a decoder could make of it. */
-    if (!state->statistics->frames && !key)
+    if (!state->begun && !key)
         return TRUE;
     gint64 now = g_get_monotonic_time();
-    if (!state->statistics->frames)
+    if (!state->begun)
         begin(state, now);
     hx_stream_statistics_frame(state->statistics, now, frame->width, frame->height, frame->size,
                                key, frame->flags & HX_STREAM_FRAME_REPLAY);
@@ -64,11 +79,12 @@ gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
 {
     State state = {.watch = watch,
                    .statistics = statistics,
+                   .settled = G_MAXINT64,
                    .next_tick = G_MAXINT64,
                    .end = g_get_monotonic_time() + FIRST_FRAME_SECONDS * G_USEC_PER_SEC};
     for (;;) {
         HxStreamEvent event;
-        gint64 until = MIN(state.end, state.next_tick);
+        gint64 until = MIN(MIN(state.end, state.settled), state.next_tick);
         if (!hx_stream_client_next(client, until, &event, error))
             return FALSE;
         switch (event.type) {
@@ -83,7 +99,10 @@ gboolean hx_stream_watch(const HxStreamWatch *watch, HxStreamClient *client,
         case HX_STREAM_EVENT_TIME:
             if (until == state.end)
                 return TRUE;
-            tick(&state);
+            if (until == state.settled)
+                settle(&state);
+            else
+                tick(&state);
             break;
         case HX_STREAM_EVENT_COMPLETE:
             watch->complete(event.width, event.height, watch->data);

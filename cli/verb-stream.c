@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* helixvm stream: view a session, count what comes and keep it. */
+#include "cli/stream-benchmark.h"
 #include "cli/stream-files.h"
 #include "cli/stream-helix.h"
 #include "cli/stream-vm.h"
 #include "cli/verb.h"
 #include "launcher/base/error.h"
+
+/* What moves in the guest ends by itself after 15 minutes. */
+#define BENCHMARK_SECONDS_MAX 600
 
 static gboolean check_range(const char *option, int value, int least, int most, GError **error)
 {
@@ -21,6 +25,22 @@ static gboolean check_request(const HxStreamRequest *request, GError **error)
            check_range("--height", request->height, 2, 8192, error) &&
            check_range("--fps", request->fps, 1, 240, error) &&
            check_range("--bitrate", request->bitrate_kbit, 100, 200000, error);
+}
+
+/* @session: NULL where none is named. */
+static gboolean check_benchmark(const HxHelixOptions *helix, const char *session, double duration,
+                                GError **error)
+{
+    if (hx_helix_is_asked(helix) || (session && hx_helix_is_session(session)))
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
+                    "--benchmark is for a VM's sessions: it starts what moves in the guest, and "
+                    "asks the host's encoder");
+    else if (duration > BENCHMARK_SECONDS_MAX || (duration > 0 && duration < 1))
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "--benchmark takes a --duration of 1 to %d",
+                    BENCHMARK_SECONDS_MAX);
+    else
+        return TRUE;
+    return FALSE;
 }
 
 static void clear_helix(HxHelixOptions *helix)
@@ -67,7 +87,7 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
     g_auto(HxHelixOptions) helix = {0};
     HxStreamRequest request = {0};
     double duration = 0;
-    gboolean json = FALSE, json_lines = FALSE, quiet = FALSE;
+    gboolean json = FALSE, json_lines = FALSE, quiet = FALSE, benchmark = FALSE;
     const GOptionEntry options[] = {
         {"session", 0, 0, G_OPTION_ARG_STRING, &named,
          "the session (default: desktop), or a Helix server's, ses_...", "SESSION"},
@@ -87,6 +107,8 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "keep the frames: .h264, .mp4 or .mkv",
          "FILE"},
         {"snapshot", 0, 0, G_OPTION_ARG_FILENAME, &snapshot, "keep the last picture: .png", "FILE"},
+        {"benchmark", 0, 0, G_OPTION_ARG_NONE, &benchmark,
+         "say whether the rate is reached while something moves, and what limits it", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print the result as JSON", NULL},
         {"json-lines", 0, 0, G_OPTION_ARG_NONE, &json_lines,
          "print statistics every 2 seconds, and the result, as lines of JSON", NULL},
@@ -100,6 +122,8 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
         return FALSE;
     }
     if (!check_request(&request, error) || !hx_stream_files_check(output, snapshot, error))
+        return FALSE;
+    if (benchmark && !check_benchmark(&helix, named, duration, error))
         return FALSE;
     const char *session = named ? named : "desktop";
     gboolean of_helix = FALSE;
@@ -116,5 +140,10 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
     if (of_helix)
         return hx_stream_view_helix(&helix, &wish, output, snapshot, cancel, error);
     g_autoptr(HxVm) vm = hx_vm_open(hx_verb_vm_name(argc, argv, 1), error);
+    if (vm && benchmark) {
+        HxStreamWish moving = wish;
+        moving.request.session_id = named;
+        return hx_stream_benchmark_vm(vm, &moving, output, snapshot, cancel, error);
+    }
     return vm && hx_stream_view_vm(vm, &wish, output, snapshot, cancel, error);
 }

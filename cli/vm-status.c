@@ -25,8 +25,7 @@ static JsonObject *read_object(const char *path)
     return g_file_get_contents(path, &text, NULL, NULL) ? hx_json_parse_object(text, -1) : NULL;
 }
 
-/* helixvm-encoder's statistics; NULL where it does not answer, to its end, in time. */
-static JsonObject *ask_encoder(HxVm *vm, GCancellable *cancel)
+JsonObject *hx_vm_encoder_statistics(HxVm *vm, GCancellable *cancel)
 {
     gint64 deadline = g_get_monotonic_time() + ENCODER_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
     hx_autofd int fd =
@@ -139,7 +138,7 @@ JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error)
     const char *state = status ? json_object_get_string_member(status, "state") : "stopped";
     if (g_str_equal(state, "stopped") || g_str_equal(state, "unknown"))
         return status;
-    set_member(status, "encoder", ask_encoder(vm, cancel));
+    set_member(status, "encoder", hx_vm_encoder_statistics(vm, cancel));
     if (hx_is_cancelled(cancel, error)) {
         json_object_unref(status);
         return NULL;

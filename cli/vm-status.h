@@ -11,5 +11,9 @@
  * HX_ERROR_TIMEOUT where its monitor does not answer for 5 s. */
 JsonObject *hx_vm_status(HxVm *vm, GCancellable *cancel, GError **error);
 
-/* The same without what its encoder and its guest have to say, which a table has no room for. */
+/* helixvm-encoder's statistics, encoder of the status, for json_object_unref; NULL where it does
+ * not answer within a second.  Any thread that has @vm for itself. */
+JsonObject *hx_vm_encoder_statistics(HxVm *vm, GCancellable *cancel);
+
+/* The status without what its encoder and its guest have to say, which a table has no room for. */
 JsonObject *hx_vm_status_brief(HxVm *vm, GCancellable *cancel, GError **error);

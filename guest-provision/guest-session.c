@@ -205,7 +205,8 @@ HxGuestSession *hx_guest_session_start(HxSsh *ssh, const char *name, GError **er
 gboolean hx_guest_session_change(HxSsh *ssh, const char *name, HxGuestSessionChange change,
                                  GError **error)
 {
-    static const char *const actions[] = {"stop", "enable", "disable", "remove"};
+    static const char *const actions[] = {"stop",   "enable",  "disable",
+                                          "remove", "animate", "still"};
     g_autoptr(HxFacts) facts = run(ssh, actions[change], name, SCRIPT_SECONDS, error);
     return facts != NULL;
 }

@@ -48,6 +48,12 @@ typedef enum {
     HX_GUEST_SESSION_ENABLE,  /* start it with the guest, from the next start on */
     HX_GUEST_SESSION_DISABLE, /* or no more */
     HX_GUEST_SESSION_REMOVE,  /* stop and disable it, and remove its configuration */
+    /* A client that moves without end is on its desktop, weston-simple-egl, until it is told to
+     * end; 15 minutes at the most, and no longer than the session runs.  It is one of a kind: a
+     * second one fails. */
+    HX_GUEST_SESSION_ANIMATE,
+    /* No more.  Fails where it had ended by itself. */
+    HX_GUEST_SESSION_STILL,
 } HxGuestSessionChange;
 
 /* Make that change; fine where it is so already.  HX_ERROR_NOT_FOUND as above, HX_ERROR_GUEST. */

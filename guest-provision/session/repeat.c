@@ -52,6 +52,11 @@ static GstPadProbeReturn seen(GstPad *pad, GstPadProbeInfo *info, void *data)
     return GST_PAD_PROBE_OK;
 }
 
+static GQuark again_quark(void)
+{
+    return g_quark_from_static_string("helixvm-session-again");
+}
+
 static void give_again(SessionRepeat *repeat, GstBuffer *buffer)
 {
     GstElement *element = gst_pad_get_parent_element(repeat->pad);
@@ -60,6 +65,7 @@ static void give_again(SessionRepeat *repeat, GstBuffer *buffer)
     gst_buffer_add_parent_buffer_meta(again, buffer);
     GST_BUFFER_PTS(again) = gst_element_get_current_running_time(element);
     GST_BUFFER_DTS(again) = GST_CLOCK_TIME_NONE;
+    gst_mini_object_set_qdata(GST_MINI_OBJECT(again), again_quark(), again, NULL);
     gst_object_unref(element);
     g_mutex_lock(&repeat->lock);
     repeat->again = again;
@@ -88,7 +94,7 @@ static gboolean look(void *data)
 
 gboolean session_repeat_gave(GstBuffer *buffer)
 {
-    return gst_buffer_get_parent_buffer_meta(buffer) != NULL;
+    return gst_mini_object_get_qdata(GST_MINI_OBJECT(buffer), again_quark()) != NULL;
 }
 
 SessionRepeat *session_repeat_new(GstPad *pad, guint interval_ms)

@@ -4,7 +4,8 @@
 
 #include "guest-provision/session/pipeline.h"
 
-/* The JSON of /statistics, for g_free, with the monotonic time that its counts are of.  @gl_renderer may be NULL. */
+/* The JSON of /statistics, for g_free, with the monotonic time that its counts are of. @gl_renderer
+ * may be NULL. */
 char *session_statistics_json(const char *session, const SessionPipelineStatistics *statistics,
                               guint viewers, guint64 dropped, const char *gl_renderer);
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The guest's sessions, "KEY VALUE" lines; what is of session NAME has the key NAME/KEY, and of one
 # key the first line counts.
-# Arguments: list, or one of start, stop, enable, disable, remove, examine and a session's name.
+# Arguments: list, or one of start, stop, enable, disable, remove, examine, animate, still and a
+# session's name.
 export LC_ALL=C
 action=$1
 only=$2
 unit=helixvm-session@$only.service
+client=helixvm-benchmark-$only.service
 directory=/etc/helixvm/sessions
 
 # Of what ran in it, without systemd's own words.
@@ -77,6 +79,23 @@ remove)
     exit 0
     ;;
 examine) last_words ;;
+animate)
+    # Where nobody is left to end it, it ends with the session, or by itself.
+    systemd-run --quiet --collect --unit "$client" --service-type exec --uid helixvm \
+        --property "BindsTo=$unit" --property RuntimeMaxSec=15min \
+        --property "SupplementaryGroups=render video" --property NoNewPrivileges=yes \
+        --property CapabilityBoundingSet= --setenv "XDG_RUNTIME_DIR=/run/helixvm-session/$only" \
+        --setenv WAYLAND_DISPLAY=wayland-0 weston-simple-egl || exit
+    exit 0
+    ;;
+still)
+    if ! systemctl is-active --quiet "$client"; then
+        echo "the moving client ended: $(journalctl --quiet --no-pager --output cat --lines 1 "_SYSTEMD_UNIT=$client")" >&2
+        exit 1
+    fi
+    systemctl stop "$client" || exit
+    exit 0
+    ;;
 esac
 
 # shellcheck disable=SC2086

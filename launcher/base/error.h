@@ -17,6 +17,7 @@ typedef enum {
     HX_ERROR_PROTOCOL = 10,   /* the other side broke the protocol, or closed too early */
     HX_ERROR_CONNECTION = 11, /* there is no connection to a session's stream, or no more */
     HX_ERROR_ACCESS = 12,     /* the other side does not let this user in, or is not trusted */
+    HX_ERROR_TOO_SLOW = 13,   /* a benchmark did not reach what was asked for */
     HX_ERROR_CANCELLED = 130, /* interrupted by the user (SIGINT, SIGTERM) */
 } HxError;
 
