@@ -22,6 +22,7 @@
 
 #include "encoder/protocol.h"
 #include "encoder/qemu-module/module.h"
+#include "encoder/qemu-module/read-thread.h"
 #include "launcher/base/fd.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -68,6 +69,7 @@ EXPORT void virgl_renderer_resource_unref(uint32_t id)
 {
     typeof(&virgl_renderer_resource_unref) real = REAL(virgl_renderer_resource_unref);
     forget(id);
+    hx_read_thread_forget(id);
     if (real)
         real(id);
 }
@@ -75,6 +77,7 @@ EXPORT void virgl_renderer_resource_unref(uint32_t id)
 EXPORT void virgl_renderer_reset(void)
 {
     typeof(&virgl_renderer_reset) real = REAL(virgl_renderer_reset);
+    hx_read_thread_stop();
     hx_blob_forget_all();
     if (real)
         real();

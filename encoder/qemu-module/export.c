@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Theory of operation.  One listening socket and at most one client, both sources of the main
  * context.  A turn of the main loop takes one packet: a HELLO, which maps the client's memory, or a
- * READ, which is answered at once; nothing waits and nothing is queued, so that the guest is held
- * up by one read-back at most.  A client that breaks the protocol or does not take its answers is
- * dropped.  A new client is taken where there is none or the old one's end of the socket is closed.
+ * READ.  Textures are read by a thread; until that has ended, and is answered, the client's next
+ * packet stays in its socket, so that nothing is queued here and answers are in order.  What the
+ * thread does not read is read and answered at once, and holds the guest up by one read-back at
+ * most.  A client that breaks the protocol or does not take its answers is dropped.  A new client is
+ * taken where there is none or the old one's end of the socket is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +20,7 @@
 #include <time.h>
 
 #include "encoder/qemu-module/module.h"
+#include "encoder/qemu-module/read-thread.h"
 #include "launcher/base/fd-passing.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/log.h"
@@ -25,11 +28,13 @@
 
 static struct {
     int fd; /* -1: no client */
-    guint source;
+    guint source;   /* 0 while the thread reads */
     uint8_t *slots; /* NULL before HELLO */
     int memory;     /* the same as a file, -1 before HELLO */
     uint32_t slot_count;
     uint64_t slot_size;
+    HxExportRead request; /* that the thread reads */
+    HxExportAnswer answer;
 } client = {.fd = -1, .memory = -1};
 
 static void unmap_slots(void)
@@ -45,7 +50,8 @@ static void drop_client(const char *reason)
     if (client.fd < 0)
         return;
     hx_log_info("the encoder is gone: %s", reason);
-    g_source_remove(client.source);
+    hx_read_thread_cancel();
+    g_clear_handle_id(&client.source, g_source_remove);
     hx_close(&client.fd);
     unmap_slots();
 }
@@ -103,25 +109,69 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static HxExportSlot slot_of(const HxExportRead *request)
+{
+    uint64_t begin = request->slot * client.slot_size;
+    return (HxExportSlot){
+        .bytes = client.slots + begin,
+        .size = client.slot_size,
+        .memory = client.memory,
+        .begin = begin,
+    };
+}
+
+static const char *answer_read(void)
+{
+    return send_packet(&client.answer, sizeof client.answer) ? NULL : "it takes no answers";
+}
+
+static void read_now(void)
+{
+    HxExportSlot slot = slot_of(&client.request);
+    client.answer = (HxExportAnswer){
+        .magic = HX_EXPORT_MAGIC,
+        .type = HX_EXPORT_ANSWER,
+        .request_id = client.request.request_id,
+        .held_ns = client.answer.held_ns,
+    };
+    uint64_t start = now_ns();
+    hx_virgl_read(&client.request, &slot, &client.answer);
+    client.answer.held_ns += now_ns() - start;
+}
+
+static void watch_client(void);
+
+static void texture_read(gboolean ok, void *data)
+{
+    if (!ok)
+        read_now();
+    watch_client();
+    const char *reason = answer_read();
+    if (reason)
+        drop_client(reason);
+}
+
+/* NULL, or why the client cannot be kept. */
 static const char *handle_read(const HxExportRead *request)
 {
     if (!client.slots || request->slot >= client.slot_count)
         return "READ into a slot that it does not have";
-    HxExportAnswer answer = {
+    client.request = *request;
+    client.answer = (HxExportAnswer){
         .magic = HX_EXPORT_MAGIC,
         .type = HX_EXPORT_ANSWER,
         .request_id = request->request_id,
     };
-    HxExportSlot slot = {
-        .size = client.slot_size,
-        .memory = client.memory,
-        .begin = request->slot * client.slot_size,
-    };
-    slot.bytes = client.slots + slot.begin;
+    HxExportSlot slot = slot_of(request);
     uint64_t start = now_ns();
-    hx_virgl_read(request, &slot, &answer);
-    answer.held_ns = now_ns() - start;
-    return send_packet(&answer, sizeof answer) ? NULL : "it takes no answers";
+    gboolean begun = hx_virgl_begin_read(request, &slot, texture_read, NULL, &client.answer);
+    client.answer.held_ns = now_ns() - start;
+    if (begun) {
+        client.source = 0; /* on_client() says so to its source */
+        return NULL;
+    }
+    read_now();
+    return answer_read();
 }
 
 /* NULL, or why the client cannot be kept. */
@@ -159,9 +209,15 @@ static const char *take_packet(void)
 static gboolean on_client(int fd, GIOCondition condition, void *data)
 {
     const char *reason = take_packet();
-    if (reason)
-        drop_client(reason);
-    return reason ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
+    if (!reason)
+        return client.source ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+    drop_client(reason);
+    return G_SOURCE_REMOVE;
+}
+
+static void watch_client(void)
+{
+    client.source = g_unix_fd_add(client.fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_client, NULL);
 }
 
 /* root, who runs helixvm's monitor, or the user that QEMU itself runs as. */
@@ -194,7 +250,7 @@ static gboolean on_connection(int listening, GIOCondition condition, void *data)
     }
     drop_client("replaced by a new one");
     client.fd = hx_steal_fd(&fd);
-    client.source = g_unix_fd_add(client.fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_client, NULL);
+    watch_client();
     return G_SOURCE_CONTINUE;
 }
 

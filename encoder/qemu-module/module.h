@@ -37,7 +37,17 @@ typedef struct {
 void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
                    HxExportAnswer *ret_answer);
 
-/* The same for a resource that tells no picture of itself, whose bytes are what @request tells.
+/* The reading has ended: the picture is there, top line first and without gaps between lines; or GL
+ * did not read this texture, and hx_virgl_read() is to. */
+typedef void (*HxReadDone)(gboolean ok, void *data);
+
+/* The same beside the main thread, which calls @done in a later turn of its loop; @ret_answer tells
+ * of the picture that will be there.  FALSE: not for this resource, or this virglrenderer, or while
+ * another one is read; then hx_virgl_read() is to. */
+gboolean hx_virgl_begin_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
+                             void *data, HxExportAnswer *ret_answer);
+
+/* The same as hx_virgl_read() for a resource that tells no picture of itself, whose bytes are what @request tells.
  * @is_typed: it is a texture or buffer of virgl's, of which no more than QEMU's mapping is read. */
 void hx_blob_read(const HxExportRead *request, gboolean is_typed, const HxExportSlot *slot,
                   HxExportAnswer *ret_answer);

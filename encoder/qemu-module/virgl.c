@@ -5,6 +5,7 @@
  * dlsym(RTLD_NEXT) does not look; so the real functions come from a handle of the library, which is
  * loaded by then and is not loaded on our account. */
 #include <dlfcn.h>
+#include <linux/virtio_gpu.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -12,6 +13,7 @@
 
 #include "encoder/protocol.h"
 #include "encoder/qemu-module/module.h"
+#include "encoder/qemu-module/read-thread.h"
 #include "launcher/base/log.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -106,8 +108,11 @@ EXPORT int virgl_renderer_init(void *cookie, int flags, struct virgl_renderer_ca
     if (!look_up())
         return -1;
     hx_memory_map_guard(__builtin_return_address(0));
-    int r = virgl.init(cookie, flags, complete_callbacks(callbacks, flags));
+    callbacks = complete_callbacks(callbacks, flags);
+    int r = virgl.init(cookie, flags, callbacks);
     virgl.initialised = r == 0;
+    if (virgl.initialised)
+        hx_read_thread_prepare(cookie, callbacks);
     hx_log_info("virglrenderer initialised: flags 0x%x, result %d", flags, r);
     return r;
 }
@@ -115,6 +120,8 @@ EXPORT int virgl_renderer_init(void *cookie, int flags, struct virgl_renderer_ca
 EXPORT void virgl_renderer_cleanup(void *cookie)
 {
     virgl.initialised = FALSE;
+    hx_read_thread_stop();
+    hx_read_thread_prepare(NULL, NULL);
     hx_blob_forget_all();
     if (look_up() && virgl.cleanup)
         virgl.cleanup(cookie);
@@ -141,6 +148,43 @@ static gboolean is_picture(const struct virgl_renderer_resource_info *info)
     return fourcc_of(info->virgl_format) && info->width && info->height && info->depth <= 1 &&
            info->width <= HX_EXPORT_DIMENSION_MAX && info->height <= HX_EXPORT_DIMENSION_MAX &&
            info->stride == info->width * 4;
+}
+
+static gboolean is_readable(const HxExportRead *request, struct virgl_renderer_resource_info *ret_info)
+{
+    return hx_virgl_is_ready() && request->resource_id &&
+           virgl.get_info((int)request->resource_id, ret_info) == 0 && is_picture(ret_info);
+}
+
+/* The picture of @info, as it is in its slot. */
+static void describe(const struct virgl_renderer_resource_info *info, HxExportAnswer *ret_answer)
+{
+    ret_answer->status = HX_EXPORT_OK;
+    ret_answer->width = info->width;
+    ret_answer->height = info->height;
+    ret_answer->fourcc = fourcc_of(info->virgl_format);
+    ret_answer->virgl_format = info->virgl_format;
+    ret_answer->stride = info->stride;
+    ret_answer->size = (uint64_t)info->stride * info->height;
+}
+
+gboolean hx_virgl_begin_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
+                             void *data, HxExportAnswer *ret_answer)
+{
+    struct virgl_renderer_resource_info info = {0};
+    if (!is_readable(request, &info) || (info.flags & VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP) ||
+        (uint64_t)info.stride * info.height > slot->size)
+        return FALSE;
+    describe(&info, ret_answer);
+    HxTexture texture = {
+        .resource_id = request->resource_id,
+        .texture = info.tex_id,
+        .width = info.width,
+        .height = info.height,
+        .is_bgra =
+            ret_answer->fourcc == HXFR_FORMAT_AR24 || ret_answer->fourcc == HXFR_FORMAT_XR24,
+    };
+    return info.tex_id && hx_read_thread_begin(&texture, slot->bytes, done, data);
 }
 
 void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
@@ -172,14 +216,8 @@ void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
     }
     Box box = {.w = info.width, .h = info.height, .d = 1};
     struct iovec iov = {.iov_base = slot->bytes, .iov_len = size};
-    if (virgl.read_iov(id, 0, 0, info.stride, 0, (struct virgl_box *)&box, 0, &iov, 1) != 0) {
+    if (virgl.read_iov(id, 0, 0, info.stride, 0, (struct virgl_box *)&box, 0, &iov, 1) != 0)
         ret_answer->status = HX_EXPORT_FAILED;
-        return;
-    }
-    ret_answer->status = HX_EXPORT_OK;
-    ret_answer->width = info.width;
-    ret_answer->height = info.height;
-    ret_answer->fourcc = fourcc_of(info.virgl_format);
-    ret_answer->stride = info.stride;
-    ret_answer->size = size;
+    else
+        describe(&info, ret_answer);
 }
