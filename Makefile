@@ -124,6 +124,7 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 # What a component's tests need besides.
 h264_TEST_PKG := x264
 vsockenc_TEST_PKG := gstreamer-check-1.0
+module_TEST_PKG := epoxy
 cli_TEST_OBJ := $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/h264.a $(BUILD)/lib/provision.a
 cli_TEST_PKG := x264
 vsock_TEST_OBJ := $(BUILD)/obj/tests/fuzz/device.o

@@ -4,8 +4,8 @@
  * READ.  Textures are read by a thread; until that has ended, and is answered, the client's next
  * packet stays in its socket, so that nothing is queued here and answers are in order.  What the
  * thread does not read is read and answered at once, and holds the guest up by one read-back at
- * most.  A client that breaks the protocol or does not take its answers is dropped.  A new client is
- * taken where there is none or the old one's end of the socket is closed.
+ * most.  A client that breaks the protocol or does not take its answers is dropped.  A new client
+ * is taken where there is none or the old one's end of the socket is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@
 #include "launcher/base/unix-socket.h"
 
 static struct {
-    int fd; /* -1: no client */
+    int fd;         /* -1: no client */
     guint source;   /* 0 while the thread reads */
     uint8_t *slots; /* NULL before HELLO */
     int memory;     /* the same as a file, -1 before HELLO */

@@ -47,7 +47,8 @@ typedef void (*HxReadDone)(gboolean ok, void *data);
 gboolean hx_virgl_begin_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
                              void *data, HxExportAnswer *ret_answer);
 
-/* The same as hx_virgl_read() for a resource that tells no picture of itself, whose bytes are what @request tells.
+/* The same as hx_virgl_read() for a resource that tells no picture of itself, whose bytes are what
+ * @request tells.
  * @is_typed: it is a texture or buffer of virgl's, of which no more than QEMU's mapping is read. */
 void hx_blob_read(const HxExportRead *request, gboolean is_typed, const HxExportSlot *slot,
                   HxExportAnswer *ret_answer);

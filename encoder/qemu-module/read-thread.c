@@ -101,7 +101,8 @@ static void finish(gboolean ok)
 
 static void attach(GLuint texture)
 {
-    (*gl.FramebufferTexture2D)(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture, 0);
+    (*gl.FramebufferTexture2D)(GL_READ_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture,
+                               0);
 }
 
 /* The lock is held, but while GL is called. */
@@ -118,7 +119,7 @@ static void read_texture(void)
     g_mutex_unlock(&reader.lock);
     /* With an error of attaching's there is nothing attached, and no byte is written. */
     (*gl.ReadPixels)(0, 0, (GLsizei)texture.width, (GLsizei)texture.height,
-                  texture.is_bgra ? GL_BGRA : GL_RGBA, GL_UNSIGNED_BYTE, reader.bytes);
+                     texture.is_bgra ? GL_BGRA : GL_RGBA, GL_UNSIGNED_BYTE, reader.bytes);
     gboolean ok = TRUE;
     while ((*gl.GetError)() != GL_NO_ERROR)
         ok = FALSE;

@@ -150,7 +150,8 @@ static gboolean is_picture(const struct virgl_renderer_resource_info *info)
            info->stride == info->width * 4;
 }
 
-static gboolean is_readable(const HxExportRead *request, struct virgl_renderer_resource_info *ret_info)
+static gboolean is_readable(const HxExportRead *request,
+                            struct virgl_renderer_resource_info *ret_info)
 {
     return hx_virgl_is_ready() && request->resource_id &&
            virgl.get_info((int)request->resource_id, ret_info) == 0 && is_picture(ret_info);
@@ -181,8 +182,7 @@ gboolean hx_virgl_begin_read(const HxExportRead *request, const HxExportSlot *sl
         .texture = info.tex_id,
         .width = info.width,
         .height = info.height,
-        .is_bgra =
-            ret_answer->fourcc == HXFR_FORMAT_AR24 || ret_answer->fourcc == HXFR_FORMAT_XR24,
+        .is_bgra = ret_answer->fourcc == HXFR_FORMAT_AR24 || ret_answer->fourcc == HXFR_FORMAT_XR24,
     };
     return info.tex_id && hx_read_thread_begin(&texture, slot->bytes, done, data);
 }

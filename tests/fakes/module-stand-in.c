@@ -12,6 +12,7 @@
 #include <virgl/virglrenderer.h>
 
 #include "launcher/base/fd.h"
+#include "tests/fakes/module-gl-contexts.h"
 
 const struct StandInResource stand_in_resources[RES_COUNT + 1] = {
     [RES_BGRA] = {1, 2, WIDTH, HEIGHT},  [RES_BGRX] = {2, 2, WIDTH, HEIGHT},
@@ -140,6 +141,11 @@ static gboolean on_order(int fd, GIOCondition condition, void *library)
             order = '!';
         break;
     }
+    case 'g':
+        if (!gl_contexts_provide(&callbacks) ||
+            FIRST(virgl_renderer_init)(&cookie, 0, &callbacks) != 0)
+            order = '!';
+        break;
     case 'r':
         for (uint32_t id = 1; id <= RES_COUNT; id++)
             make_resource(library, id);
@@ -162,6 +168,9 @@ static gboolean on_order(int fd, GIOCondition condition, void *library)
         break;
     case 'u':
         FIRST(virgl_renderer_resource_unref)(RES_BGRA);
+        break;
+    case 'n':
+        make_resource(library, RES_BGRA);
         break;
     case 'z':
         FIRST(virgl_renderer_reset)();

@@ -40,8 +40,9 @@ static inline uint32_t pattern_pixel(uint32_t x, uint32_t y)
 /* Take orders from standard input until it ends, a letter each; the same letter on standard output
  * says that it is done, or '!' that it failed.
  * i, v    initialise virglrenderer, without and with Venus
+ * g       initialise it with callbacks that make its GL contexts, as QEMU does
  * r, b    make the textures and buffers, the blobs
- * u, d    destroy RES_BGRA, RES_HOST_QEMU
+ * u, n, d destroy RES_BGRA, make it anew, destroy RES_HOST_QEMU
  * m       unmap RES_HOST_QEMU
  * p       map RES_HOST, of which then no page is there
  * s       stop, by SIGSTOP

@@ -151,7 +151,7 @@ static HxExportHelloAnswer greet(Fixture *f)
     g_assert_cmpint(recv(f->module, &answer, sizeof answer, 0), ==, sizeof answer);
     g_assert_cmphex(answer.magic, ==, HX_EXPORT_MAGIC);
     g_assert_cmpuint(answer.type, ==, HX_EXPORT_HELLO_ANSWER);
-    f->slots = mmap(NULL, SLOTS * SLOT_SIZE, PROT_READ, MAP_SHARED, memory, 0);
+    f->slots = mmap(NULL, SLOTS * SLOT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
     g_assert_true(f->slots != MAP_FAILED);
     return answer;
 }
@@ -186,11 +186,34 @@ static void assert_closed(Fixture *f)
 /* --- tests
  * ---------------------------------------------------------------------------------------- */
 
-static void test_pixels(Fixture *f, const void *data)
+static void assert_pattern(const uint8_t *slot)
+{
+    const uint32_t *pixels = (const uint32_t *)slot;
+    for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)
+        g_assert_cmphex(pixels[i] & 0xffffff, ==, pattern_pixel(i % WIDTH, i / WIDTH) & 0xffffff);
+}
+
+static gboolean has_thread(Fixture *f, const char *name)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/task", f->pid);
+    g_autoptr(GDir) tasks = g_dir_open(path, 0, NULL);
+    gboolean found = FALSE;
+    for (const char *task; (task = g_dir_read_name(tasks));) {
+        g_autofree char *file = g_build_filename(path, task, "comm", NULL);
+        g_autofree char *comm = NULL;
+        if (g_file_get_contents(file, &comm, NULL, NULL))
+            found |= g_str_equal(g_strchomp(comm), name);
+    }
+    return found;
+}
+
+/* @initialise: 'i', where virglrenderer makes its contexts itself and the main thread reads, or
+ * 'g'. */
+static void test_pixels(Fixture *f, const void *initialise)
 {
     g_assert_cmpuint(greet(f).renderer_ready, ==, 0);
     g_assert_cmpint(read_resource(f, RES_BGRA, 0).status, ==, HX_EXPORT_NOT_FOUND);
-    g_assert_cmpint(order(f, 'i'), ==, 'i');
+    g_assert_cmpint(order(f, *(char *)initialise), ==, *(char *)initialise);
     g_assert_cmpint(order(f, 'r'), ==, 'r');
 
     static const uint32_t fourcc[] = {0, HXFR_FORMAT_AR24, HXFR_FORMAT_XR24, HXFR_FORMAT_AB24,
@@ -206,11 +229,9 @@ static void test_pixels(Fixture *f, const void *data)
         g_assert_cmphex(answer.fourcc, ==, fourcc[id]);
         g_assert_cmpuint(answer.virgl_format, ==, stand_in_resources[id].format);
         g_assert_cmpuint(answer.held_ns, >, 0);
-        const uint32_t *pixels = (const uint32_t *)(f->slots + slot * SLOT_SIZE);
-        for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)
-            g_assert_cmphex(pixels[i] & 0xffffff, ==,
-                            pattern_pixel(i % WIDTH, i / WIDTH) & 0xffffff);
+        assert_pattern(f->slots + slot * SLOT_SIZE);
     }
+    g_assert_cmpint(has_thread(f, "helixvm-read"), ==, *(char *)initialise == 'g');
     g_assert_cmpint(read_resource(f, RES_R8, 0).status, ==, HX_EXPORT_UNREADABLE);
     g_assert_cmpint(read_resource(f, RES_BUFFER, 0).status, ==, HX_EXPORT_UNREADABLE);
     g_assert_cmpint(read_resource(f, RES_LARGE, 0).status, ==, HX_EXPORT_TOO_LARGE);
@@ -224,6 +245,56 @@ static void test_pixels(Fixture *f, const void *data)
     g_assert_cmpint(read_resource(f, RES_BGRX, 0).status, ==, HX_EXPORT_NOT_FOUND);
     g_assert_cmpint(order(f, 'c'), ==, 'c');
     g_assert_cmpint(read_resource(f, RES_RGBA, 0).status, ==, HX_EXPORT_NOT_FOUND);
+}
+
+static void send_read(Fixture *f, uint32_t resource, uint32_t slot)
+{
+    const HxExportRead read = {
+        .magic = HX_EXPORT_MAGIC, .type = HX_EXPORT_READ, .resource_id = resource, .slot = slot};
+    g_assert_cmpint(send(f->module, &read, sizeof read, MSG_NOSIGNAL), ==, sizeof read);
+}
+
+/* While the thread reads a texture its guest destroys it, its client goes, and the renderer is
+ * reset. */
+static void test_vanishing(Fixture *f, const void *data)
+{
+    enum { ROUNDS = 500 };
+    guint there = 0, gone = 0;
+    greet(f);
+    g_assert_cmpint(order(f, 'g'), ==, 'g');
+    g_assert_cmpint(order(f, 'r'), ==, 'r');
+    for (guint i = 0; i < ROUNDS; i++) {
+        HxExportAnswer answer;
+        memset(f->slots, 0, SLOT_SIZE);
+        send_read(f, RES_BGRA, 0);
+        g_assert_cmpint(order(f, 'u'), ==, 'u');
+        g_assert_cmpint(recv(f->module, &answer, sizeof answer, 0), ==, sizeof answer);
+        if (answer.status == HX_EXPORT_OK)
+            assert_pattern(f->slots);
+        else
+            g_assert_cmpint(answer.status, ==, HX_EXPORT_NOT_FOUND);
+        *(answer.status == HX_EXPORT_OK ? &there : &gone) += 1;
+        g_assert_cmpint(order(f, 'n'), ==, 'n');
+    }
+    g_test_message("%u were read, %u were gone", there, gone);
+    for (guint i = 0; i < 50; i++) {
+        send_read(f, RES_RGBA, 1);
+        hx_close(&f->module);
+        munmap(f->slots, SLOTS * SLOT_SIZE);
+        greet(f);
+    }
+    g_assert_cmpint(read_resource(f, RES_RGBA, 0).status, ==, HX_EXPORT_OK);
+    assert_pattern(f->slots);
+    for (guint i = 0; i < 20; i++) {
+        HxExportAnswer answer;
+        send_read(f, RES_RGBX, 0);
+        g_assert_cmpint(order(f, 'z'), ==, 'z');
+        g_assert_cmpint(recv(f->module, &answer, sizeof answer, 0), ==, sizeof answer);
+        g_assert_true(answer.status == HX_EXPORT_OK || answer.status == HX_EXPORT_NOT_FOUND);
+        g_assert_cmpint(order(f, 'r'), ==, 'r');
+    }
+    g_assert_cmpint(order(f, 'c'), ==, 'c');
+    g_assert_cmpint(read_resource(f, RES_RGBX, 0).status, ==, HX_EXPORT_NOT_FOUND);
 }
 
 /* What the client's memory must be; after each refusal the next client is served. */
@@ -518,7 +589,9 @@ int main(int argc, char **argv)
     g_autofree char *build = g_canonicalize_filename(g_getenv("BUILD") ?: "build", NULL);
     module_path = g_build_filename(build, "libhelixvm-export.so", NULL);
     g_assert_true(g_file_test(module_path, G_FILE_TEST_EXISTS));
-    g_test_add("/module/pixels", Fixture, NULL, set_up, test_pixels, tear_down);
+    g_test_add("/module/pixels", Fixture, "i", set_up, test_pixels, tear_down);
+    g_test_add("/module/pixels-in-thread", Fixture, "g", set_up, test_pixels, tear_down);
+    g_test_add("/module/vanishing", Fixture, NULL, set_up, test_vanishing, tear_down);
     g_test_add("/module/hello", Fixture, NULL, set_up, test_hello, tear_down);
     g_test_add("/module/broken-packets", Fixture, NULL, set_up, test_broken_packets, tear_down);
     g_test_add("/module/one-client", Fixture, NULL, set_up, test_one_client, tear_down);
