@@ -15,6 +15,10 @@ static void report(const char *step, HxStepState state, double seconds, const ch
         hx_progress_begin(data, step);
         return;
     }
+    if (state == HX_STEP_GOES_ON) {
+        hx_progress_note(data, detail);
+        return;
+    }
     g_autofree char *text = g_strdup_printf("%s%s%s", hx_step_state_name(state), detail ? ": " : "",
                                             detail ? detail : "");
     hx_progress_end(data, step, seconds, text);

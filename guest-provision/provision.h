@@ -25,6 +25,7 @@ HxSsh *hx_guest_ssh(const HxGuest *guest, GError **error);
 
 typedef enum {
     HX_STEP_BEGUN,
+    HX_STEP_GOES_ON, /* what it waits for, or why it is begun anew: the detail */
     HX_STEP_SEEN,    /* it only looks, and saw what it should */
     HX_STEP_ALREADY, /* nothing had to be changed */
     HX_STEP_NEEDED,  /* something would be changed, but it only checks */
@@ -46,6 +47,10 @@ gboolean hx_provision_check_step(const char *name, GError **error);
 
 /* Provision @guest: idempotent, and an interrupted run is completed by the next.  Files that differ
  * from what was installed before are the user's own where they are configuration: kept.
+ *
+ * Where the connection breaks, the step that ran is begun anew, over at most three new connections
+ * in a run, 1, 2 and 4 s later; each is reported (HX_STEP_GOES_ON).  Another apt or dpkg at work is
+ * waited for, 60 s, and reported too.
  *
  * Returns what is now known of the guest: "provisioned" (boolean: no step is needed any more; false
  * where only one was done), "os", "machine", "gstreamer", "render_node", "element", "gl_renderer",

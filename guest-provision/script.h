@@ -11,8 +11,22 @@
 gboolean hx_script_run(HxSsh *ssh, const char *name, const char *const *arguments, guint seconds,
                        char **ret_output, GError **error);
 
+typedef struct {
+    const char *name;
+    const char *const *arguments; /* NULL-terminated; NULL: none */
+    guint seconds;
+} HxScript;
+
+/* What a script waits for, as it told in a line "note TEXT": @text, printable. */
+typedef void (*HxScriptNote)(const char *text, void *data);
+
+/* The same, with @note (NULL: nobody) told what the script notes while it runs. */
+gboolean hx_script_run_noted(HxSsh *ssh, const HxScript *script, HxScriptNote note, void *data,
+                             char **ret_output, GError **error);
+
 /* The content of the file @path, for g_bytes_unref; NULL with HX_ERROR_HOST. */
 GBytes *hx_script_read(const char *path, GError **error);
 
-/* Why a command failed, from its stderr, in words that tell what to do; for g_free. */
-char *hx_script_explain(const char *stderr_text);
+/* Why a command failed in @vm's guest, from its stderr: the cause, on what, and what to do where it
+ * is one that is known, else the last line; for g_free. */
+char *hx_script_explain(const char *stderr_text, const char *vm);

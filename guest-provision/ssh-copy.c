@@ -68,17 +68,6 @@ void hx_copy_skip(HxCopy *copy, const char *path, const char *what)
         copy->options->skipped(path, what, copy->options->data);
 }
 
-/* SFTP 3 has one word for most things: ask for the one that users meet. */
-static gboolean is_disk_full(HxCopy *copy, const char *path)
-{
-    g_autofree char *directory = g_path_get_dirname(path);
-    sftp_statvfs_t found = sftp_statvfs(copy->ssh->sftp, directory);
-    gboolean full = found && (found->f_bavail == 0 || found->f_ffree == 0);
-    if (found)
-        sftp_statvfs_free(found);
-    return full;
-}
-
 static const char *guest_reason(HxCopy *copy, const char *path, int code)
 {
     switch (code) {
@@ -90,7 +79,8 @@ static const char *guest_reason(HxCopy *copy, const char *path, int code)
     case SSH_FX_WRITE_PROTECT:
         return "the file system is read-only";
     case SSH_FX_FAILURE:
-        return is_disk_full(copy, path) ? "the guest's disk is full" : "the guest refused";
+        return hx_ssh_is_disk_full(copy->ssh, path) ? "the guest's disk is full"
+                                                    : "the guest refused";
     default:
         return ssh_get_error(copy->ssh->session);
     }

@@ -27,3 +27,7 @@ gboolean hx_ssh_failed(HxSsh *ssh, int code, const char *what, GError **error);
 /* See that ssh->sftp is there.  FALSE with @error where the connection is lost; TRUE with
  * ssh->no_sftp where the guest has none. */
 gboolean hx_ssh_start_sftp(HxSsh *ssh, GError **error);
+
+/* Whether the file system that @path is to be in has no room: SFTP 3 has one word for most things,
+ * and this is what users meet.  With ssh->sftp alone. */
+gboolean hx_ssh_is_disk_full(HxSsh *ssh, const char *path);

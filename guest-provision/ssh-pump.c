@@ -35,6 +35,19 @@ static gboolean flush(HxOutlet *outlet, GError **error)
     return FALSE;
 }
 
+/* The lines that are whole and have not been told. */
+static void tell_lines(HxOutlet *outlet)
+{
+    const char *end;
+    while ((end = memchr(outlet->kept->str + outlet->told, '\n',
+                         outlet->kept->len - outlet->told)) != NULL) {
+        const char *begin = outlet->kept->str + outlet->told;
+        g_autofree char *line = g_strndup(begin, end - begin);
+        outlet->told = end + 1 - outlet->kept->str;
+        outlet->line(line, outlet->line_data);
+    }
+}
+
 static gboolean keep(HxOutlet *outlet, size_t size, GError **error)
 {
     if (outlet->kept->len + size > HX_SSH_OUTPUT_MAX) {
@@ -43,6 +56,8 @@ static gboolean keep(HxOutlet *outlet, size_t size, GError **error)
         return FALSE;
     }
     g_string_append_len(outlet->kept, outlet->pending, size);
+    if (outlet->line)
+        tell_lines(outlet);
     return TRUE;
 }
 

@@ -8,8 +8,11 @@
 
 /* Where one of the command's output streams goes. */
 typedef struct {
-    GString *kept; /* into memory; NULL: to @fd */
-    int fd;        /* of hx_outlet_open; -1: thrown away */
+    GString *kept;  /* into memory; NULL: to @fd */
+    HxSshLine line; /* told each line of @kept; NULL: nobody */
+    void *line_data;
+    size_t told; /* of @kept */
+    int fd;      /* of hx_outlet_open; -1: thrown away */
     char pending[HX_PUMP_CHUNK];
     size_t begin, end; /* of what waits in @pending for @fd */
 } HxOutlet;

@@ -14,6 +14,12 @@ void hx_ssh_output_clear(HxSshOutput *output)
 gboolean hx_ssh_run(HxSsh *ssh, const char *command, GBytes *input, guint timeout,
                     HxSshOutput *ret_output, GError **error)
 {
+    return hx_ssh_run_told(ssh, command, input, timeout, NULL, NULL, ret_output, error);
+}
+
+gboolean hx_ssh_run_told(HxSsh *ssh, const char *command, GBytes *input, guint timeout,
+                         HxSshLine line, void *data, HxSshOutput *ret_output, GError **error)
+{
     g_auto(HxSshOutput) output = {.out = g_string_new(NULL), .err = g_string_new(NULL)};
     hx_ssh_begin(ssh, timeout);
     g_autoptr(HxPump) pump = hx_pump_new(ssh, error);
@@ -24,6 +30,8 @@ gboolean hx_ssh_run(HxSsh *ssh, const char *command, GBytes *input, guint timeou
     pump->input = input ? g_bytes_get_data(input, &pump->input_size) : NULL;
     pump->out.kept = output.out;
     pump->err.kept = output.err;
+    pump->out.line = line;
+    pump->out.line_data = data;
     if (!hx_pump_run(pump, &output.exit_status, error))
         return FALSE;
     *ret_output = output;

@@ -10,21 +10,34 @@
 #define CHUNK (32 * 1024)
 #define IN_FLIGHT 8
 
-static const char *sftp_reason(HxSsh *ssh)
+gboolean hx_ssh_is_disk_full(HxSsh *ssh, const char *path)
 {
-    switch (sftp_get_error(ssh->sftp)) {
+    g_autofree char *directory = g_path_get_dirname(path);
+    sftp_statvfs_t found = sftp_statvfs(ssh->sftp, directory);
+    gboolean full = found && (found->f_bavail == 0 || found->f_ffree == 0);
+    if (found)
+        sftp_statvfs_free(found);
+    return full;
+}
+
+static char *sftp_reason(HxSsh *ssh, const char *path, int code)
+{
+    switch (code) {
     case SSH_FX_NO_SUCH_FILE:
     case SSH_FX_NO_SUCH_PATH:
-        return "no such directory";
+        return g_strdup("no such directory");
     case SSH_FX_PERMISSION_DENIED:
-        return "permission denied";
+        return g_strdup("permission denied");
     case SSH_FX_WRITE_PROTECT:
-        return "the file system is read-only";
+        return g_strdup("the file system is read-only");
     case SSH_FX_FAILURE:
-        /* All that SFTP 3 says of a full disk, too. */
-        return "the guest refused (is its disk full?)";
+        if (!hx_ssh_is_disk_full(ssh, path))
+            return g_strdup("the guest refused");
+        return g_strdup_printf("the guest's disk is full: make room there, or give it a larger one "
+                               "(`helixvm restart %s --set disk.size=GIB`), then run this again",
+                               ssh->vm);
     default:
-        return ssh_get_error(ssh->session);
+        return g_strdup(ssh_get_error(ssh->session));
     }
 }
 
@@ -32,8 +45,10 @@ static gboolean sftp_failed(HxSsh *ssh, const char *path, GError **error)
 {
     if (!ssh_is_connected(ssh->session) || hx_deadline_state(ssh->deadline) != HX_DEADLINE_HOLDS)
         return hx_ssh_failed(ssh, HX_ERROR_PROTOCOL, "copying a file", error);
+    int code = sftp_get_error(ssh->sftp);
+    g_autofree char *reason = sftp_reason(ssh, path, code);
     g_set_error(error, HX_ERROR, HX_ERROR_GUEST, "cannot write %s in VM \"%s\": %s", path, ssh->vm,
-                sftp_reason(ssh));
+                reason);
     return FALSE;
 }
 

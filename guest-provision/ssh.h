@@ -46,6 +46,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxSshOutput, hx_ssh_output_clear)
 gboolean hx_ssh_run(HxSsh *ssh, const char *command, GBytes *input, guint timeout,
                     HxSshOutput *ret_output, GError **error);
 
+/* A line of a command's stdout, without its end. */
+typedef void (*HxSshLine)(const char *line, void *data);
+
+/* The same, with @line (NULL: nobody) told each whole line of stdout as it comes. */
+gboolean hx_ssh_run_told(HxSsh *ssh, const char *command, GBytes *input, guint timeout,
+                         HxSshLine line, void *data, HxSshOutput *ret_output, GError **error);
+
 /* The terminal that a command in the guest gets. */
 typedef struct {
     const char *type; /* the value of TERM */

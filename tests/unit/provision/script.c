@@ -5,18 +5,27 @@
 
 static void explains(const char *stderr_text, const char *expected)
 {
-    g_autofree char *why = hx_script_explain(stderr_text);
+    g_autofree char *why = hx_script_explain(stderr_text, "box");
     g_assert_cmpstr(why, ==, expected);
 }
 
 static void test_explain(void)
 {
-    explains("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1 (perl)\n"
+    explains("W: first\n"
+             "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1 (perl)\n"
              "E: Unable to acquire the dpkg frontend lock\n",
-             "another apt or dpkg is at work in the guest: try again later");
-    explains("mv: cannot move 'a' to 'b': No space left on device\n", "the guest's disk is full");
-    explains("W: Temporary failure resolving 'x'\nE: Unable to fetch some archives\n",
-             "the guest has no network to fetch packages by");
+             "another apt or dpkg is at work in the guest: Could not get lock "
+             "/var/lib/dpkg/lock-frontend. It is held by process 1 (perl): wait until that is "
+             "through (`helixvm exec box -- ps -ef` shows it), then run this again");
+    explains("mv: cannot move 'a' to 'b': No space left on device\n",
+             "the guest's disk is full: mv: cannot move 'a' to 'b': No space left on device: make "
+             "room there, or give it a larger one (`helixvm restart box --set disk.size=GIB`), "
+             "then run this again");
+    explains("E: Failed to fetch http://x/y  Temporary failure resolving 'x'\n"
+             "E: Unable to fetch some archives\n",
+             "the guest has no network to fetch packages by: Failed to fetch http://x/y  Temporary "
+             "failure resolving 'x': mend that (`helixvm exec box -- ip address` shows it), then "
+             "run this again");
     explains("first\nthe last line tells\n", "the last line tells");
     explains("alone", "alone");
     explains("\n", "it did not say why");

@@ -177,6 +177,25 @@ static void test_streams(Fixture *f, const void *data)
     g_assert_cmpint(atoi(second.out->str), ==, 2);
 }
 
+static void note_line(const char *line, void *data)
+{
+    g_string_append_printf(data, "<%s>", line);
+}
+
+/* Whole lines are told, however they come: what has no end is none. */
+static void test_told(Fixture *f, const void *data)
+{
+    g_autoptr(HxSsh) ssh = log_in(f);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) told = g_string_new(NULL);
+    g_auto(HxSshOutput) output = {};
+    hx_ssh_run_told(ssh, "printf 'one\\n\\ntw'; sleep 0.2; printf 'o\\nthree'; echo no >&2", NULL,
+                    20, note_line, told, &output, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(told->str, ==, "<one><><two>");
+    g_assert_cmpstr(output.out->str, ==, "one\n\ntwo\nthree");
+}
+
 /* More than the windows of both sides hold, in both directions at once. */
 static void test_much(Fixture *f, const void *data)
 {
@@ -468,6 +487,7 @@ int main(int argc, char **argv)
         return 0;
     }
     TEST("/ssh/streams", test_streams, NULL);
+    TEST("/ssh/told", test_told, NULL);
     TEST("/ssh/much", test_much, NULL);
     TEST("/ssh/too-much", test_too_much, NULL);
     TEST("/ssh/input-not-read", test_input_not_read, NULL);

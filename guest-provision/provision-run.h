@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the steps of hx_provision share: one run, as far as it has come. */
+#pragma once
+
+#include "guest-provision/facts.h"
+#include "guest-provision/provision.h"
+
+#define HX_STEP_SCRIPT_SECONDS 120
+
+/* Files that are put into the guest. */
+enum { HX_PROVISION_FILES = 4 };
+
+typedef struct {
+    const HxGuest *guest;
+    const HxProvisionScope *scope;
+    HxStepReport report;
+    void *data;       /* of report */
+    const char *step; /* the one that runs */
+    HxSsh *ssh;
+    guint reconnected;
+    HxFacts *facts;    /* of detect.sh */
+    HxFacts *verified; /* of verify.sh, now or earlier */
+    GBytes *contents[HX_PROVISION_FILES];
+    char *sums[HX_PROVISION_FILES];
+    char *paths[HX_PROVISION_FILES];
+    GString *manifest; /* what is installed once the run is through */
+    gboolean directories_made;
+    gboolean files_changed;
+    gboolean changed;
+    gboolean needed; /* it only checks, and something is to be changed */
+} HxProvisionRun;
+
+/* A step: look, and change what is not as it should be, unless run->scope->check.  @index is its
+ * own in the table of steps.  *ret_state is HX_STEP_ALREADY and *ret_detail, for g_free, NULL
+ * before.  One that the connection broke under is run again from its begin. */
+typedef gboolean HxStep(HxProvisionRun *run, size_t index, HxStepState *ret_state,
+                        char **ret_detail, GError **error);
+
+/* --- provision-packages.c --- */
+
+/* The names of the packages that sessions need, for g_strfreev. */
+char **hx_provision_packages(GError **error);
+HxStep hx_step_packages;
+
+/* --- provision-files.c --- */
+
+/* The paths of what is put into the guest, with %m for its machine; NULL-terminated, for g_free
+ * alone. */
+const char **hx_provision_file_paths(void);
+/* Read all that is to be installed before anything is changed: a part that is missing shows first.
+ */
+gboolean hx_provision_read_files(HxProvisionRun *run, GError **error);
+/* Where the files go, now that the machine is known: HX_ERROR_GUEST where it is none of ours. */
+gboolean hx_provision_settle_paths(HxProvisionRun *run, GError **error);
+/* The parts, which are verified, for a checksum of them. */
+void hx_provision_sum_parts(const HxProvisionRun *run, GChecksum *sum);
+/* File @index is left alone, and stays remembered as it was. */
+void hx_provision_skip_file(HxProvisionRun *run, size_t index);
+HxStep hx_step_file;   /* puts file @index there */
+HxStep hx_step_settle; /* after new files */
+
+/* --- provision-verify.c --- */
+
+HxStep hx_step_verify;

@@ -1,0 +1,148 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Provisioning where something is in its way: each cause is real, is named, and the next run
+# completes.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use HelixVM;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $vm = vm_name('provision');
+my $again = qr/, then run this again$/m;
+
+# In the guest, as root; its stdout.
+sub guest {
+    my ($script) = @_;
+    return helixvm_ok({seconds => 120}, 'exec', $vm, '--', 'sh', '-c', $script)->{out};
+}
+
+sub provision {
+    return helixvm({seconds => 300}, 'provision', @_, $vm);
+}
+
+# Whether all steps of a run with --json are as they should be.
+sub completes {
+    my ($what) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $run = provision('--json');
+    is($run->{status}, 0, "$what: the next run completes") or diag($run->{err});
+    my $known = json($run->{out} || '{}');
+    ok($known->{provisioned}, "$what: the guest is provisioned");
+    is_deeply([map { $_->{name} } grep { $_->{state} !~ /^(ok|already|done)$/ } @{$known->{steps}}], [],
+        "$what: each step is good");
+    return $known;
+}
+
+sub fails {
+    my ($pattern, $what, @options) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $run = provision(@options);
+    is($run->{status}, 8, "$what: exit status 8");
+    like($run->{err}, $pattern, "$what: is named");
+    like($run->{err}, $again, "$what: and what to do");
+}
+
+helixvm_ok({seconds => 400}, 'up', $vm);
+
+# --- interrupted after each step -----------------------------------------------------------------
+
+# Start a run, and end it by $signal as soon as it has told of $step.
+sub interrupt_after {
+    my ($step, $signal) = @_;
+    my $run = start_helixvm('provision', $vm);
+    my $told = qr/^  \Q$step\E +[\d.]+ s /m;
+    my $end = time + 60;
+    sleep 0.005 until slurp($run->{err}->filename) =~ $told or time > $end;
+    kill $signal, $run->{pid};
+    my $ended = finish($run, 30);
+    like($ended->{err}, $told, "$step was told");
+    is($ended->{status}, $signal eq 'INT' ? 130 : 137, "SIG$signal after $step");
+    return $ended;
+}
+
+my @steps = qw(connect detect packages user vsockenc session unit desktop systemd);
+my $signal = 'KILL';
+for my $step (@steps) {
+    guest(<<'END') if $step !~ /^(connect|detect|packages)$/;
+rm -rf /var/lib/helixvm /etc/helixvm /run/helixvm-verified /usr/local/libexec/helixvm-session
+rm -f /usr/lib/*/gstreamer-1.0/libgstvsockenc.so /etc/systemd/system/helixvm-session@.service
+userdel helixvm 2>/dev/null; true
+END
+    interrupt_after($step, $signal);
+    $signal = $signal eq 'KILL' ? 'INT' : 'KILL';
+    # The first ones change nothing.
+    completes("interrupted after $step") if $step !~ /^(connect|detect)$/;
+}
+
+my $begin = time;
+my $known = completes('a run of a provisioned guest');
+my $seconds = time - $begin;
+ok(!$known->{changed}, 'which changes nothing');
+cmp_ok($seconds, '<', 5, sprintf 'in %.1f s', $seconds);
+
+# --- something is in the way of packages --------------------------------------------------------
+
+guest('dpkg --remove vulkan-tools >&2; ip link set $(cd /sys/class/net && ls -d e*) down');
+fails(qr/cannot install vulkan-tools: .*the guest has no network to fetch packages by: .*Temporary failure resolving/,
+    'no network');
+guest(<<'END');
+ip link set $(cd /sys/class/net && ls -d e*) up
+apt-get -q update >&2
+rm /usr/local/libexec/helixvm-session
+# All, with what is reserved for root; the file takes some blocks for itself.
+fallocate -l $(($(stat -f -c '%f * %S' /) - (8 << 20))) /root/fill
+dd if=/dev/zero of=/root/fill-all bs=64k 2>/dev/null; true
+END
+fails(qr/cannot install vulkan-tools: .*the guest's disk is full: \S/, 'a full disk, and packages to install');
+
+fails(qr{cannot write /usr/local/libexec/helixvm-session in VM "$vm": the guest's disk is full: \S},
+    'a full disk, and a file to write', '--only', 'session');
+guest('rm /root/fill /root/fill-all');
+
+# A lock as apt and dpkg take it, fcntl(2), held for as long as the unit "lock" runs.
+guest(<<'END');
+cat >/root/lock.pl <<'LOCK'
+use Fcntl;
+open my $file, '>>', $ARGV[0] or die $!;
+my $lock = pack 's s x4 q q i x4', F_WRLCK, 0, 0, 0, 0;
+fcntl $file, F_SETLK, $lock or die $!;
+syswrite STDOUT, "held\n";
+sleep 1000;
+LOCK
+mkfifo /run/held
+systemd-run --quiet --unit lock --property StandardOutput=file:/run/held perl /root/lock.pl /var/lib/dpkg/lock-frontend &
+read -r held </run/held
+END
+helixvm_ok('cp', "$FindBin::Bin/../../guest-provision/steps/packages.sh", "$vm:/root/");
+my $locked = helixvm({seconds => 60}, 'exec', $vm, '--', 'sh', '/root/packages.sh', 3, 'vulkan-tools');
+is($locked->{status}, 1, 'a lock is waited for no longer than told');
+my $held = qr{Could not get lock /var/lib/dpkg/lock-frontend\. It is held by process \d+ \(perl\)};
+like($locked->{out}, qr/^note waits up to [123] s for another apt or dpkg: $held$/m, 'which is said');
+like($locked->{err}, $held, 'and who held it in the end');
+
+# The connection is lost while the run waits for the lock.
+my $run = start_helixvm('provision', $vm);
+my $says = sub {
+    my ($pattern) = @_;
+    return wait_until(60, sub { slurp($run->{err}->filename) =~ $pattern });
+};
+ok($says->(qr/^  packages: waits up to \d+ s for another apt or dpkg: $held/m), 'the run says what it waits for');
+my $vsock = status_of($vm)->{processes}{'helixvm-vsock'}{pid};
+SKIP: {
+    skip 'the vsock device is the kernel\'s', 2 unless $vsock;
+    kill 'KILL', $vsock;
+    ok($says->(qr/^  packages: .* failed: .*; begun anew in 1 s, by connection 2 of 4$/m),
+        'a connection that is lost is made anew') or diag(slurp($run->{err}->filename));
+    ok($says->(qr/connection 2 of 4.*waits up to \d+ s for another apt/s), 'and the step begun anew');
+}
+guest('systemctl stop lock');
+my $ended = finish($run, 120);
+is($ended->{status}, 0, 'the run goes on where the lock is free') or diag($ended->{err});
+like($ended->{err}, qr/^  packages +[\d.]+ s  done: vulkan-tools\n.*^  session .* done: .*^  verify .* ok: /ms,
+    'and completes');
+
+powers_off($vm, 'the guest powers off');
+done_testing;
