@@ -7,6 +7,9 @@
 #include "launcher/domain/qemu-process.h"
 #include "launcher/domain/vm-domain.h"
 
+/* How long libvirt may take to start a domain that nobody waits for. */
+enum { START_SECONDS = 60, LOOK_AGAIN_MILLISECONDS = 100 };
+
 /* The UUID of @vm's domains, for g_free; NULL where it never had one. */
 static char *uuid_of(HxVm *vm)
 {
@@ -17,21 +20,44 @@ static char *uuid_of(HxVm *vm)
     return g_steal_pointer(&uuid);
 }
 
+static virDomain *look_up(const char *uuid, virConnect *connection, gboolean *ret_is_none)
+{
+    virDomain *domain = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
+    *ret_is_none = !uuid || (!domain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN);
+    return domain;
+}
+
+/* libvirt has it and it does not run: it is still being started for a monitor that was killed.
+ * Nothing can end that, and no event tells of its end to who was not there at its beginning. */
+static gboolean is_being_started(virDomain *domain)
+{
+    return virDomainIsActive(domain) == 0 && virDomainIsPersistent(domain) == 0;
+}
+
 gboolean hx_stale_domain_end(HxVm *vm, virConnect *connection, gboolean *ret_ended, GError **error)
 {
     g_autofree char *uuid = uuid_of(vm);
-    g_autoptr(virDomain) domain = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
-    *ret_ended = domain != NULL;
-    gboolean is_none = !uuid || (!domain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN);
-    if (is_none || (domain && virDomainDestroy(domain) == 0))
-        return TRUE;
-    g_autofree char *message = g_strdup(virGetLastErrorMessage());
-    int active = domain ? virDomainIsActive(domain) : -1;
-    if (active == 0 || (active < 0 && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN))
-        return TRUE;
-    g_set_error(error, HX_ERROR, HX_ERROR_HOST, "cannot end what a killed monitor left: %s",
-                message);
-    return FALSE;
+    gint64 deadline = g_get_monotonic_time() + START_SECONDS * G_TIME_SPAN_SECOND;
+    *ret_ended = FALSE;
+    for (;;) {
+        gboolean is_none;
+        g_autoptr(virDomain) domain = look_up(uuid, connection, &is_none);
+        *ret_ended |= domain != NULL;
+        if (is_none || (domain && virDomainDestroy(domain) == 0))
+            return TRUE;
+        g_autofree char *message = g_strdup(virGetLastErrorMessage());
+        gboolean starts = domain && is_being_started(domain);
+        if (domain && !starts && virDomainIsActive(domain) == 0)
+            return TRUE;
+        if (!starts && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+            return TRUE;
+        if (!starts || g_get_monotonic_time() > deadline) {
+            g_set_error(error, HX_ERROR, HX_ERROR_HOST, "cannot end what a killed monitor left: %s",
+                        message);
+            return FALSE;
+        }
+        g_usleep(LOOK_AGAIN_MILLISECONDS * G_TIME_SPAN_MILLISECOND);
+    }
 }
 
 gboolean hx_stale_qemu_end(HxVm *vm, GError **error)

@@ -7,7 +7,8 @@
 
 /* End the domain of @vm that @connection still has; *@ret_ended says whether there was one.  It is
  * known by the UUID in the VM's state directory, never by its name, which others may use.
- * HX_ERROR_HOST where it does not end.  Nobody else owns the VM.  Blocks. */
+ * HX_ERROR_HOST where it does not end.  Nobody else owns the VM.  Blocks, up to 60 s longer where
+ * libvirt is still starting it. */
 gboolean hx_stale_domain_end(HxVm *vm, virConnect *connection, gboolean *ret_ended, GError **error);
 
 /* End the QEMU of @vm where libvirt cannot be asked to: see hx_qemu_end.  Nobody else owns the VM.
