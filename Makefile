@@ -163,7 +163,7 @@ PROVE := prove --timer --failures --exec tests/one
 
 .PHONY: check check-unit check-vm
 STRESS_EXPORT := $(BUILD)/asan-module/libhelixvm-export.so $(BUILD)/stress/resources $(BUILD)/stress/resource-requests
-GUEST_PROGRAMS := $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(BUILD)/stress/blobs
+GUEST_PROGRAMS := $(BUILD)/tests/vm/dmabuf-frames $(BUILD)/bench/traffic $(BUILD)/bench/drawing $(BUILD)/stress/blobs
 check-unit: all $(UNIT_TESTS) $(HELIX_API) $(VIEW_HOST) sanitised-encoder
 	BUILD=$(BUILD) $(PROVE) $(sort $(UNIT_TESTS)) $(sort $(wildcard tests/unit/*.t))
 check-vm: all $(GUEST_PROGRAMS) $(STRESS_EXPORT)
@@ -240,6 +240,12 @@ $(BUILD)/obj/tests/stress/%.o: COMPONENT_CFLAGS = $(encoder_CFLAGS)
 $(BUILD)/stress/resource-requests: $(BUILD)/obj/tests/stress/resource-requests.o $(BUILD)/lib/encoder.a \
 		$(BUILD)/lib/base.a
 	$(LINK) $^ $(encoder_LIBS)
+
+# Runs in the guest, with its libraries.
+dmabuf_frames_PKG := gstreamer-app-1.0 $(vsockenc_PKG)
+$(BUILD)/obj/tests/vm/dmabuf-frames.o: COMPONENT_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(dmabuf_frames_PKG))
+$(BUILD)/tests/vm/dmabuf-frames: $(BUILD)/obj/tests/vm/dmabuf-frames.o
+	$(LINK) $^ $(shell $(PKG_CONFIG) --libs $(dmabuf_frames_PKG))
 
 # --- the main job, and checks of the sources -----------------------------------------------------
 

@@ -351,6 +351,14 @@ static void tell_latency(GstVsockEnc *self)
                                   frame * HX_EXCHANGE_FRAMES);
 }
 
+/* Those on their way have the caps before. */
+static void begin_format(GstVsockEnc *self, const HxPictureFormat *format)
+{
+    drain(self);
+    self->format = *format;
+    hx_exchange_force_keyframe(self->exchange);
+}
+
 static gboolean set_format(GstVideoEncoder *encoder, GstVideoCodecState *state)
 {
     GstVsockEnc *self = GST_VSOCK_ENC(encoder);
@@ -359,15 +367,23 @@ static gboolean set_format(GstVideoEncoder *encoder, GstVideoCodecState *state)
         GST_ERROR_OBJECT(self, "caps that cannot be sent: %" GST_PTR_FORMAT, state->caps);
         return FALSE;
     }
-    /* Those on their way have the caps before. */
-    drain(self);
-    self->format = format;
-    hx_exchange_force_keyframe(self->exchange);
+    begin_format(self, &format);
     GstCaps *caps = gst_caps_new_simple("video/x-h264", "stream-format", G_TYPE_STRING,
                                         "byte-stream", "alignment", G_TYPE_STRING, "au", NULL);
     gst_video_codec_state_unref(gst_video_encoder_set_output_state(encoder, caps, state));
     tell_latency(self);
     return gst_video_encoder_negotiate(encoder);
+}
+
+/* To the parent class, caps that differ from those before in nothing but drm-format are the same.
+ */
+static void look_at_drm_format(GstVsockEnc *self, GstCaps *caps)
+{
+    HxPictureFormat format;
+    GST_VIDEO_ENCODER_STREAM_LOCK(self);
+    if (hx_picture_format_from_caps(&format, caps) && format.fourcc != self->format.fourcc)
+        begin_format(self, &format);
+    GST_VIDEO_ENCODER_STREAM_UNLOCK(self);
 }
 
 static gboolean propose_allocation(GstVideoEncoder *encoder, GstQuery *query)
@@ -379,9 +395,18 @@ static gboolean propose_allocation(GstVideoEncoder *encoder, GstQuery *query)
 static gboolean sink_event(GstVideoEncoder *encoder, GstEvent *event)
 {
     GstVsockEnc *self = GST_VSOCK_ENC(encoder);
+    g_autoptr(GstCaps) caps = NULL;
     if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_START)
         hx_exchange_interrupt(self->exchange);
-    return GST_VIDEO_ENCODER_CLASS(gst_vsock_enc_parent_class)->sink_event(encoder, event);
+    if (GST_EVENT_TYPE(event) == GST_EVENT_CAPS) {
+        gst_event_parse_caps(event, &caps);
+        gst_caps_ref(caps);
+    }
+    gboolean taken =
+        GST_VIDEO_ENCODER_CLASS(gst_vsock_enc_parent_class)->sink_event(encoder, event);
+    if (taken && caps)
+        look_at_drm_format(self, caps);
+    return taken;
 }
 
 /* Upstream wants its buffers back. */

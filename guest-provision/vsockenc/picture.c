@@ -21,22 +21,31 @@ static gboolean fail(GError **error, const char *what)
     return FALSE;
 }
 
+/* The pixels of DMA_DRM caps, whatever their modifier: the sink's template has those that go.
+ * gst_video_info_dma_drm_from_caps() takes no caps that say that there is none. */
+static gboolean format_from_drm_caps(GstVideoInfo *ret_info, GstCaps *caps)
+{
+    GstVideoInfo drm;
+    const char *name = gst_structure_get_string(gst_caps_get_structure(caps, 0), "drm-format");
+    g_auto(GStrv) parts = g_strsplit(name ? name : "", ":", 2);
+    if (!parts[0] || strlen(parts[0]) != 4 || !gst_video_info_from_caps(&drm, caps))
+        return FALSE;
+    const guint32 fourcc = hxfr_get32((const guint8 *)parts[0]);
+    if (!gst_video_info_set_format(ret_info, gst_video_dma_drm_fourcc_to_format(fourcc),
+                                   (guint)GST_VIDEO_INFO_WIDTH(&drm),
+                                   (guint)GST_VIDEO_INFO_HEIGHT(&drm)))
+        return FALSE;
+    ret_info->fps_n = GST_VIDEO_INFO_FPS_N(&drm);
+    ret_info->fps_d = GST_VIDEO_INFO_FPS_D(&drm);
+    return TRUE;
+}
+
 gboolean hx_picture_format_from_caps(HxPictureFormat *ret_format, GstCaps *caps)
 {
-    GstVideoInfoDmaDrm drm;
     ret_format->is_dmabuf = gst_video_is_dma_drm_caps(caps);
-    if (ret_format->is_dmabuf) {
-        if (!gst_video_info_dma_drm_from_caps(&drm, caps))
-            return FALSE;
-        GstVideoFormat format = gst_video_dma_drm_fourcc_to_format(drm.drm_fourcc);
-        if (!gst_video_info_set_format(&ret_format->info, format, GST_VIDEO_INFO_WIDTH(&drm.vinfo),
-                                       GST_VIDEO_INFO_HEIGHT(&drm.vinfo)))
-            return FALSE;
-        ret_format->info.fps_n = drm.vinfo.fps_n;
-        ret_format->info.fps_d = drm.vinfo.fps_d;
-    } else if (!gst_video_info_from_caps(&ret_format->info, caps)) {
+    if (!(ret_format->is_dmabuf ? format_from_drm_caps(&ret_format->info, caps)
+                                : gst_video_info_from_caps(&ret_format->info, caps)))
         return FALSE;
-    }
     for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
         if (formats[i].format != GST_VIDEO_INFO_FORMAT(&ret_format->info))
             continue;

@@ -247,6 +247,23 @@ for my $kind (qw(mp4 mkv)) {
 }
 refused(2, qr/\.h264.*\.mp4 or \.mkv/, 'stream', $vm, '--output', "$dir/a.avi");
 
+# --- what is no buffer of the virtio GPU ----------------------------------------------------------
+
+helixvm_ok('cp', ($ENV{BUILD} // 'build') . '/tests/vm/dmabuf-frames', "$vm:/root/dmabuf-frames");
+my $foreign = helixvm_ok('exec', $vm, '--', '/root/dmabuf-frames', '/root/dmabuf.h264');
+like($foreign->{out}, qr/^pixels\nthe dma-buf is not the virtio GPU's: /, 'dma-bufs of another device go by pixels');
+helixvm_ok('cp', "$vm:/root/dmabuf.h264", "$dir/dmabuf.h264");
+my $frames_seen = `ffmpeg -v error -f h264 -i $dir/dmabuf.h264 -f rawvideo -pix_fmt rgb24 -vf scale=in_color_matrix=bt709:in_range=tv -`;
+my $foreign_size = 640 * 360 * 3;
+cmp_ok(length $frames_seen, '>=', $foreign_size, 'and are decoded');
+my $foreign_frame = substr $frames_seen, -$foreign_size;
+for my $point ([5, 5, 0xe0, 0x80, 0x10], [630, 170, 0xe0, 0x80, 0x10], [5, 190, 0x20, 0x40, 0xd0],
+    [630, 355, 0x20, 0x40, 0xd0]) {
+    my ($x, $y, @want) = @$point;
+    my $seen = pixel($foreign_frame, 640, $x, $y);
+    ok(!(grep { abs($seen->[$_] - $want[$_]) > 10 } 0 .. 2), "at $x,$y the colour is right") or diag("@$seen");
+}
+
 # --- bad input -----------------------------------------------------------------------------------
 
 refused(4, qr/nosuch.*desktop/s, 'stream', $vm, '--session', 'nosuch', '--duration', 1);

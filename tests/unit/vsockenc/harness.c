@@ -338,35 +338,51 @@ static void test_new_caps(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(height, ==, 4);
 }
 
-/* Memory that is no virtio GPU's: it goes by pixels, and that is told once.  A sealed piece of
- * shared memory takes the place of another device's dma-buf, which is used in the same way. */
+/* A frame in shared memory, which takes the place of another device's dma-buf: it is used in the
+ * same way. */
+static GstBuffer *new_dmabuf(GstAllocator *allocator, guint n)
+{
+    guint8 lines[STRIDE * HEIGHT];
+    int fd = memfd_create("frame", MFD_CLOEXEC);
+    memset(lines, (int)(10 + n), sizeof lines);
+    g_assert_cmpint(write(fd, lines, sizeof lines), ==, sizeof lines);
+    GstBuffer *buffer = gst_buffer_new();
+    gst_buffer_append_memory(buffer, gst_dmabuf_allocator_alloc(allocator, fd, sizeof lines));
+    GST_BUFFER_PTS(buffer) = n * FRAME;
+    GST_BUFFER_DURATION(buffer) = FRAME;
+    return buffer;
+}
+
+static void set_dmabuf_caps(Fixture *fixture, const char *drm_format)
+{
+    g_autofree char *caps = g_strdup_printf(DMABUF_CAPS, drm_format);
+    gst_harness_set_src_caps_str(fixture->harness, caps);
+}
+
+/* It goes by pixels, and that is told once. */
 static void test_foreign_dmabuf(Fixture *fixture, gconstpointer data)
 {
-    g_autofree char *caps = g_strdup_printf(DMABUF_CAPS, "XR24");
-    gst_harness_set_src_caps_str(fixture->harness, caps);
     g_autoptr(GstAllocator) allocator = gst_dmabuf_allocator_new();
-    for (guint n = 0; n < 3; n++) {
-        int fd = memfd_create("frame", MFD_CLOEXEC);
-        guint8 lines[STRIDE * HEIGHT];
+    set_dmabuf_caps(fixture, "XR24");
+    for (guint n = 0; n < 4; n++) {
         g_autoptr(GBytes) pixels = NULL;
-        memset(lines, (int)(10 + n), sizeof lines);
-        g_assert_cmpint(write(fd, lines, sizeof lines), ==, sizeof lines);
-        GstBuffer *buffer = gst_buffer_new();
-        gst_buffer_append_memory(buffer, gst_dmabuf_allocator_alloc(allocator, fd, sizeof lines));
-        GST_BUFFER_PTS(buffer) = n * FRAME;
-        GST_BUFFER_DURATION(buffer) = FRAME;
-        gst_harness_push(fixture->harness, buffer);
+        /* Of these caps the one differs from the other by nothing else. */
+        if (n == 2)
+            set_dmabuf_caps(fixture, "AB24:0x00ffffffffffffff");
+        gst_harness_push(fixture->harness, new_dmabuf(allocator, n));
         if (n == 0) {
             fake_service_accept(&fixture->service);
             fake_service_hear_config(&fixture->service);
         }
         HxfrFrameRequest request = fake_service_hear_frame(&fixture->service, &pixels);
+        const guint8 *line = g_bytes_get_data(pixels, NULL);
         g_assert_cmpuint(request.resource_id, ==, 0);
-        g_assert_cmpuint(request.format, ==, HXFR_FORMAT_XR24);
-        g_assert_cmpmem(g_bytes_get_data(pixels, NULL), g_bytes_get_size(pixels), lines,
-                        sizeof lines);
+        g_assert_cmpuint(request.format, ==, n < 2 ? HXFR_FORMAT_XR24 : HXFR_FORMAT_AB24);
+        g_assert_cmpuint(g_bytes_get_size(pixels), ==, STRIDE * HEIGHT);
+        g_assert_cmpuint(line[0], ==, 10 + n);
+        g_assert_cmpuint(line[STRIDE * HEIGHT - 1], ==, 10 + n);
         answer(fixture, &request);
-        pull(fixture, n, n == 0);
+        pull(fixture, n, request.force_keyframe);
     }
     assert_told(fixture, GST_MESSAGE_WARNING, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
                 "pixel by pixel");
