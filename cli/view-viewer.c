@@ -21,7 +21,8 @@
 #define CONNECT_SECONDS 20
 
 struct HxViewViewer {
-    SoupServerMessage *message; /* NULL once the browser's connection is ours */
+    SoupServerMessage *message; /* NULL once the browser's connection is ours, or it went away */
+    gboolean opening;           /* a thread connects to the session */
     HxViewConnect connect;
     void *data;
     GCancellable *cancel; /* this viewer's */
@@ -133,7 +134,11 @@ static void browser_left(SoupServerMessage *message, void *data)
 {
     HxViewViewer *viewer = data;
     g_signal_handlers_disconnect_by_data(message, viewer);
-    g_idle_add(end_later, viewer);
+    g_clear_object(&viewer->message);
+    if (viewer->opening)
+        g_cancellable_cancel(viewer->cancel);
+    else
+        g_idle_add(end_later, viewer);
 }
 
 static GIOStream *stream_of(HxStreamConnection *session, GError **error)
@@ -158,12 +163,16 @@ static void session_joined(GObject *nothing, GAsyncResult *result, void *data)
     HxViewViewer *viewer = data;
     g_autoptr(GError) error = NULL;
     viewer->session = g_task_propagate_pointer(G_TASK(result), &error);
+    viewer->opening = FALSE;
+    if (!viewer->message) {
+        viewer_end(viewer);
+        return;
+    }
     if (viewer->session)
         viewer->stream = stream_of(viewer->session, &error);
     if (error)
         viewer->refusal = g_strdup(error->message);
     g_signal_connect(viewer->message, "wrote-informational", G_CALLBACK(browser_joined), viewer);
-    g_signal_connect(viewer->message, "finished", G_CALLBACK(browser_left), viewer);
     /* Where that is no handshake, it has set the status that says so. */
     soup_websocket_server_process_handshake(viewer->message, NULL, NULL, NULL, NULL);
     soup_server_message_unpause(viewer->message);
@@ -195,6 +204,10 @@ void hx_view_viewer_start(SoupServerMessage *message, HxViewConnect connect, voi
 {
     HxViewViewer *viewer = g_new0(HxViewViewer, 1);
     viewer->message = g_object_ref(message);
+    viewer->opening = TRUE;
+    /* The one where it cannot be answered, the other where the server is at its end. */
+    g_signal_connect(message, "finished", G_CALLBACK(browser_left), viewer);
+    g_signal_connect(message, "disconnected", G_CALLBACK(browser_left), viewer);
     viewer->connect = connect;
     viewer->data = data;
     viewer->gone = gone;

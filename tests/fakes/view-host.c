@@ -4,8 +4,8 @@
  * It prints the link, and a line for what viewers do.  Each picture is of one grey, which changes
  * from one to the next.  Lines of its standard input: "error TEXT" sends a StreamError and ends the
  * streams, "close" ends them, "absent TEXT" lets nobody connect, who is told TEXT, "present" does,
- * "noise" sends what no page can read, "browser" opens the user's browser.  It ends with its
- * standard input. */
+ * "noise" sends what no page can read, "silent" lets who connects wait, "browser" opens the user's
+ * browser.  It ends with its standard input. */
 #include <gio/gunixinputstream.h>
 #include <libsoup/soup.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "cli/view-server.h"
 #include "guest-provision/session/stream-protocol.h"
 #include "launcher/base/error.h"
+#include "launcher/base/pause.h"
 #include "tests/fakes/cli-pictures.h"
 
 #define FRAMES (2 * PICTURE_GROUP)
@@ -36,6 +37,7 @@ static HxViewBrowser *browser;
 static SoupServer *session;
 static GPtrArray *viewers; /* Viewer */
 static GBytes *units[FRAMES];
+static gint silent; /* atomic: who connects waits, until it is cancelled */
 static GMutex lock;
 static char *absent; /* under the lock: why nobody connects; NULL: who wants does */
 
@@ -177,6 +179,10 @@ static gboolean accept_end(void *data)
 static int connect_session(void *data, GCancellable *cancel, GError **error)
 {
     int ends[2];
+    if (g_atomic_int_get(&silent)) {
+        say("waits");
+        hx_pause(60 * 1000, cancel);
+    }
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lock);
     if (absent) {
         g_set_error_literal(error, HX_ERROR, HX_ERROR_NOT_RUNNING, absent);
@@ -223,6 +229,11 @@ static void obey(const char *line)
 {
     if (g_str_equal(line, "browser")) {
         open_browser();
+        return;
+    }
+    if (g_str_equal(line, "silent")) {
+        g_atomic_int_set(&silent, TRUE);
+        say("silent");
         return;
     }
     g_autoptr(GBytes) bytes = NULL;
