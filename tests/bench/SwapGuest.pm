@@ -269,6 +269,7 @@ sub transfer {
     return {text => $result->{text}} if $result->{status} ne 'done' || !$result->{bytes};
     my $gb = $result->{bytes} / 1e9;
     return {
+        gb => $gb,
         speed => 1000 * $gb / ($result->{ns} / 1e9),
         backend_cpu => defined $both->{backend_cpu} ? $both->{backend_cpu} / $gb : undef,
         qemu_cpu => $both->{qemu_cpu} / $gb,
