@@ -223,18 +223,26 @@ static void receive(void *data)
 
 /* --- what goes out: the streaming thread, with the stream lock -------------------------------- */
 
+/* Whether the service takes it: what it refuses has an ERROR of its own, in no frame's place. */
+static gboolean is_frame_rate(int n, int d)
+{
+    enum { TERM_MAX = 1000000, MAX = 1000 };
+    return n > 0 && d > 0 && n <= TERM_MAX && d <= TERM_MAX && n / d <= MAX && d / n <= MAX;
+}
+
 static void configure(GstVsockEnc *self)
 {
     const GstVideoInfo *info = &self->format.info;
     HxfrConfigReq config = {.width = (guint32)GST_VIDEO_INFO_WIDTH(info),
                             .height = (guint32)GST_VIDEO_INFO_HEIGHT(info),
                             .realtime = 1};
-    if (GST_VIDEO_INFO_FPS_N(info) > 0 && GST_VIDEO_INFO_FPS_D(info) > 0) {
+    if (is_frame_rate(GST_VIDEO_INFO_FPS_N(info), GST_VIDEO_INFO_FPS_D(info))) {
         config.fps_num = (guint32)GST_VIDEO_INFO_FPS_N(info);
         config.fps_den = (guint32)GST_VIDEO_INFO_FPS_D(info);
     }
     GST_OBJECT_LOCK(self);
-    config.bitrate = self->settings.bitrate * 1000;
+    if (self->settings.bitrate)
+        config.bitrate = MAX(self->settings.bitrate, HX_BITRATE_LEAST) * 1000;
     guint keyframe_interval = self->settings.keyframe_interval;
     GST_OBJECT_UNLOCK(self);
     hx_exchange_configure(self->exchange, &config, keyframe_interval);

@@ -16,6 +16,9 @@ typedef struct {
     guint statistics_interval; /* ms; 0: no messages */
 } HxSettings;
 
+/* kbit/s: what the service takes; a lower bitrate is raised to it. */
+enum { HX_BITRATE_LEAST = 10, HX_BITRATE_MOST = 1000000 };
+
 /* The first property id that is not a setting's. */
 enum { HX_SETTINGS_END = 11 };
 

@@ -10,6 +10,7 @@
 #include <gst/check/gstharness.h>
 #include <gst/video/video.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 enum { WIDTH = 16, HEIGHT = 8, STRIDE = WIDTH * 4, UNIT = 100 };
@@ -54,6 +55,15 @@ static void tear_down(Fixture *fixture, gconstpointer caps)
 static void buffer_released(void *data, GstMiniObject *buffer)
 {
     g_atomic_int_add((gint *)data, -1);
+}
+
+/* A property that only a start takes. */
+static void start_again(Fixture *fixture, const char *property, guint value, const char *caps)
+{
+    gst_element_set_state(fixture->element, GST_STATE_READY);
+    g_object_set(fixture->element, property, value, NULL);
+    gst_harness_play(fixture->harness);
+    gst_harness_set_src_caps_str(fixture->harness, caps);
 }
 
 static GstBuffer *new_frame(Fixture *fixture, guint n)
@@ -117,7 +127,7 @@ static void wait_until_held(Fixture *fixture, gint n)
 /* A call that may wait, in a thread of its own. */
 typedef struct {
     Fixture *fixture;
-    guint n;
+    GstBuffer *buffer;
     gint returned; /* atomic */
     GThread *thread;
 } Call;
@@ -125,8 +135,7 @@ typedef struct {
 static void *push_in_thread(void *data)
 {
     Call *call = data;
-    GstFlowReturn flow =
-        gst_harness_push(call->fixture->harness, new_frame(call->fixture, call->n));
+    GstFlowReturn flow = gst_harness_push(call->fixture->harness, call->buffer);
     g_atomic_int_set(&call->returned, TRUE);
     return GINT_TO_POINTER(flow);
 }
@@ -217,7 +226,7 @@ static void test_two_frames(Fixture *fixture, gconstpointer data)
     g_assert_false(second.force_keyframe);
     wait_until_held(fixture, 2);
 
-    Call third = {.fixture = fixture, .n = 2};
+    Call third = {.fixture = fixture, .buffer = new_frame(fixture, 2)};
     start_call(&third, push_in_thread);
     assert_waits(&third);
     g_assert_true(fake_service_hears_nothing(&fixture->service, 0));
@@ -483,6 +492,19 @@ static void test_bitrate(Fixture *fixture, gconstpointer data)
     answer(fixture, &newer);
     pull(fixture, 0, TRUE);
     pull(fixture, 1, FALSE);
+
+    /* What the service would refuse it is not told. */
+    g_object_set(fixture->element, "bitrate", 3, NULL);
+    gst_harness_set_src_caps_str(fixture->harness,
+                                 "video/x-raw,format=BGRx,width=16,height=8,framerate=2000/1");
+    push(fixture, 2);
+    config = fake_service_hear_config(&fixture->service);
+    g_assert_cmpuint(config.bitrate, ==, 10000);
+    g_assert_cmpuint(config.fps_num, ==, 0);
+    g_assert_cmpuint(config.fps_den, ==, 0);
+    newer = hear(fixture);
+    answer(fixture, &newer);
+    pull(fixture, 2, TRUE);
 }
 
 static void test_latency(Fixture *fixture, gconstpointer data)
@@ -529,7 +551,7 @@ static void test_flush(Fixture *fixture, gconstpointer data)
     begin(fixture, 0);
     push(fixture, 1);
     hear(fixture);
-    Call third = {.fixture = fixture, .n = 2};
+    Call third = {.fixture = fixture, .buffer = new_frame(fixture, 2)};
     start_call(&third, push_in_thread);
     assert_waits(&third);
     gst_harness_push_event(fixture->harness, gst_event_new_flush_start());
@@ -644,10 +666,7 @@ static void test_away(Fixture *fixture, gconstpointer data)
 
 static void test_gone(Fixture *fixture, gconstpointer data)
 {
-    g_object_set(fixture->element, "reconnect-timeout", 0, NULL);
-    gst_element_set_state(fixture->element, GST_STATE_READY);
-    gst_harness_play(fixture->harness);
-    gst_harness_set_src_caps_str(fixture->harness, CAPS);
+    start_again(fixture, "reconnect-timeout", 0, CAPS);
     HxfrFrameRequest request = begin(fixture, 0);
     answer(fixture, &request);
     pull(fixture, 0, TRUE);
@@ -669,10 +688,7 @@ static void test_unreachable(Fixture *fixture, gconstpointer data)
 
 static void test_no_answer(Fixture *fixture, gconstpointer data)
 {
-    g_object_set(fixture->element, "timeout", 300, NULL);
-    gst_element_set_state(fixture->element, GST_STATE_READY);
-    gst_harness_play(fixture->harness);
-    gst_harness_set_src_caps_str(fixture->harness, CAPS);
+    start_again(fixture, "timeout", 300, CAPS);
     begin(fixture, 0);
     assert_told(fixture, GST_MESSAGE_ERROR, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ,
                 "does not answer");
@@ -698,6 +714,39 @@ static void test_refused(Fixture *fixture, gconstpointer data)
     assert_told(fixture, GST_MESSAGE_ERROR, GST_STREAM_ERROR, GST_STREAM_ERROR_ENCODE,
                 "out of order (-5)");
     g_assert_cmpuint(get_count(fixture, "errors"), ==, 6);
+}
+
+/* What the GPU never finishes is not waited for for ever, and does not keep the element from
+ * stopping.  An eventfd takes the place of a dma-buf with a fence that does not come. */
+static void test_not_drawn(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GstAllocator) allocator = gst_dmabuf_allocator_new();
+    const gint64 started = g_get_monotonic_time();
+    g_autofree char *caps = g_strdup_printf(DMABUF_CAPS, "XR24");
+    start_again(fixture, "timeout", 300, caps);
+    GstBuffer *buffer = gst_buffer_new();
+    gst_buffer_append_memory(
+        buffer, gst_dmabuf_allocator_alloc(allocator, eventfd(0, EFD_CLOEXEC), STRIDE * HEIGHT));
+    GST_BUFFER_PTS(buffer) = 0;
+    g_autoptr(GstBuffer) again = gst_buffer_copy(buffer);
+    g_assert_cmpint(gst_harness_push(fixture->harness, buffer), ==, GST_FLOW_OK);
+    assert_told(fixture, GST_MESSAGE_WARNING, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ, "fence");
+    g_assert_cmpint(g_get_monotonic_time() - started, >=, 300 * 1000);
+
+    gst_harness_push(fixture->harness, new_dmabuf(allocator, 1));
+    fake_service_accept(&fixture->service);
+    fake_service_hear_config(&fixture->service);
+    HxfrFrameRequest request = hear(fixture);
+    g_assert_true(request.force_keyframe);
+    answer(fixture, &request);
+    pull(fixture, 1, TRUE);
+
+    start_again(fixture, "timeout", 60000, caps);
+    Call call = {.fixture = fixture, .buffer = g_steal_pointer(&again)};
+    start_call(&call, push_in_thread);
+    assert_waits(&call);
+    gst_element_set_state(fixture->element, GST_STATE_NULL);
+    g_assert_cmpint(finish_call(&call), ==, GST_FLOW_FLUSHING);
 }
 
 /* --- statistics ------------------------------------------------------------------------------- */
@@ -764,6 +813,7 @@ int main(int argc, char **argv)
     ADD("unreachable", CAPS, test_unreachable);
     ADD("no-answer", CAPS, test_no_answer);
     ADD("refused", CAPS, test_refused);
+    ADD("not-drawn", NULL, test_not_drawn);
     ADD("statistics", CAPS, test_statistics);
     return g_test_run();
 }
