@@ -123,6 +123,7 @@ gboolean hx_stream_benchmark_vm(HxVm *vm, const HxStreamWish *wish, const char *
     g_autoptr(GError) of_end = NULL;
     gboolean good = begin(&benchmark, &wish->request, error);
     if (good) {
+        own.restart = FALSE;
         own.benchmark = own.request.fps ? own.request.fps : benchmark.fps;
         good = hx_stream_view_vm(vm, &own, output, snapshot, cancel, error);
     }

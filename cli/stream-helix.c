@@ -40,7 +40,7 @@ gboolean hx_stream_view_helix(const HxHelixOptions *options, const HxStreamWish 
     const HxStreamGiver giver = {.of = of,
                                  .open = open_session,
                                  .examine = examine,
-                                 .size = "its agent's settings in Helix",
+                                 .size = "its agent's settings in Helix say so",
                                  .data = &from};
     gboolean good = hx_stream_view(&giver, wish, files, cancel, error);
     hx_helix_server_hide_key(server, error);

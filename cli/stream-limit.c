@@ -43,6 +43,12 @@ static double kept(double out, double in)
     return in > 0 ? MIN(out / in, 1) : 1;
 }
 
+/* x264enc's time is without that of the conversion before it, in which it takes no other. */
+static double guest_encode_ms(const HxStreamFigures *f)
+{
+    return f->taken < ENOUGH * f->passed ? MAX(interval_ms(f->taken), f->answer_ms) : f->answer_ms;
+}
+
 static void find_times(const HxStreamFigures *f, HxStreamLimit *limit)
 {
     double *ms = limit->ms;
@@ -53,7 +59,7 @@ static void find_times(const HxStreamFigures *f, HxStreamLimit *limit)
                                      ? MAX(interval_ms(f->taken) - answer, 0)
                                      : -1;
     ms[HX_STREAM_STAGE_READ] = f->by_guest ? -1 : f->read_ms;
-    ms[HX_STREAM_STAGE_ENCODE] = f->by_guest ? f->answer_ms : f->encode_ms;
+    ms[HX_STREAM_STAGE_ENCODE] = f->by_guest ? guest_encode_ms(f) : f->encode_ms;
     ms[HX_STREAM_STAGE_TRANSPORT] = f->by_guest || !known ? -1 : MAX(answer - read - encode, 0);
     ms[HX_STREAM_STAGE_VIEWER] = f->received > 0 ? f->viewer_busy * interval_ms(f->received) : -1;
 }

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "cli/stream-diagnosis.h"
 #include "cli/stream-live.h"
 #include "cli/stream-measure.h"
 #include "cli/stream-picture.h"
@@ -97,9 +98,8 @@ static void compare_size(int width, int height, void *data)
     view->answered = TRUE;
     if ((!asked->width || asked->width == width) && (!asked->height || asked->height == height))
         return;
-    g_autofree char *text =
-        g_strdup_printf("session \"%s\" stays as large as it is, %dx%d: %s says so",
-                        asked->session_id, width, height, view->giver->size);
+    g_autofree char *text = g_strdup_printf("session \"%s\" stays as large as it is, %dx%d: %s",
+                                            asked->session_id, width, height, view->giver->size);
     warn(view, text);
 }
 
@@ -181,11 +181,15 @@ static void explain_no_frames(View *view, const GError *cause, GError **error)
     g_autofree char *source = hx_stream_report_told(&report, "source");
     g_autofree char *reason = hx_stream_report_told(&report, "fallback_reason");
     gboolean silent = !cause || g_error_matches(cause, HX_ERROR, HX_ERROR_TIMEOUT);
+    g_autoptr(JsonObject) encoder = giver->encoder ? giver->encoder(giver->data) : NULL;
+    g_autofree char *stage =
+        silent && giver->connect ? hx_stream_diagnose(view->told, encoder) : NULL;
     g_set_error(error, HX_ERROR, silent ? HX_ERROR_NO_FRAMES : cause->code,
-                "no frame came from session \"%s\" of %s (%s)%s%s%s%s; %s",
+                "no frame came from session \"%s\" of %s (%s)%s%s%s%s%s%s; %s",
                 view->wish->request.session_id, giver->of, cause ? cause->message : "it is silent",
-                source ? "; its frames come from: " : "", source ? source : "",
-                reason && *reason ? ", because " : "", reason ? reason : "", state);
+                stage ? ": " : "", stage ? stage : "", source ? "; its frames come from: " : "",
+                source ? source : "", reason && *reason ? ", because " : "", reason ? reason : "",
+                state);
 }
 
 /* What the benchmark comes to, from its begin to @end. */

@@ -17,10 +17,9 @@ typedef struct {
     /* Why no frame came, for g_free: @opened, there was a viewer; @answered, and the session has
      * told its size.  NULL: how the stream ended says it all. */
     char *(*examine)(gboolean opened, gboolean answered, void *data);
-    /* helixvm-encoder's statistics, for json_object_unref; NULL where they are not known.  For a
-     * benchmark. */
+    /* helixvm-encoder's statistics, for json_object_unref; NULL where they are not known. */
     JsonObject *(*encoder)(void *data);
-    const char *size; /* what says how large the desktop is, for people */
+    const char *size; /* why the desktop is as large as it is, for people */
     void *data;       /* the functions' */
 } HxStreamGiver;
 
@@ -30,6 +29,7 @@ typedef struct {
     HxStreamRequest request; /* session_id, too; all of it borrowed */
     double duration;         /* seconds from the first frame; 0: until interrupted */
     HxStreamStyle style;     /* of the result */
+    gboolean restart;        /* a VM's session that runs otherwise than asked for is made anew */
     gboolean quiet;          /* nothing while it goes on */
     double benchmark;        /* frames per second that are to be reached; 0: none */
 } HxStreamWish;

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/stream-vm.h"
 
+#include <stdio.h>
+
 #include "cli/guest.h"
+#include "cli/stream-session.h"
 #include "cli/vm-status.h"
 #include "guest-provision/guest-session.h"
 
 #define CONNECT_SECONDS 20
+/* Why one that runs is not as it is asked for. */
+#define RESTART "it runs already; --restart ends what runs in it, and starts it so"
 
 typedef struct {
     HxVm *vm;
@@ -51,24 +56,25 @@ gboolean hx_stream_view_vm(HxVm *vm, const HxStreamWish *wish, const char *outpu
     HxGuest guest = hx_verb_guest(vm);
     g_autoptr(HxSsh) ssh = hx_guest_ssh(&guest, error);
     Vm from = {.vm = vm, .ssh = ssh, .session = session};
-    g_autoptr(HxGuestSession) served = ssh ? hx_guest_session_start(ssh, session, error) : NULL;
+    g_autoptr(HxGuestSession) served =
+        ssh ? hx_stream_session_start(ssh, hx_vm_name(vm), &wish->request, wish->restart, error)
+            : NULL;
     if (!served)
         return FALSE;
+    if (wish->request.fps > served->config.fps)
+        fprintf(stderr, "helixvm: warning: session \"%s\" shows at most %d frames a second: %s\n",
+                session, served->config.fps, RESTART);
     from.port = served->port;
     g_autoptr(HxStreamFiles) files = hx_stream_files_new(output, snapshot, error);
     if (!files)
         return FALSE;
     g_autofree char *of = g_strdup_printf("VM \"%s\"", hx_vm_name(vm));
-    g_autofree char *size = g_strdup_printf(
-        "its configuration, which `helixvm session start %s %s --size WIDTHxHEIGHT` changes while "
-        "it is down,",
-        hx_vm_name(vm), session);
     const HxStreamGiver giver = {.of = of,
                                  .open = open_session,
                                  .connect = connect_session,
                                  .examine = examine,
                                  .encoder = ask_encoder,
-                                 .size = size,
+                                 .size = RESTART,
                                  .data = &from};
     return hx_stream_view(&giver, wish, files, cancel, error);
 }

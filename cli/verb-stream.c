@@ -87,7 +87,7 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
     g_auto(HxHelixOptions) helix = {0};
     HxStreamRequest request = {0};
     double duration = 0;
-    gboolean json = FALSE, json_lines = FALSE, quiet = FALSE, benchmark = FALSE;
+    gboolean json = FALSE, json_lines = FALSE, quiet = FALSE, benchmark = FALSE, restart = FALSE;
     const GOptionEntry options[] = {
         {"session", 0, 0, G_OPTION_ARG_STRING, &named,
          "the session (default: desktop), or a Helix server's, ses_...", "SESSION"},
@@ -102,6 +102,8 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
         {"width", 0, 0, G_OPTION_ARG_INT, &request.width, "ask for a picture so wide", "PIXELS"},
         {"height", 0, 0, G_OPTION_ARG_INT, &request.height, "ask for a picture so high", "PIXELS"},
         {"fps", 0, 0, G_OPTION_ARG_INT, &request.fps, "ask for no more frames a second", "FPS"},
+        {"restart", 0, 0, G_OPTION_ARG_NONE, &restart,
+         "end a session that runs at another size, or slower, and start it as asked for", NULL},
         {"bitrate", 0, 0, G_OPTION_ARG_INT, &request.bitrate_kbit, "ask for this bitrate",
          "KBIT/S"},
         {"output", 'o', 0, G_OPTION_ARG_FILENAME, &output, "keep the frames: .h264, .mp4 or .mkv",
@@ -135,6 +137,7 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
                                .style = json_lines ? HX_STREAM_JSON_LINES
                                         : json     ? HX_STREAM_JSON
                                                    : HX_STREAM_TEXT,
+                               .restart = restart,
                                .quiet = quiet};
     GCancellable *cancel = hx_verb_cancellable();
     if (of_helix)
