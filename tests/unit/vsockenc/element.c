@@ -206,7 +206,7 @@ static void force_keyframe(Fixture *fixture, GstElement *sink)
 
 /* A picture that stays is coded until it is as good as it gets, and then no more, but for a
  * keyframe that is asked for; another one is coded at once. */
-enum { ASKED = 100, CHANGED = 200, OFFERED = 300, STILL = 20, LATE = 1 + HX_EXCHANGE_FRAMES };
+enum { ASKED = 100, CHANGED = 200, OFFERED = 300, STILL = 20, LATE = 2 + HX_EXCHANGE_FRAMES };
 
 typedef struct {
     GstElement *pipeline;
@@ -223,7 +223,8 @@ static GstPadProbeReturn offer(GstPad *pad, GstPadProbeInfo *info, void *data)
     still->coded[still->offered] = get_count(statistics, "frames");
     if (still->offered == ASKED)
         force_keyframe(NULL, sink);
-    /* Frames before this one may still be on their way, but not more than two. */
+    /* Of the frames before this one two may be on their way, and one that has come is counted soon.
+     */
     if (++still->offered == CHANGED)
         gst_util_set_object_arg(G_OBJECT(source), "pattern", "smpte100");
     return GST_PAD_PROBE_OK;
