@@ -29,8 +29,6 @@
 enum { FIRST_FRAME_TIME = 20000 };
 /* ms: how often the encoder is given a picture that stays. */
 enum { REPEAT_INTERVAL = 500 };
-/* ms from a frame until it is asked where it came from. */
-enum { SOURCE_LOOK_TIME = 500 };
 /* ms from one question to the host to the next: doubled where it was taken again and failed within
  * HOST_GOOD_TIME. */
 enum { HOST_WAIT_LEAST = 2000, HOST_WAIT_MOST = 256000, HOST_GOOD_TIME = 60000 };
@@ -55,8 +53,7 @@ struct SessionPipeline {
     guint bus_watch;
     guint watchdog;
     char *fallback_reason;
-    const char *told_source; /* interned; NULL: not yet */
-    guint source_look;
+    const char *told_source;    /* interned; NULL: not yet */
     SessionHostWait *host_wait; /* while the guest encodes in its stead */
     guint host_wait_ms;
     gint64 started_at; /* monotonic, µs: the current way */
@@ -253,24 +250,6 @@ static void tell_source(SessionPipeline *pipeline)
     pipeline->events.source(&statistics, pipeline->events.data);
 }
 
-static gboolean look_at_source(void *data)
-{
-    SessionPipeline *pipeline = data;
-    pipeline->source_look = 0;
-    tell_source(pipeline);
-    return G_SOURCE_REMOVE;
-}
-
-/* A frame of the current way has come: of the first one it is told at once, and a change from one
- * to another soon. */
-static void note_source(SessionPipeline *pipeline, gboolean is_first)
-{
-    if (is_first)
-        tell_source(pipeline);
-    else if (!pipeline->source_look)
-        pipeline->source_look = g_timeout_add(SOURCE_LOOK_TIME, look_at_source, pipeline);
-}
-
 static void deliver(SessionPipeline *pipeline, GstSample *sample)
 {
     GstBuffer *buffer = gst_sample_get_buffer(sample);
@@ -283,7 +262,8 @@ static void deliver(SessionPipeline *pipeline, GstSample *sample)
     gst_structure_get_int(structure, "height", &pipeline->height);
     guint64 pts = seen_at(pipeline, buffer);
     gboolean is_first = !g_atomic_int_exchange(&pipeline->has_frame, TRUE);
-    note_source(pipeline, is_first);
+    if (is_first)
+        tell_source(pipeline);
     g_clear_handle_id(&pipeline->watchdog, g_source_remove);
     SessionFrame frame = {
         .data = map.data,
@@ -312,7 +292,6 @@ static void tear_down(SessionPipeline *pipeline)
 {
     g_clear_pointer(&pipeline->host_wait, session_host_wait_free);
     g_clear_handle_id(&pipeline->watchdog, g_source_remove);
-    g_clear_handle_id(&pipeline->source_look, g_source_remove);
     g_clear_handle_id(&pipeline->bus_watch, g_source_remove);
     g_clear_pointer(&pipeline->repeat, session_repeat_free);
     if (pipeline->bin)
@@ -367,11 +346,8 @@ static void next_way(SessionPipeline *pipeline, const char *reason)
     start_way(pipeline);
 }
 
-static gboolean bus_message(GstBus *bus, GstMessage *message, void *data)
+static void lose_way(SessionPipeline *pipeline, GstMessage *message)
 {
-    SessionPipeline *pipeline = data;
-    if (GST_MESSAGE_TYPE(message) != GST_MESSAGE_ERROR)
-        return G_SOURCE_CONTINUE;
     g_autoptr(GError) error = NULL;
     g_autofree char *debug = NULL;
     gst_message_parse_error(message, &error, &debug);
@@ -380,7 +356,31 @@ static gboolean bus_message(GstBus *bus, GstMessage *message, void *data)
     g_debug("%s", debug ? debug : "");
     pipeline->bus_watch = 0;
     next_way(pipeline, reason);
-    return G_SOURCE_REMOVE;
+}
+
+static void log_warning(GstMessage *message)
+{
+    g_autoptr(GError) warning = NULL;
+    gst_message_parse_warning(message, &warning, NULL);
+    g_warning("%s: %s", GST_MESSAGE_SRC_NAME(message), warning->message);
+}
+
+static gboolean bus_message(GstBus *bus, GstMessage *message, void *data)
+{
+    switch (GST_MESSAGE_TYPE(message)) {
+    case GST_MESSAGE_ERROR:
+        lose_way(data, message);
+        return G_SOURCE_REMOVE;
+    case GST_MESSAGE_WARNING:
+        log_warning(message);
+        return G_SOURCE_CONTINUE;
+    case GST_MESSAGE_ELEMENT:
+        /* vsockenc posts its statistics, at once where their source has changed. */
+        tell_source(data);
+        return G_SOURCE_CONTINUE;
+    default:
+        return G_SOURCE_CONTINUE;
+    }
 }
 
 static gboolean no_frame(void *data)
