@@ -437,7 +437,7 @@ helixvm_ok({seconds => 120}, 'session', 'start', $vm, 'wide', '--enable');
 %now = sessions();
 is_deeply({map { $_ => "$now{$_}{state} $now{$_}{enabled}" } grep { $now{$_} } qw(wide tall fails)},
     {wide => 'running 1', tall => 'stopped 0'}, 'the end of one leaves the others');
-helixvm_ok('session', 'stop', $vm, 'wide', '--remove');
+helixvm_ok('session', 'stop', $vm, 'wide');
 
 # --- what a viewer asks for ----------------------------------------------------------------------
 
@@ -488,6 +488,10 @@ ok(wait_until(10, sub {
 }), 'status: at so many frames a second');
 like(helixvm_ok('status', $vm)->{out}, qr/frames from resource, \d+\.\d fps, \d+\.\d\d Mbit\/s/,
     'and says so');
+# Beside it hangs another viewer.
+my $stopped = start_helixvm('stream', $vm);
+ok(wait_until(60, sub { %now = sessions(); $now{desktop}{viewers} == 2 }), 'it has a second viewer');
+kill 'STOP', $stopped->{pid};
 my @took;
 for my $time (1 .. KILLS) {
     my ($pid, $size) = (encoder_pid(), -s $stream);
@@ -504,35 +508,65 @@ cmp_ok($sorted[@sorted / 2], '<', 1, 'a keyframe comes within a second');
 is(status_of($vm)->{processes}{'helixvm-encoder'}{restarts}, KILLS, 'it was started again each time');
 is(qemu_pid($vm), $qemu, 'QEMU went on');
 is(helixvm_ok('exec', $vm, '--', 'echo', 'here')->{out}, "here\n", 'the guest answers');
+ok(wait_until(30, sub { %now = sessions(); $now{desktop}{viewers} == 1 }), 'the viewer that hangs was sent away')
+    or diag("$now{desktop}{viewers} viewers");
+kill 'KILL', $stopped->{pid};
+finish($stopped, 10);
+my $memory = helixvm_ok('exec', $vm, '--', 'sh', '-c',
+    'cat /proc/$(systemctl show --property MainPID --value helixvm-session@desktop)/status')->{out};
+cmp_ok($memory =~ /^VmHWM:\s+(\d+)/m ? $1 : 1e9, '<', 100_000, 'and nothing was kept for it');
 kill 'INT', $viewer->{pid};
-my $seen = json(finish($viewer, 20)->{out});
+my $ended = finish($viewer, 20);
+is($ended->{status}, 0, 'the other stays') or diag($ended->{err});
+my $seen = json($ended->{out});
 is($seen->{source}, 'resource', 'the frames come by resource id still');
 cmp_ok($seen->{keyframes}, '>', KILLS, 'with all those keyframes');
 is(`ffmpeg -v warning -f h264 -i $stream -f null - 2>&1`, '', 'ffmpeg decodes it all without a word');
 check_pattern('after the encoder was killed');
 
-# --- the encoder hung ----------------------------------------------------------------------------
-# The session encodes by itself, and lets the host do it again once it answers.
+# --- down and up again ---------------------------------------------------------------------------
+# Without the module the encoder gets pixels; where it hangs, the session encodes by itself.  Both ways
+# are left again for the better one, and the viewer is told each time.  A session that may have the
+# host's encoder alone fails, and its viewer is told why.
 
-# Where the frames of a short stream of the desktop come from: wait until it is $source.
-sub comes_from {
-    my ($source) = @_;
-    my $said;
-    wait_until(120, sub {
-        my $result = helixvm({seconds => 90}, 'stream', $vm, '--duration', 1, '--json');
-        $said = $result->{status} ? $result->{err} : json($result->{out})->{source} // 'nothing yet';
-        return $said eq $source;
-    });
-    return $said;
+helixvm_ok({seconds => 120}, 'session', 'start', $vm, 'fixed', '--size', '320x240', '--set', 'encoder=host', '--',
+    'weston-simple-egl');
+my $told = start_helixvm('stream', $vm, '--output', "$dir/told.h264", '--json');
+my $failing = start_helixvm('stream', $vm, '--session', 'fixed');
+sub said { return slurp($_[0]{err}->filename) }
+ok(wait_until(90, sub { 2 == grep { said($_) =~ /from resource/ } $told, $failing }), 'two sessions stream');
+
+# Wait until the viewer is told of that change, and its stream has gone on from there.
+sub is_told {
+    my ($change, $what) = @_;
+    ok(wait_until(60, sub { said($told) =~ /^source changed at [\d.]+ s to $change/m }), "$what, and the viewer is told")
+        or diag(said($told));
+    ok(defined wait_for_stream("$dir/told.h264", -s "$dir/told.h264", sub { length $_[0] }), 'its stream goes on');
 }
 
-is(comes_from('resource'), 'resource', 'the desktop streams');
+my $socket = runtime_path($vm, 'qemu/export.sock');
+rename $socket, "$socket.away" or die "$socket: $!\n";
+kill 'KILL', encoder_pid();
+is_told('pixels, encoder vsockenc: .*could not read resource \d+', 'without the module they come as pixels');
+rename "$socket.away", $socket or die "$socket: $!\n";
+is_told('resource, encoder vsockenc$', 'with it by resource id again');
+
 my $hung = encoder_pid();
 kill 'STOP', $hung;
 ok(wait_until(10, sub { contents("/proc/$hung/stat") =~ /\) T / }), 'the encoder hangs');
-is(comes_from('guest'), 'guest', 'the guest encodes instead');
+is_told('guest, encoder x264enc: .*does not encode', 'the guest encodes instead');
+my $failed = finish($failing, 60);
+is($failed->{status}, 8, 'the session that is to have the host fails');
+like($failed->{err}, qr/^helixvm: the session reports: .*The host does not encode: .*does not answer/m, 'and its viewer is told why');
 kill 'CONT', $hung;
-is(comes_from('resource'), 'resource', 'it goes on: the frames come by resource id again');
+is_told('resource, encoder vsockenc\n(?s:.*)resource, encoder vsockenc$', 'it goes on: the host encodes again');
+kill 'INT', $told->{pid};
+my $changes = json(finish($told, 20)->{out})->{source_changes};
+is_deeply([map { $_->{source} } @$changes], [qw(pixels resource guest resource)], 'the result tells all changes');
+my @at = map { $_->{at_s} } @$changes;
+is_deeply(\@at, [sort { $a <=> $b } @at], 'and when they were');
+is(`ffmpeg -v error -f h264 -i $dir/told.h264 -f null - 2>&1`, '', 'ffmpeg decodes it all');
+helixvm_ok('session', 'stop', $vm, 'fixed', '--remove');
 is(encoder_pid(), $hung, 'it is the same one');
 is(qemu_pid($vm), $qemu, 'QEMU went on');
 
@@ -561,6 +595,16 @@ SKIP: {
     diag(sprintf 'a picture is %.0f ms late (%.0f to %.0f), the clocks to %.3f ms',
         map { 1000 * $_ } @late[@late / 2, 0, -1], $uncertain);
 }
+
+# --- the guest restarted ---------------------------------------------------------------------------
+
+helixvm_ok('exec', $vm, '--', 'systemd-run', '--quiet', '--on-active=1', 'systemctl', 'reboot');
+ok(wait_until(60, sub { status_of($vm)->{state} eq 'rebooting' }), 'the guest reboots');
+helixvm_ok({seconds => 300}, 'up', $vm);
+ok(wait_until(90, sub { %now = sessions(); $now{wide}{state} eq 'running' }), 'a session that is enabled is up with it');
+is($now{desktop}{state}, 'stopped', 'and no other');
+is(json(helixvm_ok({seconds => 90}, 'stream', $vm, '--session', 'wide', '--duration', 1, '--json')->{out})->{source},
+    'resource', 'it streams');
 
 powers_off($vm, 'down powers the guest off');
 is(status_of($vm)->{state}, 'stopped', 'status: stopped');
