@@ -193,6 +193,21 @@ static void on_closed(SoupWebsocketConnection *socket, void *data)
     viewer->events.left(viewer, viewer->events.data);
 }
 
+/* libsoup, whose pong timeout is told by this, says goodbye first, and waits for ever where the
+ * socket of a viewer that hangs does not take it. */
+static void on_error(SoupWebsocketConnection *connection, GError *error, void *data)
+{
+    g_autoptr(GIOStream) stream = NULL;
+    GObject *wrapper = G_OBJECT(soup_websocket_connection_get_io_stream(connection));
+    g_message("a viewer: %s", error->message);
+    /* SoupIOStream, which is libsoup's own. */
+    if (g_object_class_find_property(G_OBJECT_GET_CLASS(wrapper), "base-iostream"))
+        g_object_get(wrapper, "base-iostream", &stream, NULL);
+    if (G_IS_SOCKET_CONNECTION(stream))
+        g_socket_shutdown(g_socket_connection_get_socket(G_SOCKET_CONNECTION(stream)), TRUE, TRUE,
+                          NULL);
+}
+
 static gboolean no_init(void *data)
 {
     SessionViewer *viewer = data;
@@ -259,6 +274,7 @@ SessionViewer *session_viewer_new(SoupWebsocketConnection *socket,
     soup_websocket_connection_set_keepalive_interval(socket, PING_INTERVAL);
     soup_websocket_connection_set_keepalive_pong_timeout(socket, PONG_TIME);
     g_signal_connect(socket, "message", G_CALLBACK(on_message), viewer);
+    g_signal_connect(socket, "error", G_CALLBACK(on_error), viewer);
     g_signal_connect(socket, "closed", G_CALLBACK(on_closed), viewer);
     viewer->init_timeout = g_timeout_add_seconds(INIT_TIME, no_init, viewer);
     return viewer;

@@ -27,7 +27,8 @@ typedef struct {
     void *data;
 } SessionViewerEvents;
 
-/* A viewer at the other end of @socket, of which it takes a reference. */
+/* A viewer at the other end of @socket, of which it takes a reference.  One that answers no ping
+ * for 15 s is gone, also where its socket is full. */
 SessionViewer *session_viewer_new(SoupWebsocketConnection *socket,
                                   const SessionViewerEvents *events);
 /* Close the connection and free.  NULL is fine. */

@@ -495,6 +495,34 @@ static void test_slow(Fixture *fixture, gconstpointer data)
     WAIT_FOR(fixture->viewers == 0);
 }
 
+static gboolean raise_flag(void *data)
+{
+    *(gboolean *)data = TRUE;
+    return G_SOURCE_REMOVE;
+}
+
+/* A viewer that hangs is sent away, also where its socket takes no goodbye any more: behind a frame
+ * that it has taken in part. */
+static void test_hang(Fixture *fixture, gconstpointer data)
+{
+    Viewer quick;
+    g_autoptr(GSocketConnection) slow = connect_silent(fixture);
+    WAIT_FOR(fixture->viewers == 1);
+    send_frame(fixture, 1, TRUE, 3 * 1024 * 1024);
+    gboolean is_time = FALSE;
+    g_timeout_add_seconds(15, raise_flag, &is_time);
+    connect_viewer(fixture, &quick, "/ws/stream");
+    join(&quick);
+    /* A ping is sent after 5 s, and its answer awaited for 15 s. */
+    WAIT_FOR(is_time);
+    g_assert_cmpuint(fixture->viewers, ==, 2);
+    WAIT_FOR(fixture->viewers == 1);
+    send_frame(fixture, 2, TRUE, 100);
+    assert_frame(&quick, 2, TRUE);
+    leave(&quick);
+    WAIT_FOR(fixture->viewers == 0);
+}
+
 static void test_many(Fixture *fixture, gconstpointer data)
 {
     enum { MOST = VIEWERS_MAX };
@@ -597,6 +625,7 @@ int main(int argc, char **argv)
     ADD("bad-binary", test_bad_binary);
     ADD("failure", test_failure);
     ADD("slow", test_slow);
+    ADD("hang", test_hang);
     ADD("many", test_many);
     ADD("http", test_http);
     return g_test_run();
