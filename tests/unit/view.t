@@ -219,6 +219,10 @@ cmp_ok(scalar(keys %seen), '>=', 8, 'which change');
 ok($browser->wait_for(10, 'document.getElementById("source").textContent.startsWith("pixels")'), 'where frames come from');
 is($browser->evaluate('document.getElementById("hint").textContent'), 'Not by resource: no <i>module</i>', 'and why');
 is($browser->evaluate('document.querySelectorAll("#hint *, #renderer *").length'), 0, 'as text');
+is($browser->evaluate(<<'END'), 'guest: encoded in the guest; Not by resource: no host', 'a change is told at once');
+receive({data: '{"FrameSource":{"source":"guest","encoder":"x264enc","reason":"no host"}}'});
+['source', 'hint'].map((id) => document.getElementById(id).textContent).join('; ')
+END
 ok($browser->wait_for(10, '/^[0-9.]+ ms$/.test(document.getElementById("trip").textContent)'), 'how long an answer takes');
 ok($browser->wait_for(20, 'parseFloat(document.getElementById("trip").textContent) < 30'), 'which waits for nothing');
 is($browser->evaluate('document.getElementById("encoding").textContent'), '12 ms', 'what the session says of its encoder');
