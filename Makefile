@@ -57,7 +57,7 @@ protocol_PKG := json-glib-1.0
 COMPONENTS := base launcher provision h264 recorder cli vsock encoder module vsockenc protocol session
 PROGRAMS := $(BUILD)/helixvm $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder \
 	$(BUILD)/helixvm-recorder $(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session \
-	$(BUILD)/guest/helixvm-init
+	$(BUILD)/guest/helixvm-init $(BUILD)/guest/abi
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -102,6 +102,11 @@ $(BUILD)/guest/libgstvsockenc.so: $(vsockenc_OBJ)
 	$(LINK) -shared $^ $(vsockenc_LIBS)
 $(BUILD)/guest/helixvm-session: $(BUILD)/obj/guest-provision/session/main.o $(BUILD)/lib/session.a
 	$(LINK) $^ $(session_LIBS)
+# What a guest has to have for them, at least: of the C library by the symbols that they take of it, of
+# GStreamer by the newest function in their sources, gst_video_info_dma_drm_from_caps.
+$(BUILD)/guest/abi: $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session
+	@objdump -T $^ | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | sed 's/GLIBC_/glibc /' >$@ && \
+		grep -q '^glibc [0-9]' $@ && echo 'gstreamer 1.24' >>$@
 # Runs where there is no library: in the initial ramdisk.
 $(BUILD)/guest/helixvm-init: guest-provision/image/init.c $(BUILD)/flags
 	@mkdir -p $(@D) && echo link $@ && $(CC) $(STATIC) -o $@ $<
@@ -308,7 +313,8 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-
 	-type f ! -name '*.c' ! -name '*.h' 2>/dev/null) \
 	$(wildcard cli/completion/*) cli/view.html \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
-	guest-provision/session/packages) launcher/image/catalogue.conf
+	guest-provision/session/packages guest-provision/session/distributions \
+	guest-provision/session/requirements) launcher/image/catalogue.conf
 
 # --- benchmarks ----------------------------------------------------------------------------------
 

@@ -14,14 +14,13 @@ typedef struct {
     const char *step;
     const char *part;  /* of the build, for hx_part_path; or NULL */
     const char *datum; /* of the source tree, for hx_data_path; or NULL */
-    const char *path;  /* in the guest; %m: what uname -m says */
+    const char *path;  /* in the guest; %m: what uname -m says, %p: where GStreamer's plugins are */
     guint mode;
     gboolean is_the_users; /* not overwritten where it was changed */
 } File;
 
 static const File files[] = {
-    {"vsockenc", "guest/libgstvsockenc.so", NULL,
-     "/usr/lib/%m-linux-gnu/gstreamer-1.0/libgstvsockenc.so", 0644, FALSE},
+    {"vsockenc", "guest/libgstvsockenc.so", NULL, "%p/libgstvsockenc.so", 0644, FALSE},
     {"session", "guest/helixvm-session", NULL, "/usr/local/libexec/helixvm-session", 0755, FALSE},
     {"unit", NULL, "guest-provision/session/helixvm-session@.service",
      "/etc/systemd/system/helixvm-session@.service", 0644, FALSE},
@@ -63,6 +62,8 @@ gboolean hx_provision_read_files(HxProvisionRun *run, GError **error)
         const File *file = &files[i];
         g_autofree char *path =
             file->part ? hx_part_path(file->part, error) : hx_data_path(file->datum, error);
+        g_clear_pointer(&run->contents[i], g_bytes_unref);
+        g_clear_pointer(&run->sums[i], g_free);
         run->contents[i] = path ? hx_script_read(path, error) : NULL;
         if (!run->contents[i])
             return FALSE;
@@ -80,9 +81,12 @@ gboolean hx_provision_settle_paths(HxProvisionRun *run, GError **error)
                     run->guest->login.vm, machine ? machine : "unknown");
         return FALSE;
     }
+    const char *plugins = hx_facts_get(run->facts, "plugins");
     for (size_t i = 0; i < HX_PROVISION_FILES; i++) {
+        g_clear_pointer(&run->paths[i], g_free);
         g_autoptr(GString) path = g_string_new(files[i].path);
         g_string_replace(path, "%m", machine, 0);
+        g_string_replace(path, "%p", plugins ? plugins : "", 0);
         run->paths[i] = g_strdup(path->str);
     }
     return TRUE;
@@ -119,6 +123,40 @@ static void remember(HxProvisionRun *run, const char *path, const char *sum)
         g_string_append_printf(run->manifest, "%s  %s\n", sum, path);
 }
 
+/* FALSE where the guest's @what is older than the build's parts need. */
+static gboolean is_new_enough(HxProvisionRun *run, const char *what, const char *needed,
+                              GError **error)
+{
+    const char *has = hx_facts_get(run->facts, what);
+    /* What is not there yet is one of the packages, and new. */
+    if (!has || !needed || hx_version_compare(has, needed) >= 0)
+        return TRUE;
+    g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                "vsockenc and helixvm-session need %s %s, and VM \"%s\" (%s) has %s: use a guest "
+                "with a newer one, such as image default",
+                what, needed, run->guest->login.vm, run->distribution.name, has);
+    return FALSE;
+}
+
+/* Whether part @index of the build can work in the guest. */
+static gboolean fits(HxProvisionRun *run, size_t index, GError **error)
+{
+    const char *machine = hx_facts_get(run->facts, "machine");
+    if (!built_for(run->contents[index], machine)) {
+        g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s is not built for the guest's machine (%s)",
+                    files[index].part, machine);
+        return FALSE;
+    }
+    g_autofree char *path = hx_part_path("guest/abi", error);
+    g_autoptr(GBytes) content = path ? hx_script_read(path, error) : NULL;
+    if (!content)
+        return FALSE;
+    g_autofree char *text = g_strndup(g_bytes_get_data(content, NULL), g_bytes_get_size(content));
+    g_autoptr(HxFacts) abi = hx_facts_new(text);
+    return is_new_enough(run, "glibc", hx_facts_get(abi, "glibc"), error) &&
+           is_new_enough(run, "gstreamer", hx_facts_get(abi, "gstreamer"), error);
+}
+
 gboolean hx_step_file(HxProvisionRun *run, size_t index, HxStepState *ret_state, char **ret_detail,
                       GError **error)
 {
@@ -139,11 +177,8 @@ gboolean hx_step_file(HxProvisionRun *run, size_t index, HxStepState *ret_state,
         run->files_changed |= g_strcmp0(before, ours) != 0;
         return TRUE;
     }
-    if (file->part && !built_for(run->contents[index], hx_facts_get(run->facts, "machine"))) {
-        g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s is not built for the guest's machine (%s)",
-                    file->part, hx_facts_get(run->facts, "machine"));
+    if (file->part && !fits(run, index, error))
         return FALSE;
-    }
     if (!run->scope->check && !put_file(run, index, error))
         return FALSE;
     run->files_changed = TRUE;

@@ -2,6 +2,7 @@
 /* What the steps of hx_provision share: one run, as far as it has come. */
 #pragma once
 
+#include "guest-provision/distribution.h"
 #include "guest-provision/facts.h"
 #include "guest-provision/provision.h"
 
@@ -18,7 +19,8 @@ typedef struct {
     const char *step; /* the one that runs */
     HxSsh *ssh;
     guint reconnected;
-    HxFacts *facts;    /* of detect.sh */
+    HxFacts *facts; /* of detect.sh */
+    HxDistribution distribution;
     HxFacts *verified; /* of verify.sh, now or earlier */
     GBytes *contents[HX_PROVISION_FILES];
     char *sums[HX_PROVISION_FILES];
@@ -38,14 +40,12 @@ typedef gboolean HxStep(HxProvisionRun *run, size_t index, HxStepState *ret_stat
 
 /* --- provision-packages.c --- */
 
-/* The names of the packages that sessions need, for g_strfreev. */
-char **hx_provision_packages(GError **error);
 HxStep hx_step_packages;
 
 /* --- provision-files.c --- */
 
-/* The paths of what is put into the guest, with %m for its machine; NULL-terminated, for g_free
- * alone. */
+/* The paths of what is put into the guest, with %m for its machine and %p for GStreamer's plugins;
+ * NULL-terminated, for g_free alone. */
 const char **hx_provision_file_paths(void);
 /* Read all that is to be installed before anything is changed: a part that is missing shows first.
  */

@@ -36,12 +36,19 @@ static gboolean check_verified(const HxProvisionRun *run, const char *hung, GErr
                     vm, hung, vm);
         return FALSE;
     }
-    if (hx_facts_get(run->verified, "element"))
+    gboolean loads = hx_facts_get(run->verified, "element") != NULL;
+    if (loads && hx_facts_get(run->verified, "frame"))
         return TRUE;
-    const char *why = hx_facts_get(run->verified, "element-error");
-    g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
-                "the element vsockenc does not load in VM \"%s\": %s", vm,
-                why ? why : "gst-inspect-1.0 did not say why");
+    const char *why = hx_facts_get(run->verified, loads ? "frame-error" : "element-error");
+    if (loads)
+        g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                    "the element vsockenc of VM \"%s\" gets no frame encoded by the host: %s: see "
+                    "`helixvm logs %s encoder`",
+                    vm, why ? why : "gst-launch-1.0 did not say why", vm);
+    else
+        g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                    "the element vsockenc does not load in VM \"%s\": %s", vm,
+                    why ? why : "gst-inspect-1.0 did not say why");
     return FALSE;
 }
 
@@ -93,8 +100,8 @@ gboolean hx_step_verify(HxProvisionRun *run, size_t index, HxStepState *ret_stat
         return FALSE;
     const char *gl = hx_facts_get(run->verified, "gl");
     const char *vulkan = hx_facts_get(run->verified, "vulkan");
-    *ret_detail =
-        g_strdup_printf("GL %s, Vulkan %s%s%s", gl ? gl : "none", vulkan ? vulkan : "none",
-                        hung ? "; hung at the first try: " : "", hung ? hung : "");
+    *ret_detail = g_strdup_printf("a frame there and back, GL %s, Vulkan %s%s%s", gl ? gl : "none",
+                                  vulkan ? vulkan : "none", hung ? "; hung at the first try: " : "",
+                                  hung ? hung : "");
     return TRUE;
 }

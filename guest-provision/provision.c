@@ -25,6 +25,7 @@ static void run_clear(HxProvisionRun *run)
     g_clear_pointer(&run->ssh, hx_ssh_close);
     g_clear_pointer(&run->facts, hx_facts_free);
     g_clear_pointer(&run->verified, hx_facts_free);
+    hx_distribution_clear(&run->distribution);
     for (size_t i = 0; i < HX_PROVISION_FILES; i++) {
         g_clear_pointer(&run->contents[i], g_bytes_unref);
         g_clear_pointer(&run->sums[i], g_free);
@@ -46,15 +47,31 @@ static gboolean step_connect(HxProvisionRun *run, size_t index, HxStepState *ret
     return run->ssh != NULL;
 }
 
+/* What the guest is and has, on a line. */
+static char *describe_guest(const HxProvisionRun *run)
+{
+    const char *gstreamer = hx_facts_get(run->facts, "gstreamer");
+    const char *render = hx_facts_get(run->facts, "render");
+    g_autofree const char **modules = hx_facts_all(run->facts, "module");
+    g_autofree char *loaded = g_strjoinv(", ", (char **)modules);
+    return g_strdup_printf("%s, %s, GStreamer %s, %s; modules %s", run->distribution.name,
+                           hx_facts_get(run->facts, "machine"), gstreamer ? gstreamer : "none",
+                           render ? render : "no render node", *loaded ? loaded : "none");
+}
+
 static gboolean step_detect(HxProvisionRun *run, size_t index, HxStepState *ret_state,
                             char **ret_detail, GError **error)
 {
-    g_auto(GStrv) packages = hx_provision_packages(error);
-    if (!packages || !hx_provision_read_files(run, error))
+    g_auto(GStrv) packages = hx_list_read("guest-provision/session/packages", error);
+    g_auto(GStrv) requirements =
+        packages ? hx_list_read("guest-provision/session/requirements", error) : NULL;
+    if (!requirements || !hx_provision_read_files(run, error))
         return FALSE;
     g_autofree const char **paths = hx_provision_file_paths();
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
     g_strv_builder_addv(builder, (const char **)packages);
+    g_strv_builder_add(builder, "--");
+    g_strv_builder_addv(builder, (const char **)requirements);
     g_strv_builder_add(builder, "--");
     g_strv_builder_addv(builder, paths);
     g_auto(GStrv) arguments = g_strv_builder_end(builder);
@@ -64,8 +81,10 @@ static gboolean step_detect(HxProvisionRun *run, size_t index, HxStepState *ret_
         return FALSE;
     g_clear_pointer(&run->facts, hx_facts_free);
     run->facts = hx_facts_new(output);
+    g_autofree const char **os_release = hx_facts_all(run->facts, "os-release");
+    hx_distribution_read(&run->distribution, os_release);
     *ret_state = HX_STEP_SEEN;
-    *ret_detail = g_strdup(hx_facts_get(run->facts, "os"));
+    *ret_detail = describe_guest(run);
     return hx_provision_settle_paths(run, error);
 }
 
@@ -133,6 +152,15 @@ static void set_string(JsonObject *object, const char *name, const char *value)
         json_object_set_null_member(object, name);
 }
 
+static JsonArray *list_of(const HxFacts *facts, const char *key)
+{
+    JsonArray *array = json_array_new();
+    g_autofree const char **values = hx_facts_all(facts, key);
+    for (const char **value = values; *value; value++)
+        json_array_add_string_element(array, *value);
+    return array;
+}
+
 static const char *verified_fact(const HxProvisionRun *run, const char *key)
 {
     return run->verified ? hx_facts_get(run->verified, key) : NULL;
@@ -143,11 +171,14 @@ static JsonObject *describe(const HxProvisionRun *run)
     JsonObject *object = json_object_new();
     json_object_set_boolean_member(object, "provisioned", !run->needed && !run->scope->only);
     json_object_set_boolean_member(object, "changed", run->changed);
-    set_string(object, "os", hx_facts_get(run->facts, "os"));
+    set_string(object, "os", run->distribution.name);
     set_string(object, "machine", hx_facts_get(run->facts, "machine"));
+    set_string(object, "glibc", hx_facts_get(run->facts, "glibc"));
+    json_object_set_array_member(object, "modules", list_of(run->facts, "module"));
     set_string(object, "gstreamer", hx_facts_get(run->facts, "gstreamer"));
     set_string(object, "render_node", hx_facts_get(run->facts, "render"));
     set_string(object, "element", verified_fact(run, "element"));
+    set_string(object, "frame", verified_fact(run, "frame"));
     set_string(object, "gl_renderer", verified_fact(run, "gl"));
     set_string(object, "vulkan_renderer", verified_fact(run, "vulkan"));
     return object;

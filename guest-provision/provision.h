@@ -53,11 +53,12 @@ gboolean hx_provision_check_step(const char *name, GError **error);
  * waited for, 60 s, and reported too.
  *
  * Returns what is now known of the guest: "provisioned" (boolean: no step is needed any more; false
- * where only one was done), "os", "machine", "gstreamer", "render_node", "element", "gl_renderer",
- * "vulkan_renderer" (strings, null where the guest has none or was not asked), "changed" (boolean),
- * "steps" (an array of objects with "name", "state", "seconds" and "detail").  NULL with
- * HX_ERROR_GUEST (what failed in the guest, and why), HX_ERROR_HOST (a part is not built) or the
- * errors of the connection. */
+ * where only one was done), "os", "machine", "glibc", "gstreamer", "render_node", "element",
+ * "frame" (what the host made of one), "gl_renderer", "vulkan_renderer" (strings, null where the
+ * guest has none or was not asked), "modules" (an array of strings: those that are loaded of what
+ * sessions use), "changed" (boolean), "steps" (an array of objects with "name", "state", "seconds"
+ * and "detail").  NULL with HX_ERROR_GUEST (what failed in the guest, and why), HX_ERROR_HOST (a
+ * part is not built) or the errors of the connection. */
 JsonObject *hx_provision(const HxGuest *guest, const HxProvisionScope *scope, HxStepReport report,
                          void *data, GError **error);
 

@@ -19,6 +19,25 @@ GBytes *hx_script_read(const char *path, GError **error)
     return NULL;
 }
 
+char **hx_list_read(const char *name, GError **error)
+{
+    g_autofree char *path = hx_data_path(name, error);
+    g_autoptr(GBytes) content = path ? hx_script_read(path, error) : NULL;
+    if (!content)
+        return NULL;
+    gsize size;
+    const char *bytes = g_bytes_get_data(content, &size);
+    g_autofree char *text = g_strndup(bytes, size);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autoptr(GStrvBuilder) list = g_strv_builder_new();
+    for (char **line = lines; *line; line++) {
+        char *entry = g_strstrip(*line);
+        if (*entry && *entry != '#')
+            g_strv_builder_add(list, entry);
+    }
+    return g_strv_builder_end(list);
+}
+
 /* What stops scripts, by what the programs in them say of it, and what to do then; %s: the VM. */
 static const struct {
     const char *says;

@@ -27,6 +27,10 @@ gboolean hx_script_run_noted(HxSsh *ssh, const HxScript *script, HxScriptNote no
 /* The content of the file @path, for g_bytes_unref; NULL with HX_ERROR_HOST. */
 GBytes *hx_script_read(const char *path, GError **error);
 
+/* The lines of the data file @name (hx_data_path) that are neither empty nor comments, which begin
+ * with "#"; for g_strfreev.  NULL with HX_ERROR_HOST. */
+char **hx_list_read(const char *name, GError **error);
+
 /* Why a command failed in @vm's guest, from its stderr: the cause, on what, and what to do where it
  * is one that is known, else the last line; for g_free. */
 char *hx_script_explain(const char *stderr_text, const char *vm);

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the guest is and has, one "KEY VALUE" a line.  Changes nothing.
-# Arguments: packages, "--", paths of files with %m for the machine.
+# Arguments: packages, "--", requirements as "KIND NAME", "--", paths of files with %m for the
+# machine and %p for GStreamer's plugins.
 export LC_ALL=C
-( . /etc/os-release; echo "os ${PRETTY_NAME:-$ID}" )
-echo "machine $(uname -m)"
+machine=$(uname -m)
+sed 's/^/os-release /' /etc/os-release
+echo "machine $machine"
+for module in virtio_gpu vmw_vsock_virtio_transport; do
+    [ -d "/sys/module/$module" ] && echo "module $module"
+done
 for node in /dev/dri/renderD*; do
     [ -e "$node" ] && echo "render $node"
 done
@@ -11,7 +16,14 @@ groups=" $(id -nG helixvm 2>/dev/null) "
 if [ "${groups#* render }" != "$groups" ] && [ "${groups#* video }" != "$groups" ]; then
     echo "user yes"
 fi
+getconf GNU_LIBC_VERSION 2>/dev/null
+libraries=/usr/lib/$machine-linux-gnu
+for directory in "$libraries" /usr/lib64 /usr/lib; do
+    [ -e "$directory/gstreamer-1.0/libgstcoreelements.so" ] && libraries=$directory && break
+done
+plugins=$libraries/gstreamer-1.0
 
+# --- what sessions need: by package where there are Debian's, else by what is in them ---
 wanted=
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
     wanted="$wanted $1"
@@ -20,6 +32,7 @@ done
 shift
 if command -v dpkg-query >/dev/null; then
     # One process for all of them; dpkg-query complains about those that it has never heard of.
+    # shellcheck disable=SC2086
     all=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' $wanted \
         libgstreamer1.0-0 2>/dev/null)
     installed=$(echo "$all" | sed -n 's/^installed \([^ ]*\) .*/\1/p')
@@ -35,10 +48,23 @@ $package
         esac
     done
 else
-    echo "nodpkg yes"
+    gst-inspect-1.0 --version 2>/dev/null | sed -n 's/^GStreamer /gstreamer /p'
 fi
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    requirement=$1
+    shift
+    command -v dpkg-query >/dev/null && continue
+    name=${requirement#* }
+    case $requirement in
+    program*) command -v "$name" ;;
+    plugin*) [ -e "$plugins/libgst$name.so" ] ;;
+    library*) [ -e "$libraries/$name" ] ;;
+    esac >/dev/null || echo "missing $requirement"
+done
+shift
 
-sha256sum $(printf '%s\n' "$@" | sed "s/%m/$(uname -m)/") 2>/dev/null | sed 's/^/sum /'
+sha256sum $(printf '%s\n' "$@" | sed "s|%m|$machine|; s|%p|$plugins|") 2>/dev/null | sed 's/^/sum /'
+echo "plugins $plugins"
 sed 's/^/installed /' /var/lib/helixvm/installed 2>/dev/null
 # What was verified since the guest started.
 sed 's/^/verified /' /run/helixvm-verified 2>/dev/null

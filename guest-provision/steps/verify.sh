@@ -26,8 +26,14 @@ part() {
     as_user "$@" >"$directory/$name" 2>"$directory/$name.errors"
     echo $? >"$directory/$name.status"
 }
-# The three wait for the disk and each other little: together they take as long as the slowest.
-part element gst-inspect-1.0 vsockenc &
+# They wait for the disk and each other little: together they take as long as the slowest.
+{
+    part element gst-inspect-1.0 vsockenc
+    # One frame there and back: what comes is H.264 that begins with its parameters.  After the first,
+    # which may have to look at all plugins.
+    part frame gst-launch-1.0 -q videotestsrc num-buffers=1 ! \
+        video/x-raw,format=BGRx,width=320,height=240 ! vsockenc ! fdsink
+} &
 parts=$!
 part gl "$eglinfo" -B -a gl -p gbm &
 parts="$parts $!"
@@ -40,7 +46,7 @@ wait $parts
 kill -- -$late 2>/dev/null
 
 hung=
-for name in element gl vulkan; do
+for name in element gl vulkan frame; do
     status=$(cat "$directory/$name.status")
     [ "$status" -ne 124 ] && [ "$status" -ne 137 ] || hung="$hung $name"
 done
@@ -56,13 +62,18 @@ status=$(cat "$directory/element.status")
     else
         cat "$directory/element" "$directory/element.errors" | sed 's/^/element-error /' | tail -n 3
     fi
+    case $(od -A n -t x1 -N 5 "$directory/frame") in
+    ' 00 00 00 01 67') echo "frame H.264, $(wc -c <"$directory/frame") bytes" ;;
+    *) sed -n 's/^ERROR: //p; s/^WARNING: erroneous pipeline: //p' "$directory/frame.errors" | head -n 1 |
+        sed 's/^from element [^ ]* //; s/^/frame-error /' ;;
+    esac
     sed -n 's/^[[:space:]]*OpenGL .*renderer[^:]*: /gl /p' "$directory/gl" | head -n 1
     # A guest with Venus also has its own software renderer, and may name it first.
     sed -n 's/^[[:space:]]*deviceName *= /vulkan /p' "$directory/vulkan" |
         awk '/^vulkan llvmpipe/ { own = $0; next } { print; own = ""; exit } END { if (own) print own }'
 } >"$directory/result"
 cat "$directory/result"
-if [ $status -eq 0 ]; then
+if grep -q '^element ' "$directory/result" && grep -q '^frame ' "$directory/result"; then
     { echo "key $1"; cat "$directory/result"; } >"$directory/verified"
     mv "$directory/verified" /run/helixvm-verified
 fi

@@ -31,7 +31,7 @@ my %wanted;
 for my $source (@sources) {
     my $text = slurp($source);
     $wanted{"libexec/helixvm/$1"} = 1 while $text =~ /hx_part_path\("([^"]+)"/g;
-    $wanted{"share/helixvm/$1"} = 1 while $text =~ /hx_data_path\("([^"]+)"/g;
+    $wanted{"share/helixvm/$1"} = 1 while $text =~ /(?:hx_data_path|hx_list_read)\("([^"]+)"/g;
     # What provisioning uploads, from its table.
     $wanted{"libexec/helixvm/$1"} = 1 while $text =~ m{[^e] "(guest/[^"]+)"}g;
     $wanted{"share/helixvm/$1"} = 1 while $text =~ m{[^e] "(guest-provision/[^"]+)"}g;

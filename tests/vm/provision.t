@@ -83,9 +83,40 @@ my $seconds = time - $begin;
 ok(!$known->{changed}, 'which changes nothing');
 cmp_ok($seconds, '<', 5, sprintf 'in %.1f s', $seconds);
 
+like($known->{frame}, qr/^H\.264, \d+ bytes$/, 'a frame went to the host and came back as H.264');
+like($known->{os}, qr/^Debian GNU\/Linux 13/, 'the distribution is known');
+like($known->{glibc}, qr/^2\.\d+$/, 'its C library too');
+like($known->{gstreamer}, qr/^1\.\d+\./, 'and its GStreamer');
+is_deeply([sort @{$known->{modules}}], [qw(virtio_gpu vmw_vsock_virtio_transport)], 'and its modules');
+like($known->{render_node}, qr{^/dev/dri/renderD\d+$}, 'and its render node');
+
+# --- a host that does not encode -----------------------------------------------------------------
+
+my $encoder = status_of($vm)->{processes}{'helixvm-encoder'}{pid};
+guest('rm /run/helixvm-verified');
+kill 'STOP', $encoder;
+my $silent = provision();
+kill 'CONT', $encoder;
+is($silent->{status}, 8, 'an encoder that does not answer: exit status 8');
+like($silent->{err}, qr/vsockenc of VM "$vm" gets no frame encoded by the host: \S.*: see `helixvm logs $vm encoder`/,
+    'an encoder that does not answer: is named');
+
+# --- another distribution, whose packages have unknown names -------------------------------------
+
+guest(<<'END');
+printf 'ID=fedora\nVERSION_ID=42\nPRETTY_NAME="Fedora Linux 42"\n' >/run/os-release
+mount --bind /run/os-release /usr/lib/os-release
+dpkg --remove vulkan-tools >&2
+END
+my $other = qr/runs Fedora Linux 42, whose packages helixvm does not know: it lacks /;
+fails(qr/$other\Qvulkan-tools: install/, 'another distribution with dpkg');
+guest('mv /usr/bin/dpkg-query /usr/bin/weston /root/');
+fails(qr/$other\Qprogram weston, program eglinfo, program vulkaninfo: install/, 'one without dpkg');
+guest('mv /root/dpkg-query /root/weston /usr/bin/; umount /usr/lib/os-release');
+
 # --- something is in the way of packages --------------------------------------------------------
 
-guest('dpkg --remove vulkan-tools >&2; ip link set $(cd /sys/class/net && ls -d e*) down');
+guest('ip link set $(cd /sys/class/net && ls -d e*) down');
 fails(qr/cannot install vulkan-tools: .*the guest has no network to fetch packages by: .*Temporary failure resolving/,
     'no network');
 guest(<<'END');
