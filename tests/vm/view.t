@@ -46,11 +46,11 @@ sub start_view {
 }
 
 sub end_view {
-    my ($view, $session) = @_;
+    my ($view, $session, $said) = @_;
     kill 'INT', $view->{pid};
     my $result = finish($view, 20);
     is($result->{status}, 0, "$session: an interrupt ends it");
-    is($result->{err}, '', "$session: without a word");
+    is($result->{err}, $said, "$session: without a word more");
 }
 
 my $browser = Browser->new;
@@ -119,7 +119,7 @@ ok($browser->wait_for(30, '/is stopped: `helixvm session start \S+ pattern` star
 helixvm_ok({seconds => 120}, 'session', 'start', $vm, 'pattern');
 shows(60, 'live', 'and joined when it is started');
 ok(wait_until(30, sub { !(@wrong = wrong_blocks()) }), 'with the same pattern') or diag($wrong[0]);
-end_view($view, 'pattern');
+end_view($view, 'pattern', '');
 ok($browser->wait_for(20, '/helixvm view has ended/.test(document.body.innerText)'), 'which the page says');
 helixvm_ok('session', 'stop', $vm, 'pattern');
 
@@ -127,8 +127,11 @@ helixvm_ok('session', 'stop', $vm, 'pattern');
 
 put_drawing($vm, 'clock', WIDTH, HEIGHT);
 my $clock = connect_clock($vm);
-$view = start_view('clock');
-$browser->visit($view->{url});
+$view = start_helixvm('view', $vm, '--session', 'clock');
+my $url;
+ok(wait_until(60, sub { ($url) = slurp($view->{out}->filename) =~ m{^VM "\Q$vm\E": session clock is at (http://\S+)$}m }),
+    'clock: the link is printed') or diag(slurp($view->{err}->filename));
+$browser->visit($url);
 shows(60, 'live', 'the browser shows the clock');
 
 # The guest's time in the canvas, s; undef where none is to be read.
@@ -165,7 +168,7 @@ my $session = helixvm_ok('exec', $vm, '--', 'systemctl', 'show', '-P', 'MainPID'
 helixvm_ok('exec', $vm, '--', 'kill', '-KILL', $session =~ s/\s+//r);
 goes_on(sample_clock($clock)->[2] + 1, 60, 'it goes on after the session was killed');
 is_deeply([grep { !/^warning/ } $browser->complaints], [], 'the browser has nothing to object to');
-end_view($view, 'clock');
+end_view($view, 'clock', "open it in a browser of this machine; the link lets one browser in, once; Ctrl-C ends it\n");
 
 powers_off($vm, 'the guest powers off');
 refused(5, qr/"\Q$vm\E" is down: .*helixvm up/, $vm);
