@@ -7,6 +7,8 @@
 
 /* Of a program that verifies; the rest is for those that do not end by a signal at once. */
 #define VERIFY_SECONDS "60"
+/* Two of them one after the other, and some. */
+#define SCRIPT_SECONDS 180
 /* It was seen to hang in one of some hundred guests with an emulated GPU. */
 #define VERIFY_TRIES 2
 
@@ -59,8 +61,7 @@ static gboolean run_verify(HxProvisionRun *run, const char *key, char **ret_hung
     const char *arguments[] = {key, VERIFY_SECONDS, NULL};
     for (int i = 0; i < VERIFY_TRIES; i++) {
         g_autofree char *output = NULL;
-        if (!hx_script_run(run->ssh, "verify.sh", arguments, HX_STEP_SCRIPT_SECONDS, &output,
-                           error))
+        if (!hx_script_run(run->ssh, "verify.sh", arguments, SCRIPT_SECONDS, &output, error))
             return FALSE;
         g_clear_pointer(&run->verified, hx_facts_free);
         run->verified = hx_facts_new(output);
