@@ -337,7 +337,7 @@ $(DRAWING_OBJ): COMPONENT_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(drawing_PKG)
 $(BUILD)/bench/drawing: $(DRAWING_OBJ)
 	$(LINK) $^ $(shell $(PKG_CONFIG) --libs $(drawing_PKG))
 
-.PHONY: bench bench-encoder bench-initrd bench-launcher bench-picture bench-vsock bench-vsock-cpus
+.PHONY: bench bench-encoder bench-initrd bench-launcher bench-picture bench-stream bench-vsock bench-vsock-cpus
 bench-initrd: all
 	BUILD=$(BUILD) tests/bench/boot-initrd
 bench-vsock: all $(BUILD)/bench/traffic $(BUILD)/bench/vsock-floor
@@ -349,9 +349,11 @@ bench-launcher: all
 	BUILD=$(BUILD) tests/bench/launcher $(RUNS)
 bench-picture: all $(BUILD)/bench/drawing
 	BUILD=$(BUILD) tests/bench/picture $(RUNS)
+bench-stream: all
+	BUILD=$(BUILD) tests/bench/stream $(RUNS)
 bench-encoder: $(BUILD)/helixvm-encoder $(BUILD)/bench/encoding
 	BUILD=$(BUILD) tests/bench/encoder $(RUNS)
-bench: bench-encoder bench-initrd bench-launcher bench-picture bench-vsock
+bench: bench-encoder bench-initrd bench-launcher bench-picture bench-stream bench-vsock
 
 .PHONY: clean help
 clean:
