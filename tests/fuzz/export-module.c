@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "encoder/export-protocol.h"
+#include "encoder/qemu-module/read-thread.h"
 #include "launcher/base/fd.h"
 #include "launcher/base/unix-socket.h"
 #include "tests/fuzz/input.h"
@@ -49,6 +50,44 @@ void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
     g_assert_cmpuint(((uint8_t *)slot->bytes)[slot->size - 1], ==, byte);
     ret_answer->status = HX_EXPORT_OK;
     ret_answer->size = slot->size;
+}
+
+/* In the place of the thread: what it reads is there when the next packet has come. */
+static struct {
+    uint8_t *slot_end; /* its last byte */
+    HxReadDone done;   /* NULL: it reads nothing */
+    void *data;
+    gboolean ok;
+} reader;
+
+gboolean hx_virgl_begin_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
+                             void *data, HxExportAnswer *ret_answer)
+{
+    g_assert_null(reader.done);
+    if (!(request->resource_id & 1))
+        return FALSE;
+    reader.slot_end = (uint8_t *)slot->bytes + slot->size - 1;
+    reader.done = done;
+    reader.data = data;
+    reader.ok = !(request->resource_id & 2);
+    ret_answer->status = HX_EXPORT_OK;
+    ret_answer->size = slot->size;
+    return TRUE;
+}
+
+void hx_read_thread_cancel(void)
+{
+    reader.done = NULL;
+}
+
+static void end_reading(void)
+{
+    HxReadDone done = reader.done;
+    reader.done = NULL;
+    if (!done)
+        return;
+    *reader.slot_end = 1;
+    done(reader.ok, reader.data);
 }
 
 /* --- the encoder ---------------------------------------------------------------------------------
@@ -136,6 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run_module();
     for (int i = 0; input.size > 0 && i < PACKETS_MAX; i++) {
         send_packet(fd, &input);
+        end_reading();
         run_module();
         HxExportAnswer answer;
         while (recv(fd, &answer, sizeof answer, MSG_DONTWAIT) > 0)
