@@ -7,7 +7,8 @@
 #include "encoder/export-protocol.h"
 
 /* All of these are called in QEMU's main thread: the constructor before main(), the rest from the
- * default GMainContext, with QEMU's big lock held.  There is one thread besides, read-thread.h's. */
+ * default GMainContext, with QEMU's big lock held.  There is one thread besides, read-thread.h's.
+ */
 
 /* Start virgl_render_server now, while the sandbox still allows it.  Where that fails the log says
  * so, and virglrenderer is left to start its own. */
