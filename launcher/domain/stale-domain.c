@@ -4,6 +4,7 @@
 #include <libvirt/virterror.h>
 
 #include "launcher/base/error.h"
+#include "launcher/base/pause.h"
 #include "launcher/domain/qemu-process.h"
 #include "launcher/domain/vm-domain.h"
 
@@ -20,43 +21,32 @@ static char *uuid_of(HxVm *vm)
     return g_steal_pointer(&uuid);
 }
 
-static virDomain *look_up(const char *uuid, virConnect *connection, gboolean *ret_is_none)
-{
-    virDomain *domain = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
-    *ret_is_none = !uuid || (!domain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN);
-    return domain;
-}
-
-/* libvirt has it and it does not run: it is still being started for a monitor that was killed.
- * Nothing can end that, and no event tells of its end to who was not there at its beginning. */
-static gboolean is_being_started(virDomain *domain)
-{
-    return virDomainIsActive(domain) == 0 && virDomainIsPersistent(domain) == 0;
-}
-
 gboolean hx_stale_domain_end(HxVm *vm, virConnect *connection, gboolean *ret_ended, GError **error)
 {
     g_autofree char *uuid = uuid_of(vm);
     gint64 deadline = g_get_monotonic_time() + START_SECONDS * G_TIME_SPAN_SECOND;
     *ret_ended = FALSE;
     for (;;) {
-        gboolean is_none;
-        g_autoptr(virDomain) domain = look_up(uuid, connection, &is_none);
+        g_autoptr(virDomain) domain = uuid ? virDomainLookupByUUIDString(connection, uuid) : NULL;
+        gboolean is_none = !uuid || (!domain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN);
         *ret_ended |= domain != NULL;
         if (is_none || (domain && virDomainDestroy(domain) == 0))
             return TRUE;
         g_autofree char *message = g_strdup(virGetLastErrorMessage());
-        gboolean starts = domain && is_being_started(domain);
-        if (domain && !starts && virDomainIsActive(domain) == 0)
+        int active = domain ? virDomainIsActive(domain) : -1;
+        if (active < 0 && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
             return TRUE;
-        if (!starts && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+        /* One that is not defined, and does not run, is still being started for a monitor that was
+         * killed.  Nothing can end that, and no event tells of its end to who was not there at its
+         * beginning. */
+        if (active == 0 && virDomainIsPersistent(domain) != 0)
             return TRUE;
-        if (!starts || g_get_monotonic_time() > deadline) {
+        if (active != 0 || g_get_monotonic_time() > deadline) {
             g_set_error(error, HX_ERROR, HX_ERROR_HOST, "cannot end what a killed monitor left: %s",
                         message);
             return FALSE;
         }
-        g_usleep(LOOK_AGAIN_MILLISECONDS * G_TIME_SPAN_MILLISECOND);
+        hx_pause(LOOK_AGAIN_MILLISECONDS, NULL);
     }
 }
 
