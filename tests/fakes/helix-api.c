@@ -10,43 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guest-provision/session/stream-protocol.h"
-#include "tests/fakes/cli-pictures.h"
+#include "tests/fakes/session-frames.h"
 
 #define AGENTS "/api/v1/external-agents"
-#define FRAMES (3 * PICTURE_GROUP)
+#define GROUPS 3
 #define INTERVAL_MS 20
 #define SOON 15 /* ticks until what is to go wrong does */
 
 static char *key;
-static GBytes *units[FRAMES]; /* access units, whole groups of them */
 static GMainLoop *loop;
-
-static void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
-static void say(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vprintf(format, arguments);
-    va_end(arguments);
-    putchar('\n');
-    fflush(stdout);
-}
-
-/* --- pictures -----------------------------------------------------------------------------------
- */
-
-static void keep_unit(const HxStreamFrame *frame, void *data)
-{
-    int *count = data;
-    units[(*count)++] = g_bytes_new(frame->data, frame->size);
-}
-
-static void make_units(void)
-{
-    int count = 0;
-    pictures_encode(FRAMES, keep_unit, &count);
-}
 
 /* --- a session ----------------------------------------------------------------------------------
  */
@@ -65,26 +37,6 @@ typedef struct Session {
     void (*tick)(Viewer *viewer); /* every INTERVAL_MS; NULL: nothing more */
 } Session;
 
-static void send_binary(Viewer *viewer, GBytes *bytes)
-{
-    soup_websocket_connection_send_message(viewer->connection, SOUP_WEBSOCKET_DATA_BINARY, bytes);
-    g_bytes_unref(bytes);
-}
-
-static HxStreamFrame next_frame(Viewer *viewer)
-{
-    guint64 i = viewer->frames++;
-    gsize size;
-    const guint8 *data = g_bytes_get_data(units[i % FRAMES], &size);
-    return (HxStreamFrame){.codec = HX_STREAM_CODEC_H264,
-                           .flags = i % PICTURE_GROUP == 0 ? HX_STREAM_FRAME_KEY : 0,
-                           .pts_us = i * INTERVAL_MS * 1000,
-                           .width = PICTURE_WIDTH,
-                           .height = PICTURE_HEIGHT,
-                           .data = data,
-                           .size = size};
-}
-
 static void answer(Viewer *viewer)
 {
     g_autofree char *complete = hx_stream_complete_build(PICTURE_WIDTH, PICTURE_HEIGHT);
@@ -97,9 +49,9 @@ static void begin(Viewer *viewer)
     answer(viewer);
     soup_websocket_connection_send_text(viewer->connection, "{\"Presence\":{\"users\":[]}}");
     HxStreamInit init = {.codec = 1, .width = PICTURE_WIDTH, .height = PICTURE_HEIGHT, .fps = 50};
-    send_binary(viewer, hx_stream_encode_init(&init));
-    send_binary(viewer, g_bytes_new_static("\x50 a cursor", 10));
-    send_binary(viewer, g_bytes_new_static("\xee", 1));
+    send_binary(viewer->connection, hx_stream_encode_init(&init));
+    send_binary(viewer->connection, g_bytes_new_static("\x50 a cursor", 10));
+    send_binary(viewer->connection, g_bytes_new_static("\xee", 1));
 }
 
 /* One frame, or, every fifth time, three at once. */
@@ -108,11 +60,11 @@ static void send_frames(Viewer *viewer)
     HxStreamFrame frames[3];
     guint count = viewer->ticks % 5 == 4 ? 3 : 1;
     for (guint i = 0; i < count; i++)
-        frames[i] = next_frame(viewer);
-    send_binary(viewer, count == 1 ? hx_stream_encode_frame(frames)
-                                   : hx_stream_encode_batch(frames, count));
+        frames[i] = session_frame(viewer->frames++, INTERVAL_MS);
+    send_binary(viewer->connection, count == 1 ? hx_stream_encode_frame(frames)
+                                               : hx_stream_encode_batch(frames, count));
     if (viewer->ticks % 7 == 0)
-        send_binary(viewer, g_bytes_new_static("\x02 audio", 7));
+        send_binary(viewer->connection, g_bytes_new_static("\x02 audio", 7));
 }
 
 static void then_error(Viewer *viewer)
@@ -121,7 +73,7 @@ static void then_error(Viewer *viewer)
         send_frames(viewer);
     } else if (viewer->ticks == SOON) {
         g_autofree char *text = g_strdup_printf("the pipeline of %s failed", key);
-        send_binary(viewer, hx_stream_encode_error(text));
+        send_binary(viewer->connection, hx_stream_encode_error(text));
     }
 }
 
@@ -193,7 +145,7 @@ static void on_message(SoupWebsocketConnection *connection, int type, GBytes *by
         HxStreamPong pong = {.sequence = binary.ping.sequence,
                              .client_time_us = binary.ping.client_time_us,
                              .encoder_latency_ms = 12};
-        send_binary(viewer, hx_stream_encode_pong(&pong));
+        send_binary(viewer->connection, hx_stream_encode_pong(&pong));
     }
 }
 
@@ -278,7 +230,7 @@ int main(int argc, char **argv)
     g_file_get_contents(argv[1], &key, NULL, &error);
     g_assert_no_error(error);
     g_strchomp(key);
-    make_units();
+    session_frames_make(GROUPS);
     g_autoptr(SoupServer) soup = soup_server_new(NULL, NULL);
     if (argc > 2) {
         g_autoptr(GTlsCertificate) certificate = g_tls_certificate_new_from_file(argv[2], &error);

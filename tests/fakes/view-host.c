@@ -15,12 +15,11 @@
 
 #include "cli/view-browser.h"
 #include "cli/view-server.h"
-#include "guest-provision/session/stream-protocol.h"
 #include "launcher/base/error.h"
 #include "launcher/base/pause.h"
-#include "tests/fakes/cli-pictures.h"
+#include "tests/fakes/session-frames.h"
 
-#define FRAMES (2 * PICTURE_GROUP)
+#define GROUPS 2
 #define INTERVAL_MS 40
 #define STATISTICS                                                                                 \
     "{\"session\":\"desktop\",\"source\":\"pixels\",\"gl_renderer\":\"<b>virgl</b>\","             \
@@ -36,50 +35,12 @@ static HxViewServer *server;
 static HxViewBrowser *browser;
 static SoupServer *session;
 static GPtrArray *viewers; /* Viewer */
-static GBytes *units[FRAMES];
-static gint silent; /* atomic: who connects waits, until it is cancelled */
+static gint silent;        /* atomic: who connects waits, until it is cancelled */
 static GMutex lock;
 static char *absent; /* under the lock: why nobody connects; NULL: who wants does */
 
-static void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
-static void say(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vprintf(format, arguments);
-    va_end(arguments);
-    putchar('\n');
-    fflush(stdout);
-}
-
 /* --- the session --------------------------------------------------------------------------------
  */
-
-static void keep_unit(const HxStreamFrame *frame, void *data)
-{
-    int *count = data;
-    units[(*count)++] = g_bytes_new(frame->data, frame->size);
-}
-
-static void send_binary(Viewer *viewer, GBytes *bytes)
-{
-    soup_websocket_connection_send_message(viewer->connection, SOUP_WEBSOCKET_DATA_BINARY, bytes);
-    g_bytes_unref(bytes);
-}
-
-static HxStreamFrame next_frame(Viewer *viewer)
-{
-    guint64 i = viewer->next++;
-    gsize size;
-    const guint8 *data = g_bytes_get_data(units[i % FRAMES], &size);
-    return (HxStreamFrame){.codec = HX_STREAM_CODEC_H264,
-                           .flags = i % PICTURE_GROUP == 0 ? HX_STREAM_FRAME_KEY : 0,
-                           .pts_us = i * INTERVAL_MS * 1000,
-                           .width = PICTURE_WIDTH,
-                           .height = PICTURE_HEIGHT,
-                           .data = data,
-                           .size = size};
-}
 
 /* One frame, or, every fifth time, two at once. */
 static gboolean send_frames(void *data)
@@ -88,11 +49,11 @@ static gboolean send_frames(void *data)
         Viewer *viewer = viewers->pdata[i];
         if (!viewer->joined)
             continue;
-        HxStreamFrame frames[2] = {next_frame(viewer)};
+        HxStreamFrame frames[2] = {session_frame(viewer->next++, INTERVAL_MS)};
         gboolean two = viewer->next % 5 == 0;
         if (two)
-            frames[1] = next_frame(viewer);
-        send_binary(viewer,
+            frames[1] = session_frame(viewer->next++, INTERVAL_MS);
+        send_binary(viewer->connection,
                     two ? hx_stream_encode_batch(frames, 2) : hx_stream_encode_frame(frames));
     }
     return G_SOURCE_CONTINUE;
@@ -111,13 +72,13 @@ static void on_message(SoupWebsocketConnection *connection, int type, GBytes *by
         say("joined %s", request.session_id);
         g_autofree char *complete = hx_stream_complete_build(PICTURE_WIDTH, PICTURE_HEIGHT);
         soup_websocket_connection_send_text(connection, complete);
-        send_binary(viewer, g_bytes_new_static("\x50 a cursor", 10));
+        send_binary(viewer->connection, g_bytes_new_static("\x50 a cursor", 10));
         viewer->joined = TRUE;
     } else if (hx_stream_decode(message, size, &binary, NULL) && binary.type == HX_STREAM_PING) {
         HxStreamPong pong = {.sequence = binary.ping.sequence,
                              .client_time_us = binary.ping.client_time_us,
                              .encoder_latency_ms = 12};
-        send_binary(viewer, hx_stream_encode_pong(&pong));
+        send_binary(viewer->connection, hx_stream_encode_pong(&pong));
     }
 }
 
@@ -155,8 +116,7 @@ static void on_get(SoupServer *soup, SoupServerMessage *message, const char *pat
 
 static void make_session(void)
 {
-    int count = 0;
-    pictures_encode(FRAMES, keep_unit, &count);
+    session_frames_make(GROUPS);
     viewers = g_ptr_array_new_with_free_func(viewer_free);
     session = soup_server_new(NULL, NULL);
     soup_server_add_websocket_handler(session, "/ws/stream", NULL, NULL, on_websocket, NULL, NULL);
@@ -209,7 +169,7 @@ static void end_streams(GBytes *last)
         Viewer *viewer = viewers->pdata[i];
         viewer->joined = FALSE;
         if (last)
-            send_binary(viewer, g_bytes_ref(last));
+            send_binary(viewer->connection, g_bytes_ref(last));
         soup_websocket_connection_close(viewer->connection, 1011, NULL);
     }
 }
