@@ -153,15 +153,15 @@ $(BUILD)/tests/virglrenderer-old/libvirglrenderer.so.1: tests/fakes/virglrendere
 
 # A Helix server's WebSocket, for tests/unit/helix.t.
 HELIX_API := $(BUILD)/tests/helix-api
-$(BUILD)/obj/tests/fakes/helix-api.o $(BUILD)/obj/tests/fakes/session-frames.o: COMPONENT_CFLAGS = $(session_CFLAGS)
-$(HELIX_API): $(patsubst %,$(BUILD)/obj/tests/fakes/%.o,helix-api session-frames cli-pictures) \
+$(BUILD)/obj/tests/fakes/helix-api.o $(BUILD)/obj/tests/fakes/endless-frames.o: COMPONENT_CFLAGS = $(session_CFLAGS)
+$(HELIX_API): $(patsubst %,$(BUILD)/obj/tests/fakes/%.o,helix-api endless-frames cli-pictures) \
 		$(protocol_SRC:%.c=$(BUILD)/obj/%.o)
 	$(LINK) $^ $(session_LIBS) $(shell $(PKG_CONFIG) --libs x264)
 
 # What `helixvm view` serves, with a session of its own, for tests/unit/view.t.
 VIEW_HOST := $(BUILD)/tests/view-host
 $(BUILD)/obj/tests/fakes/view-host.o: COMPONENT_CFLAGS = $(cli_CFLAGS)
-$(VIEW_HOST): $(patsubst %,$(BUILD)/obj/tests/fakes/%.o,view-host session-frames cli-pictures) $(BUILD)/lib/cli.a \
+$(VIEW_HOST): $(patsubst %,$(BUILD)/obj/tests/fakes/%.o,view-host endless-frames cli-pictures) $(BUILD)/lib/cli.a \
 		$(BUILD)/lib/provision.a $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/base.a
 	$(LINK) $^ $(cli_LIBS) $(provision_LIBS) $(shell $(PKG_CONFIG) --libs x264)
 

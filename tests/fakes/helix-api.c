@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/fakes/session-frames.h"
+#include "tests/fakes/endless-frames.h"
 
 #define AGENTS "/api/v1/external-agents"
 #define GROUPS 3
@@ -60,7 +60,7 @@ static void send_frames(Viewer *viewer)
     HxStreamFrame frames[3];
     guint count = viewer->ticks % 5 == 4 ? 3 : 1;
     for (guint i = 0; i < count; i++)
-        frames[i] = session_frame(viewer->frames++, INTERVAL_MS);
+        frames[i] = endless_frame(viewer->frames++, INTERVAL_MS);
     send_binary(viewer->connection, count == 1 ? hx_stream_encode_frame(frames)
                                                : hx_stream_encode_batch(frames, count));
     if (viewer->ticks % 7 == 0)
@@ -230,7 +230,7 @@ int main(int argc, char **argv)
     g_file_get_contents(argv[1], &key, NULL, &error);
     g_assert_no_error(error);
     g_strchomp(key);
-    session_frames_make(GROUPS);
+    endless_frames_make(GROUPS);
     g_autoptr(SoupServer) soup = soup_server_new(NULL, NULL);
     if (argc > 2) {
         g_autoptr(GTlsCertificate) certificate = g_tls_certificate_new_from_file(argv[2], &error);

@@ -17,7 +17,7 @@
 #include "cli/view-server.h"
 #include "launcher/base/error.h"
 #include "launcher/base/pause.h"
-#include "tests/fakes/session-frames.h"
+#include "tests/fakes/endless-frames.h"
 
 #define GROUPS 2
 #define INTERVAL_MS 40
@@ -49,10 +49,10 @@ static gboolean send_frames(void *data)
         Viewer *viewer = viewers->pdata[i];
         if (!viewer->joined)
             continue;
-        HxStreamFrame frames[2] = {session_frame(viewer->next++, INTERVAL_MS)};
+        HxStreamFrame frames[2] = {endless_frame(viewer->next++, INTERVAL_MS)};
         gboolean two = viewer->next % 5 == 0;
         if (two)
-            frames[1] = session_frame(viewer->next++, INTERVAL_MS);
+            frames[1] = endless_frame(viewer->next++, INTERVAL_MS);
         send_binary(viewer->connection,
                     two ? hx_stream_encode_batch(frames, 2) : hx_stream_encode_frame(frames));
     }
@@ -116,7 +116,7 @@ static void on_get(SoupServer *soup, SoupServerMessage *message, const char *pat
 
 static void make_session(void)
 {
-    session_frames_make(GROUPS);
+    endless_frames_make(GROUPS);
     viewers = g_ptr_array_new_with_free_func(viewer_free);
     session = soup_server_new(NULL, NULL);
     soup_server_add_websocket_handler(session, "/ws/stream", NULL, NULL, on_websocket, NULL, NULL);

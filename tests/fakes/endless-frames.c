@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "tests/fakes/session-frames.h"
+#include "tests/fakes/endless-frames.h"
 
 #include <stdio.h>
 
@@ -20,13 +20,13 @@ static void keep_unit(const HxStreamFrame *frame, void *data)
     g_ptr_array_add(units, g_bytes_new(frame->data, frame->size));
 }
 
-void session_frames_make(guint groups)
+void endless_frames_make(guint groups)
 {
     units = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     pictures_encode((int)groups * PICTURE_GROUP, keep_unit, NULL);
 }
 
-HxStreamFrame session_frame(guint64 index, guint interval_ms)
+HxStreamFrame endless_frame(guint64 index, guint interval_ms)
 {
     gsize size;
     const guint8 *data = g_bytes_get_data(units->pdata[index % units->len], &size);

@@ -12,10 +12,10 @@
 void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* Make the frames that are sent again and again: @groups of PICTURE_GROUP.  Once, before others. */
-void session_frames_make(guint groups);
+void endless_frames_make(guint groups);
 
 /* Frame @index, a multiple of @interval_ms after the first. */
-HxStreamFrame session_frame(guint64 index, guint interval_ms);
+HxStreamFrame endless_frame(guint64 index, guint interval_ms);
 
 /* Send @bytes, which are taken. */
 void send_binary(SoupWebsocketConnection *connection, GBytes *bytes);
