@@ -118,12 +118,16 @@ int hx_picture_convert(HxPicture *picture, uint32_t format, const uint8_t *pixel
     return 0;
 }
 
+bool hx_picture_same_kind(const HxPicture *a, const HxPicture *b)
+{
+    return a->source_format && a->source_format == b->source_format &&
+           a->source_width == b->source_width && a->source_height == b->source_height;
+}
+
 bool hx_picture_equal(const HxPicture *a, const HxPicture *b)
 {
-    return a->source_format == b->source_format && a->source_width == b->source_width &&
-           a->source_height == b->source_height &&
-           (!a->source_format ||
-            memcmp(a->digests, b->digests, a->height / 2 * sizeof(HxDigest)) == 0);
+    return hx_picture_same_kind(a, b) &&
+           memcmp(a->digests, b->digests, a->height / 2 * sizeof(HxDigest)) == 0;
 }
 
 void hx_picture_clear(HxPicture *picture)

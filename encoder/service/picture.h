@@ -33,6 +33,9 @@ typedef struct {
 int hx_picture_convert(HxPicture *picture, uint32_t format, const uint8_t *pixels, uint32_t width,
                        uint32_t height, uint32_t stride);
 
+/* Whether both were made of pixels of the same size and format; nothing is, where one is empty. */
+bool hx_picture_same_kind(const HxPicture *a, const HxPicture *b);
+
 /* Whether both were made of the same pixels, by their digests (digest.h). */
 bool hx_picture_equal(const HxPicture *a, const HxPicture *b);
 

@@ -215,7 +215,8 @@ static void plan_refinements(HxSession *session, const HxAccessUnit *unit, gbool
 int hx_session_encode(HxSession *session, HxPicture *picture, gboolean force_keyframe,
                       gboolean may_be_empty, HxAccessUnit *ret_unit)
 {
-    force_keyframe |= session->force_keyframe;
+    /* Whoever changes size or format counts on a keyframe, also where the coded size stays. */
+    force_keyframe |= session->force_keyframe || !hx_picture_same_kind(picture, &session->last);
     gboolean same = hx_picture_equal(picture, &session->last);
     if (same && may_be_empty && !force_keyframe && !session->settling && !session->refinements) {
         *ret_unit = (HxAccessUnit){0};

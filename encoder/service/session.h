@@ -32,10 +32,10 @@ int hx_session_configure(HxSession *session, const HxfrConfigReq *config);
 void hx_session_force_keyframe(HxSession *session);
 
 /* Encode @picture, which is swapped for another one of no defined content.  A new size gives a new
- * encoder, and so a keyframe.  Where @may_be_empty and the picture is the same as the last ones,
- * *ret_unit has size 0.
- * An encoder that fails is left while pictures have that size: the next in order takes this one, as
- * a keyframe.  0; -EINVAL where no encoder takes that size; another negative errno where all have
+ * encoder, and so a keyframe; other pixels than the last, in size or format, a keyframe at least.
+ * Where @may_be_empty and the picture is the same as the last ones, *ret_unit has size 0. An
+ * encoder that fails is left while pictures have that size: the next in order takes this one, as a
+ * keyframe.  0; -EINVAL where no encoder takes that size; another negative errno where all have
  * failed, after which the next picture starts anew, by the first in order, with a keyframe; or,
  * where none of them had encoded any, the next picture after a second, and those before fail alike.
  */
