@@ -16,6 +16,29 @@ static void row(GString *text, const char *name, const char *format, ...)
     g_string_append_printf(text, "  %-12s %s\n", name, printable);
 }
 
+/* Where a session's time goes, and what became of its frames. */
+static void add_session_figures(GString *text, JsonObject *session)
+{
+    static const char *const names[] = {"read", "convert", "queue", "encode", "send"};
+    JsonObject *stages = hx_json_object(session, "stage_ms");
+    g_autoptr(GString) times = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        JsonObject *stage = hx_json_object(stages, names[i]);
+        if (stage)
+            g_string_append_printf(times, "%s%s %.1f (%.1f)", times->len ? ", " : "", names[i],
+                                   json_object_get_double_member_with_default(stage, "p50", 0),
+                                   json_object_get_double_member_with_default(stage, "p99", 0));
+    }
+    if (times->len)
+        row(text, "", "  ms (p99): %s", times->str);
+    row(text, "",
+        "  %" G_GINT64_FORMAT " keyframes, %" G_GINT64_FORMAT " unchanged, %" G_GINT64_FORMAT
+        " dropped, %" G_GINT64_FORMAT " errors; %" G_GINT64_FORMAT " kbit/s at most",
+        hx_json_integer(session, "keyframes"), hx_json_integer(session, "unchanged"),
+        hx_json_integer(session, "dropped"), hx_json_integer(session, "errors"),
+        hx_json_integer(session, "bitrate") / 1000);
+}
+
 static void add_encoder(GString *text, JsonObject *status)
 {
     JsonObject *part = hx_json_object(hx_json_object(status, "processes"), "helixvm-encoder");
@@ -52,6 +75,7 @@ static void add_encoder(GString *text, JsonObject *status)
             json_object_get_double_member_with_default(session, "fps", 0),
             (double)hx_json_integer(session, "bits_per_second") / 1e6, by ? by : "none yet",
             left ? ": " : "", left ? left : "");
+        add_session_figures(text, session);
     }
 }
 

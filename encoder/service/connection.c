@@ -426,6 +426,13 @@ static void send_answer(HxConnection *connection, Job *job)
     send_parts(connection, &part, 1);
 }
 
+/* The client is gone, or takes no answers. */
+static void drop_frame(HxConnection *connection, Job *job)
+{
+    hx_session_count_dropped(job->session);
+    g_atomic_int_inc(&connection->context->dropped);
+}
+
 static void encode_frame(HxConnection *connection, Job *job)
 {
     HxAccessUnit unit;
@@ -453,7 +460,9 @@ static void encode_frame(HxConnection *connection, Job *job)
     };
     send_parts(connection, parts, unit.size ? 2 : 1);
     job->stage_us[HX_STAGE_SEND] = lap(&clock);
-    if (!connection->send_failed)
+    if (connection->send_failed)
+        drop_frame(connection, job);
+    else
         hx_session_count_frame(job->session, job->stage_us, unit.size, unit.is_keyframe,
                                job->from_resource);
 }
@@ -478,7 +487,9 @@ static void *run_output(void *data)
     HxConnection *connection = data;
     for (gboolean more = TRUE; more;) {
         Job *job = g_async_queue_pop(connection->work);
-        if (!connection->send_failed || job->kind == JOB_END) {
+        if (connection->send_failed && job->kind == JOB_FRAME) {
+            drop_frame(connection, job);
+        } else if (!connection->send_failed || job->kind == JOB_END) {
             switch (job->kind) {
             case JOB_ANSWER:
                 send_answer(connection, job);

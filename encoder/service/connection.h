@@ -18,6 +18,7 @@ typedef struct {
     gint max_sessions;
     gint n_sessions; /* atomic */
     gint complaints; /* atomic: lines in the log about what clients did */
+    gint dropped;    /* atomic: frames that clients did not take, also those that are gone */
     /* In the main context, when a connection has ended by itself or after hx_connection_stop(). */
     void (*ended)(HxConnection *connection, void *data);
     void *data;

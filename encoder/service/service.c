@@ -190,6 +190,8 @@ char *hx_service_describe(HxService *service)
     json_builder_end_object(builder);
     json_builder_set_member_name(builder, "connections");
     json_builder_add_int_value(builder, service->connections->len);
+    json_builder_set_member_name(builder, "dropped");
+    json_builder_add_int_value(builder, g_atomic_int_get(&service->context.dropped));
     json_builder_set_member_name(builder, "sessions");
     json_builder_begin_array(builder);
     for (guint i = 0; i < service->connections->len; i++)

@@ -42,7 +42,7 @@ struct HxSession {
     const char *encoder_name;                    /* NULL: none yet */
     char encoder_reason[HX_ENCODER_REASON_SIZE]; /* why it is not the first in order; "" */
     guint32 width, height, bitrate;
-    guint64 frames, keyframes, unchanged, bytes, errors;
+    guint64 frames, keyframes, unchanged, bytes, errors, dropped;
     gboolean from_resource;
     HxSamples stages[HX_STAGE_COUNT];
     HxRate rate;
@@ -256,6 +256,13 @@ void hx_session_count_error(HxSession *session)
     g_mutex_unlock(&session->lock);
 }
 
+void hx_session_count_dropped(HxSession *session)
+{
+    g_mutex_lock(&session->lock);
+    session->dropped++;
+    g_mutex_unlock(&session->lock);
+}
+
 static void add_count(JsonBuilder *builder, const char *name, guint64 value)
 {
     json_builder_set_member_name(builder, name);
@@ -281,6 +288,7 @@ void hx_session_describe(HxSession *session, JsonBuilder *builder)
     add_count(builder, "unchanged", session->unchanged);
     add_count(builder, "bytes", session->bytes);
     add_count(builder, "errors", session->errors);
+    add_count(builder, "dropped", session->dropped);
     double bits;
     json_builder_set_member_name(builder, "fps");
     json_builder_add_double_value(

@@ -61,5 +61,8 @@ void hx_session_count_frame(HxSession *session, const gint64 stage_us[HX_STAGE_C
 /* A request that got an ERROR. */
 void hx_session_count_error(HxSession *session);
 
+/* A frame of which the client does not take the answer. */
+void hx_session_count_dropped(HxSession *session);
+
 /* Add members to the object that is open in @builder. */
 void hx_session_describe(HxSession *session, JsonBuilder *builder);

@@ -24,7 +24,10 @@ static const char running[] =
     "\"disk\":{\"image\":\"default\",\"size_gib\":20,\"used_bytes\":1048576},"
     "\"encoder\":{\"module\":{\"connected\":true},\"sessions\":[{\"session_id\":1,\"width\":1280,"
     "\"height\":720,\"frames\":10,\"source\":\"resource\",\"fps\":29.96,"
-    "\"bits_per_second\":2345678,\"encoder\":\"null\",\"encoder_reason\":\"x264 is tired\"}]},"
+    "\"bits_per_second\":2345678,\"encoder\":\"null\",\"encoder_reason\":\"x264 is tired\","
+    "\"keyframes\":2,\"unchanged\":31,\"dropped\":4,\"errors\":5,\"bitrate\":8000000,"
+    "\"stage_ms\":{\"encode\":{\"p50\":6.56,\"p99\":9.12},\"send\":{\"p50\":0.04,\"p99\":0.1},"
+    "\"read\":{\"p50\":1.25,\"p99\":2}}}]},"
     "\"provisioned\":{\"gl_renderer\":\"virgl\\n\\u0007x\",\"vulkan_renderer\":null}}";
 
 static void test_running(void)
@@ -37,6 +40,10 @@ static void test_running(void)
     g_assert_nonnull(strstr(text,
                             "session 1: 1280x720, 10 frames from resource, 30.0 fps, 2.35 Mbit/s, "
                             "by null: x264 is tired\n"));
+    g_assert_nonnull(
+        strstr(text, "  ms (p99): read 1.2 (2.0), encode 6.6 (9.1), send 0.0 (0.1)\n"));
+    g_assert_nonnull(
+        strstr(text, "  2 keyframes, 31 unchanged, 4 dropped, 5 errors; 8000 kbit/s at most\n"));
     g_assert_nonnull(strstr(text, "running, restarted 2 times\n"));
     g_assert_nonnull(strstr(text, "  Vulkan       none\n"));
 }

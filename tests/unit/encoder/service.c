@@ -481,6 +481,8 @@ static void test_statistics(TestService *service, const void *data)
     g_assert_cmpint(json_object_get_int_member(session, "keyframes"), >=, 1);
     g_assert_cmpint(json_object_get_int_member(session, "bytes"), ==, stream->len);
     g_assert_cmpint(json_object_get_int_member(session, "errors"), ==, 1);
+    g_assert_cmpint(json_object_get_int_member(session, "dropped"), ==, 0);
+    g_assert_cmpint(json_object_get_int_member(all, "dropped"), ==, 0);
     g_assert_cmpstr(json_object_get_string_member(session, "source"), ==, "pixels");
     g_assert_cmpint(json_object_get_int_member(session, "bitrate"), ==, 8000000);
     g_assert_cmpfloat(json_object_get_double_member(session, "fps"), >, 0);
@@ -497,6 +499,32 @@ static void test_statistics(TestService *service, const void *data)
     }
     JsonObject *encode = json_object_get_object_member(stages, "encode");
     g_assert_cmpfloat(json_object_get_double_member(encode, "p50"), >, 0);
+}
+
+static gint64 count_of(TestService *service, const char *name)
+{
+    g_autoptr(JsonNode) root = test_service_statistics(service);
+    return json_object_get_int_member(json_node_get_object(root), name);
+}
+
+/* What a client asks for and does not take is counted, also when the client is gone. */
+static void test_dropped(TestService *service, const void *data)
+{
+    const HxfrFrameRequest request = request_of(HXFR_FORMAT_XR24, 64, 64, 256);
+    hx_autofd int stays = test_connect(service);
+    for (guint clients = 1; clients <= 3; clients++) {
+        hx_autofd int fd = test_connect(service);
+        test_send_pattern(fd, 1, 0, &request, 0);
+        test_expect_frame(fd, 1, NULL);
+        g_assert_cmpint(shutdown(fd, SHUT_RD), ==, 0);
+        test_send_pattern(fd, 1, 0, &request, 1);
+        gint64 deadline = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
+        while (count_of(service, "connections") > 1)
+            g_assert_cmpint(g_get_monotonic_time(), <, deadline);
+        g_assert_cmpint(count_of(service, "dropped"), ==, clients);
+    }
+    test_send_pattern(stays, 1, 0, &request, 0);
+    test_expect_frame(stays, 1, NULL);
 }
 
 /* Sessions of one number on two connections are two, each with its own name and figures. */
@@ -590,6 +618,7 @@ int main(int argc, char **argv)
     ADD("refinement", NULL, test_refinement);
     ADD("null", NO_ENCODER, test_null);
     ADD("statistics", NULL, test_statistics);
+    ADD("dropped", NULL, test_dropped);
     ADD("same-number", NULL, test_same_number);
     ADD("termination", NULL, test_termination);
     g_test_add_func("/service/scanouts", test_scanouts);
