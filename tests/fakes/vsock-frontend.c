@@ -71,7 +71,7 @@ static void start_process(Frontend *f)
     HxProcess process = {
         .stdin_fd = -1,
         .stdout_fd = -1,
-        .stderr_fd = -1,
+        .stderr_fd = f->log_fd,
         .argv = argv,
         .fds = (int[]){f->listen_fd, ready[1], store[1]},
         .n_fds = f->store ? 3 : 2,
@@ -121,6 +121,7 @@ Frontend *frontend_new(FrontendOptions options)
     if (f->options.rx_buffer == 0)
         f->options.rx_buffer = 4096;
     f->store_fd = -1;
+    f->log_fd = options.log ? memfd_create("log", MFD_CLOEXEC) : -1;
     f->store = options.store ? hx_fd_store_new() : NULL;
     make_sockets(f);
     start_process(f);
@@ -155,6 +156,7 @@ void frontend_free(Frontend *f)
     hx_close(&f->fd);
     hx_close(&f->listen_fd);
     hx_close(&f->store_fd);
+    hx_close(&f->log_fd);
     hx_fd_store_free(f->store);
     hx_close(&f->memfd);
     munmap(f->memory, 2 * FRONTEND_REGION);
@@ -173,6 +175,49 @@ void frontend_free(Frontend *f)
 bool frontend_is_alive(Frontend *f)
 {
     return waitpid(f->pid, NULL, WNOHANG) == 0;
+}
+
+void frontend_expect_logged(Frontend *f, const char *text)
+{
+    g_autofree char *log = g_malloc0(1 << 20);
+    ssize_t n = pread(f->log_fd, log, (1 << 20) - 1, f->log_seen);
+    g_assert_cmpint(n, >=, 0);
+    if (!strstr(log, text))
+        g_error("'%s' is not in what was logged: '%s'", text, log);
+    f->log_seen += n;
+}
+
+/* Nanoseconds of CPU time that it has had; it has one thread. */
+static uint64_t cpu_time(Frontend *f)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/schedstat", f->pid), *text = NULL;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return g_ascii_strtoull(text, NULL, 10);
+}
+
+void frontend_expect_idle(Frontend *f)
+{
+    /* What is still to be done takes little: in one of these spans there is nothing. */
+    uint64_t taken = 0;
+    for (int i = 0; i < 20; i++) {
+        uint64_t before = cpu_time(f);
+        g_usleep(50000);
+        taken = cpu_time(f) - before;
+        if (taken == 0)
+            return;
+    }
+    g_error("%" G_GUINT64_FORMAT " ns of CPU time in 50 ms, while nothing is to be done", taken);
+}
+
+unsigned frontend_count_descriptors(Frontend *f)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", f->pid);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    g_assert_nonnull(dir);
+    unsigned count = 0;
+    while (g_dir_read_name(dir))
+        count++;
+    return count;
 }
 
 /* --- messages ------------------------------------------------------------------------------------
@@ -269,6 +314,21 @@ static void set_up(Frontend *f)
     g_assert_cmpuint(status, ==, 0);
 }
 
+static void offer_buffer(Frontend *f, unsigned i)
+{
+    struct vring_desc *table = f->queues[RX].vring.desc;
+    uint64_t address = frontend_guest_address(f, rx_buffer(f, i));
+    uint32_t size = f->options.rx_buffer, first = f->options.rx_pieces ? HEADER - 20 : size;
+    table[i] = (struct vring_desc){address, first, VRING_DESC_F_WRITE, 0};
+    if (first < size) {
+        unsigned rest = FRONTEND_SLOTS + i;
+        table[i].flags |= VRING_DESC_F_NEXT;
+        table[i].next = rest;
+        table[rest] = (struct vring_desc){address + first, size - first, VRING_DESC_F_WRITE, 0};
+    }
+    frontend_offer(f, RX, i);
+}
+
 void frontend_start(Frontend *f)
 {
     memset(f->memory, 0, RX_BUFFERS);
@@ -281,14 +341,8 @@ void frontend_start(Frontend *f)
         q->last_used = q->kicked = 0;
         start_queue(f, i, 0);
     }
-    for (unsigned i = 0; i < FRONTEND_SLOTS; i++) {
-        f->queues[RX].vring.desc[i] = (struct vring_desc){
-            .addr = frontend_guest_address(f, rx_buffer(f, i)),
-            .len = f->options.rx_buffer,
-            .flags = VRING_DESC_F_WRITE,
-        };
-        frontend_offer(f, RX, i);
-    }
+    for (unsigned i = 0; i < FRONTEND_SLOTS; i++)
+        offer_buffer(f, i);
 }
 
 void frontend_stop(Frontend *f, unsigned base[2])

@@ -22,6 +22,8 @@
 typedef struct {
     bool event_idx, indirect, seqpacket;
     unsigned rx_buffer; /* bytes of each buffer offered; 0: 4096 */
+    bool rx_pieces;     /* each in two, of which the first ends within the header */
+    bool log;           /* for frontend_expect_logged; otherwise it goes to the test's own */
     bool store;         /* keep what frontend_kill needs */
     bool no_driver;     /* only connect: no messages are sent */
 } FrontendOptions;
@@ -39,6 +41,8 @@ typedef struct {
     GPid pid;
     HxFdStore *store;
     int store_fd;
+    int log_fd;
+    off_t log_seen;
     int listen_fd, fd;
     int memfd;
     uint8_t *memory;
@@ -79,6 +83,15 @@ bool frontend_is_dropped(Frontend *f);
 
 /* Whether the process still runs. */
 bool frontend_is_alive(Frontend *f);
+
+/* The process has said @text in its log since the last call. */
+void frontend_expect_logged(Frontend *f, const char *text);
+
+/* Nobody asks anything of the process: it takes no CPU time. */
+void frontend_expect_idle(Frontend *f);
+
+/* Its open descriptors. */
+unsigned frontend_count_descriptors(Frontend *f);
 
 /* Send a packet of the guest's, hdr->len bytes at @payload with it.  Waits for a free slot. */
 void frontend_send(Frontend *f, const struct virtio_vsock_hdr *hdr, const void *payload);

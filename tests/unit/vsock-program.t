@@ -55,15 +55,27 @@ sub features {
     return $features // 0;
 }
 
+# What the process has open beside the standard descriptors, without the numbers of sockets.
+sub open_descriptors {
+    my ($pid) = @_;
+    return [sort map { s/:\[\d+\]//r } map { readlink } grep { m{/(\d+)$} && $1 > 2 } glob "/proc/$pid/fd/*"];
+}
 
 my $said = `$program --nonsense --print-capabilities left over`;
 is($?, 0, '--print-capabilities exits with 0, whatever else is there');
 is(decode_json($said)->{type}, 'vsock', 'and says what this is');
 
 socketpair my $ours, my $theirs, AF_UNIX, SOCK_STREAM, 0 or die "socketpair: $!\n";
+# Left open by who starts it.
+open my $stray, '<', $0 or die "$0: $!\n";
+fcntl $stray, Fcntl::F_SETFD(), 0;
 my $pid = start($theirs, '--fd=3', @needed);
+close $stray;
 close $theirs;
 ok(features($ours) & 1 << 1, 'a connected --fd is served: messages are offered');
+# The front end's twice, the host's two that listen, and the one to spare.
+is_deeply(open_descriptors($pid), ['anon_inode:[eventpoll]', 'anon_inode:[signalfd]', ('socket') x 5],
+    'it has nothing open but what it needs');
 ok(-S "$dir/host" && -S "$dir/host_seqpacket", "the host's sockets are there");
 close $ours;
 is(exit_status($pid), 0, 'it ends with its front end');

@@ -235,12 +235,7 @@ static void test_bad_clients(void)
         silent[i] = host_client(f, i % 2 ? "CONNECT 1" : "");
     expect_end(silent[0]);
     Peer p = host_connects(f, 22, "");
-    g_autofree char *fds = g_strdup_printf("/proc/%d/fd", f->pid);
-    unsigned open_fds = 0;
-    g_autoptr(GDir) dir = g_dir_open(fds, 0, NULL);
-    while (g_dir_read_name(dir))
-        open_fds++;
-    g_assert_cmpuint(open_fds, <, 300);
+    g_assert_cmpuint(frontend_count_descriptors(f), <, 300);
     for (unsigned i = 0; i < G_N_ELEMENTS(silent); i++)
         close(silent[i]);
     hx_close(&p.fd);
@@ -382,11 +377,12 @@ static void test_pause_and_reset(void)
 }
 
 /* Packets up to the guest's largest and the largest buffers, not only what Linux uses. */
-static void test_packet_sizes(void)
+static void test_packet_sizes(gconstpointer pieces)
 {
     static const uint32_t sizes[] = {1, 4096, 65536, 65537, 100000, FRONTEND_PACKET_MAX};
     static uint8_t data[FRONTEND_PACKET_MAX], got[FRONTEND_PACKET_MAX];
-    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .rx_buffer = 100000});
+    Frontend *f = frontend_new((FrontendOptions){
+        .event_idx = true, .rx_buffer = 100000, .rx_pieces = GPOINTER_TO_INT(pieces)});
     Peer p = guest_connects(f, 1000, 5000);
     for (unsigned i = 0; i < sizeof data; i++)
         data[i] = i * 2654435761u >> 24;
@@ -406,6 +402,39 @@ static void test_packet_sizes(void)
         at += hdr.len;
     }
     g_assert_cmpuint(largest, >, 20000);
+    hx_close(&p.fd);
+    frontend_free(f);
+}
+
+/* All the credit in one packet, more than the host's socket takes at once. */
+static void test_largest_packet(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    Peer p = guest_connects(f, 1000, 5000);
+    const struct virtio_vsock_hdr hdr = {.src_cid = FRONTEND_CID,
+                                         .dst_cid = 2,
+                                         .src_port = p.guest_port,
+                                         .dst_port = p.host_port,
+                                         .len = HX_CONNECTION_BUFFER,
+                                         .type = VIRTIO_VSOCK_TYPE_STREAM,
+                                         .op = VIRTIO_VSOCK_OP_RW,
+                                         .buf_alloc = PEER_BUFFER};
+    static uint8_t got[HX_CONNECTION_BUFFER];
+    uint8_t *packet = frontend_slot(f, 1), *data = packet + sizeof hdr;
+    frontend_wait_sent(f);
+    memcpy(packet, &hdr, sizeof hdr);
+    for (unsigned i = 0; i < HX_CONNECTION_BUFFER; i++)
+        data[i] = i * 2654435761u >> 24;
+    f->queues[1].vring.desc[0] = (struct vring_desc){frontend_guest_address(f, packet),
+                                                     sizeof hdr + HX_CONNECTION_BUFFER, 0, 0};
+    f->tx_busy[0] = true;
+    frontend_offer(f, 1, 0);
+    frontend_wait_sent(f);
+    g_assert_cmpint(hx_read_all(p.fd, got, sizeof got), ==, 0);
+    g_assert_true(memcmp(got, data, sizeof got) == 0);
+    struct virtio_vsock_hdr answer = {0};
+    while (answer.fwd_cnt != HX_CONNECTION_BUFFER)
+        answer = peer_expect(&p, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
     hx_close(&p.fd);
     frontend_free(f);
 }
@@ -495,7 +524,10 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/device/slow-reader", test_slow_reader);
     g_test_add_func("/vsock/device/slow-guest", test_slow_guest);
     g_test_add_func("/vsock/device/pause-and-reset", test_pause_and_reset);
-    g_test_add_func("/vsock/device/packet-sizes", test_packet_sizes);
+    g_test_add_data_func("/vsock/device/packet-sizes", GINT_TO_POINTER(false), test_packet_sizes);
+    g_test_add_data_func("/vsock/device/packet-sizes-in-pieces", GINT_TO_POINTER(true),
+                         test_packet_sizes);
+    g_test_add_func("/vsock/device/largest-packet", test_largest_packet);
     g_test_add_func("/vsock/device/violations", test_violations);
     g_test_add_func("/vsock/device/subsets", test_subsets);
     return g_test_run();

@@ -87,7 +87,7 @@ static void test_messages(void)
         {"postcopy", 28, 1, 0, NULL, 0},
         {"a log", 6, 1, 16, zeros, 1},
     };
-    Frontend *f = frontend_new((FrontendOptions){.no_driver = true});
+    Frontend *f = frontend_new((FrontendOptions){.no_driver = true, .log = true});
     int fds[16];
     for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
         fds[i] = f->memfd;
@@ -96,9 +96,11 @@ static void test_messages(void)
         frontend_message(f, bad[i].request, bad[i].flags, bad[i].payload, bad[i].size, fds,
                          bad[i].n_fds);
         g_assert_true(frontend_is_dropped(f));
+        frontend_expect_logged(f, "the front end is dropped: ");
         frontend_reconnect(f);
     }
     frontend_start(f);
+    frontend_expect_idle(f);
     frontend_free(f);
 }
 
@@ -149,6 +151,8 @@ static void expect_broken(Frontend *f, const char *what)
         g_assert_cmpint(tries, <, 50);
     }
     g_assert_true(frontend_is_alive(f));
+    if (f->log_fd >= 0)
+        frontend_expect_logged(f, "the guest's driver broke the ");
     unsigned base[2];
     frontend_stop(f, base);
     frontend_start(f);
@@ -168,7 +172,7 @@ static void tx_descriptor(Frontend *f, unsigned index, uint64_t address, uint32_
 
 static void test_chains(void)
 {
-    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .indirect = true});
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .indirect = true, .log = true});
     uint64_t slot = frontend_guest_address(f, frontend_slot(f, 1));
     struct vring_desc *table = frontend_slot(f, 1);
 
@@ -242,13 +246,18 @@ static void test_chains(void)
     for (unsigned i = 0; i < FRONTEND_SLOTS; i++)
         f->queues[RX].vring.desc[i].flags = 0;
     expect_broken(f, "buffers that may not be written");
+
+    tx_descriptor(f, 0, slot, 43, 0, 0);
+    frontend_offer(f, TX, 0);
+    eventfd_write(f->queues[RX].kick, 1);
+    frontend_expect_idle(f); /* what is broken, and kicked, is left alone */
     frontend_free(f);
 }
 
 /* Lengths that lie: the connection ends, the device goes on. */
 static void test_packets(void)
 {
-    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .log = true});
     g_autofree char *path = g_strdup_printf("%s_5000", f->host_path);
     int listener = hx_unix_listen(path, SOCK_STREAM, 0600);
     struct virtio_vsock_hdr hdr = {.src_cid = FRONTEND_CID,
@@ -276,6 +285,7 @@ static void test_packets(void)
         frontend_offer(f, TX, 2);
         g_assert_true(frontend_receive(f, FRONTEND_TIMEOUT, &answer, NULL));
         g_assert_cmpuint(answer.op, ==, VIRTIO_VSOCK_OP_RST);
+        frontend_expect_logged(f, "the guest broke the protocol (operation 5, ");
         frontend_wait_sent(f);
         char byte;
         g_assert_cmpint(recv(fd, &byte, 1, 0), ==, 0);
@@ -328,22 +338,31 @@ static void test_resets_pile_up(void)
         g_assert_cmpuint(answer.dst_port, ==, i);
     }
     frontend_wait_sent(f);
+    frontend_expect_idle(f);
+    frontend_free(f);
+}
+
+/* A guest that has much to be complained of fills no disk. */
+static void test_log_is_bounded(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .log = true});
+    struct virtio_vsock_hdr hdr = {.src_cid = FRONTEND_CID + 1, .dst_cid = 2, .type = 1};
+    for (unsigned i = 0; i < 3000; i++)
+        frontend_send(f, &hdr, NULL);
+    frontend_wait_sent(f);
+    g_autofree char *log = g_malloc0(1 << 20);
+    g_assert_cmpint(pread(f->log_fd, log, (1 << 20) - 1, 0), <, 1 << 16);
+    unsigned lines = 0;
+    for (const char *at = log; (at = strchr(at, '\n')); at++)
+        lines++;
+    g_assert_cmpuint(lines, >=, 200);
+    g_assert_cmpuint(lines, <, 210);
+    frontend_expect_logged(f, "a packet of the guest's is dropped");
     frontend_free(f);
 }
 
 /* --- descriptors, memory and time
  * ----------------------------------------------------------------- */
-
-static unsigned count_descriptors(Frontend *f)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd", f->pid);
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    g_assert_nonnull(dir);
-    unsigned count = 0;
-    while (g_dir_read_name(dir))
-        count++;
-    return count;
-}
 
 static unsigned count_mappings(Frontend *f)
 {
@@ -416,7 +435,7 @@ static void test_reconnects(void)
     frontend_reconnect(f);
     frontend_start(f);
     wait_handled(f);
-    unsigned descriptors = count_descriptors(f), mappings = count_mappings(f);
+    unsigned descriptors = frontend_count_descriptors(f), mappings = count_mappings(f);
     g_assert_cmpuint(mappings, ==, 2);
     for (unsigned i = 0; i < 1000; i++) {
         /* one in the middle of a message, one with too much, one with working queues */
@@ -430,7 +449,7 @@ static void test_reconnects(void)
     }
     frontend_start(f);
     wait_handled(f);
-    g_assert_cmpuint(count_descriptors(f), ==, descriptors);
+    g_assert_cmpuint(frontend_count_descriptors(f), ==, descriptors);
     g_assert_cmpuint(count_mappings(f), ==, mappings);
     frontend_free(f);
 }
@@ -438,7 +457,7 @@ static void test_reconnects(void)
 /* A file shortened while it is mapped: SIGBUS where it is read, and the front end is dropped. */
 static void test_shortened_memory(void)
 {
-    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .log = true});
     static const unsigned sizes[] = {0, 0x10000 /* the rings are there, the packets are not */};
     for (unsigned i = 0; i < G_N_ELEMENTS(sizes); i++) {
         g_test_message("%u bytes left", sizes[i]);
@@ -448,6 +467,7 @@ static void test_shortened_memory(void)
         g_assert_cmpint(ftruncate(f->memfd, sizes[i]), ==, 0);
         g_assert_cmpint(eventfd_write(f->queues[TX].kick, 1), ==, 0);
         g_assert_true(frontend_is_dropped(f));
+        frontend_expect_logged(f, "it has taken back memory that it shares");
         g_assert_cmpint(ftruncate(f->memfd, 2 * FRONTEND_REGION), ==, 0);
         frontend_reconnect(f);
         frontend_start(f);
@@ -584,5 +604,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/hostile/many-messages", test_many_messages);
     g_test_add_func("/vsock/hostile/talkative", test_talkative);
     g_test_add_func("/vsock/hostile/resets-pile-up", test_resets_pile_up);
+    g_test_add_func("/vsock/hostile/log-is-bounded", test_log_is_bounded);
     return g_test_run();
 }

@@ -2,6 +2,7 @@
 /* Many connections at once, and ends that do not do their part: they harm nobody else, and memory
  * has its bound. */
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "launcher/base/fd.h"
@@ -66,10 +67,23 @@ static void test_many(void)
     frontend_free(f);
 }
 
-/* One more than there may be is refused, and one that ends makes room. */
+/* A device that is started with @limit for its descriptors, which it may raise. */
+static Frontend *frontend_with_descriptors(rlim_t limit, FrontendOptions options)
+{
+    struct rlimit before, low;
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    low = (struct rlimit){limit, before.rlim_max};
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &low), ==, 0);
+    Frontend *f = frontend_new(options);
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    return f;
+}
+
+/* One more than there may be is refused, and one that ends makes room, as does one of which the
+ * host's end is closed and the guest has not said that it knows. */
 static void test_too_many(void)
 {
-    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    Frontend *f = frontend_with_descriptors(256, (FrontendOptions){.event_idx = true});
     int listener = host_listens(f, SOCK_STREAM, 5000);
     g_autofree Peer *peers = g_new0(Peer, HX_VSOCK_CONNECTIONS_MAX + 1);
     for (unsigned i = 0; i <= HX_VSOCK_CONNECTIONS_MAX; i++) {
@@ -88,6 +102,12 @@ static void test_too_many(void)
     expect_end(peers[7].fd);
     peer_send(&peers[HX_VSOCK_CONNECTIONS_MAX], VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0);
     peer_expect(&peers[HX_VSOCK_CONNECTIONS_MAX], VIRTIO_VSOCK_OP_RESPONSE);
+    hx_close(&peers[8].fd);
+    peer_expect(&peers[8], VIRTIO_VSOCK_OP_SHUTDOWN);
+    Peer next = {.f = f, .guest_port = 9000, .host_port = 5000};
+    peer_send(&next, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0);
+    peer_expect(&peers[8], VIRTIO_VSOCK_OP_RST);
+    peer_expect(&next, VIRTIO_VSOCK_OP_RESPONSE);
     for (unsigned i = 0; i <= HX_VSOCK_CONNECTIONS_MAX; i++)
         if (peers[i].fd >= 0)
             close(peers[i].fd);
@@ -102,6 +122,31 @@ static void expect_refused(Frontend *f, uint32_t guest_port, uint32_t host_port)
     peer_send(&p, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0);
     peer_expect(&p, VIRTIO_VSOCK_OP_RST);
     g_assert_cmpint(now_ms() - start, <, AT_ONCE);
+}
+
+/* No descriptors are left: who comes is refused, and nothing spins over who waits. */
+static void test_out_of_descriptors(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .log = true});
+    Peer p = guest_connects(f, 1000, 5000);
+    const struct rlimit few = {frontend_count_descriptors(f) + 6, 4096};
+    g_assert_cmpint(prlimit(f->pid, RLIMIT_NOFILE, &few, NULL), ==, 0);
+    int silent[40];
+    for (unsigned i = 0; i < G_N_ELEMENTS(silent); i++)
+        silent[i] = host_client(f, "");
+    expect_end(silent[G_N_ELEMENTS(silent) - 1]);
+    frontend_expect_idle(f);
+    frontend_expect_logged(f, "out of descriptors: a client of the host is refused");
+    expect_refused(f, 1001, 5000);
+    peer_send(&p, RW, 0, "goes on", 7);
+    expect_text(p.fd, "goes on");
+    for (unsigned i = 0; i < G_N_ELEMENTS(silent); i++)
+        close(silent[i]);
+    frontend_expect_idle(f);
+    Peer q = host_connects(f, 22, "");
+    hx_close(&q.fd);
+    hx_close(&p.fd);
+    frontend_free(f);
 }
 
 /* Nobody listens: said at once, on both sides. */
@@ -276,6 +321,7 @@ int main(int argc, char **argv)
     memset(block, 'x', sizeof block);
     g_test_add_func("/vsock/load/many", test_many);
     g_test_add_func("/vsock/load/too-many", test_too_many);
+    g_test_add_func("/vsock/load/out-of-descriptors", test_out_of_descriptors);
     g_test_add_func("/vsock/load/nobody-listens", test_nobody_listens);
     g_test_add_func("/vsock/load/never-accepts", test_never_accepts);
     g_test_add_func("/vsock/load/never-closes", test_never_closes);

@@ -428,15 +428,11 @@ static void test_random(gconstpointer data)
 int main(int argc, char **argv)
 {
     /* Every combination of what a driver may take, and buffers of all sizes. */
-    static const FrontendOptions plain = {.seqpacket = true},
-                                 event_idx = {.event_idx = true, .rx_buffer = 100},
-                                 indirect = {.indirect = true,
-                                             .seqpacket = true,
-                                             .rx_buffer = 1000},
-                                 all = {.event_idx = true,
-                                        .indirect = true,
-                                        .seqpacket = true,
-                                        .rx_buffer = 65536};
+    static const FrontendOptions
+        plain = {.seqpacket = true},
+        event_idx = {.event_idx = true, .rx_buffer = 100, .rx_pieces = true},
+        indirect = {.indirect = true, .seqpacket = true, .rx_buffer = 1000},
+        all = {.event_idx = true, .indirect = true, .seqpacket = true, .rx_buffer = 65536};
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/vsock/random/plain", &plain, test_random);
     g_test_add_data_func("/vsock/random/event-idx", &event_idx, test_random);

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "launcher/base/fd.h"
@@ -158,6 +159,25 @@ static void test_packets_in_ring(const void *data)
     frontend_free(f);
 }
 
+/* An interrupt that the killed process may have owed the driver comes from the next one. */
+static void test_interrupt(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.store = true});
+    int listener = listen_for(f), fd = connect_from_guest(f, listener, 1000);
+    for (unsigned i = 0; i < 2; i++) {
+        eventfd_t ignored;
+        eventfd_read(f->queues[i].call, &ignored);
+    }
+    frontend_kill(f);
+    for (unsigned i = 0; i < 2; i++) {
+        struct pollfd p = {.fd = f->queues[i].call, .events = POLLIN};
+        g_assert_cmpint(poll(&p, 1, FRONTEND_TIMEOUT), ==, 1);
+    }
+    hx_close(&fd);
+    unlisten(f, &listener);
+    frontend_free(f);
+}
+
 static void test_stopped(void)
 {
     Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .store = true});
@@ -234,6 +254,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/vsock/restart/running/all", &all, test_running);
     g_test_add_data_func("/vsock/restart/packets-in-ring/plain", &plain, test_packets_in_ring);
     g_test_add_data_func("/vsock/restart/packets-in-ring/all", &all, test_packets_in_ring);
+    g_test_add_func("/vsock/restart/interrupt", test_interrupt);
     g_test_add_func("/vsock/restart/stopped", test_stopped);
     g_test_add_func("/vsock/restart/other-front-end", test_other_front_end);
     g_test_add_func("/vsock/restart/unusable", test_unusable);

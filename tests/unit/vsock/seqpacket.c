@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Connections with messages, VIRTIO_VSOCK_TYPE_SEQPACKET: boundaries, limits, who may have them. */
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -310,24 +309,12 @@ static void test_clients(void)
     frontend_free(f);
 }
 
-static unsigned open_descriptors(Frontend *f)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd", f->pid);
-    unsigned count = 0;
-    DIR *dir = opendir(path);
-    g_assert_nonnull(dir);
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
-
 /* Descriptors in a message are not the guest's business, and not kept. */
 static void test_descriptors(void)
 {
     Frontend *f = frontend_new(with_messages);
     Peer p = host_connects_seqpacket(f, 22);
-    unsigned before = open_descriptors(f);
+    unsigned before = frontend_count_descriptors(f);
     char control[CMSG_SPACE(sizeof(int))] = "";
     struct iovec iov = {block, 5};
     struct msghdr msg = {
@@ -339,7 +326,7 @@ static void test_descriptors(void)
         g_assert_cmpint(sendmsg(p.fd, &msg, 0), ==, 5);
         g_assert_cmpuint(guest_receives_message(&p), ==, 5);
     }
-    g_assert_cmpuint(open_descriptors(f), ==, before);
+    g_assert_cmpuint(frontend_count_descriptors(f), ==, before);
     hx_close(&p.fd);
     frontend_free(f);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the device leaves out while a guest streams: kicks, and interrupts for chains given back. */
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "launcher/base/fd.h"
@@ -69,6 +70,40 @@ static void test_given_back(void)
     frontend_free(f);
 }
 
+/* A driver that wants no interrupts has none, for either queue. */
+static void test_interrupts(gconstpointer data)
+{
+    enum { FEW = 50 };
+    Frontend *f = frontend_new(*(const FrontendOptions *)data);
+    Peer p = guest_connects(f, 1000, 5000);
+    frontend_wait_sent(f);
+    eventfd_t count[2] = {0, 0};
+    uint16_t before[2];
+    for (unsigned i = 0; i < 2; i++) {
+        FrontendQueue *q = &f->queues[i];
+        vring_used_event(&q->vring) = q->last_used + 10000;
+        if (!f->options.event_idx)
+            q->vring.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+        eventfd_read(q->call, &count[i]);
+        before[i] = q->last_used;
+        count[i] = 0;
+    }
+    for (unsigned i = 0; i < FEW; i++) {
+        g_assert_cmpint(hx_write_all(p.fd, "to guest", 8), ==, 0);
+        peer_send(&p, VIRTIO_VSOCK_OP_RW, 0, "to host", 7);
+        expect_text(p.fd, "to host");
+        g_usleep(2000); /* by then it is given back */
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        FrontendQueue *q = &f->queues[i];
+        g_assert_cmpuint((uint16_t)(q->vring.used->idx - before[i]), >=, FEW / 2);
+        eventfd_read(q->call, &count[i]);
+        g_assert_cmpuint(count[i], ==, 0);
+    }
+    hx_close(&p.fd);
+    frontend_free(f);
+}
+
 int main(int argc, char **argv)
 {
     static const FrontendOptions plain = {.event_idx = false}, event_idx = {.event_idx = true};
@@ -76,5 +111,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/vsock/stream/kicks/plain", &plain, test_kicks);
     g_test_add_data_func("/vsock/stream/kicks/event-idx", &event_idx, test_kicks);
     g_test_add_func("/vsock/stream/given-back", test_given_back);
+    g_test_add_data_func("/vsock/stream/interrupts/plain", &plain, test_interrupts);
+    g_test_add_data_func("/vsock/stream/interrupts/event-idx", &event_idx, test_interrupts);
     return g_test_run();
 }
