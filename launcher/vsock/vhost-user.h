@@ -10,8 +10,9 @@
 #include "launcher/vsock/session.h"
 #include "launcher/vsock/virtqueue.h"
 
-/* The queues that reach the back end.  The front end keeps the event queue (virtio 1.2, 5.10.2) and
- * sends its one event, TRANSPORT_RESET, itself: QEMU does after a migration. */
+/* The queues that reach the back end.  The front end keeps the event queue (virtio 1.2, 5.10.2),
+ * and its one event, TRANSPORT_RESET, is the front end's to send: for a guest that was moved.  QEMU
+ * 10 moves none that has this device ("non-migratable"), and so never sends it. */
 enum { HX_VSOCK_RX = 0, HX_VSOCK_TX = 1, HX_VSOCK_QUEUES = 2 };
 
 typedef struct HxVhostUser HxVhostUser;

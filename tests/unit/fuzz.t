@@ -16,8 +16,8 @@ my @lines = `make BUILD=$build SECONDS=3 fuzz 2>&1`;
 is $?, 0, 'nothing found' or diag @lines;
 for my $target (qw(vhost-user rings packets hxfr export-client export-module sps stream)) {
     my ($line) = grep { /^$target\s/ } @lines;
-    like $line, qr/^$target\s+\d{3,}\s+\d+\s+\d{3,}\s+\d{3,}\s+\d+\s+\d+\.\d+% of \S+$/,
-        "$target: executions and coverage are printed";
+    like $line, qr/^$target\s+\d{3,}\s+\d+\s+\d+\s+\d{3,}\s+\d{3,}\s+\d+\s+\d+\.\d+% of \S+$/,
+        "$target: executions, CPU time and coverage are printed";
     note $line;
 }
 done_testing;
