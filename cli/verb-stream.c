@@ -87,7 +87,7 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
     g_auto(HxHelixOptions) helix = {0};
     HxStreamRequest request = {0};
     double duration = 0;
-    gboolean json = FALSE, json_lines = FALSE, quiet = FALSE, benchmark = FALSE, restart = FALSE;
+    gboolean json = FALSE, quiet = FALSE, benchmark = FALSE, restart = FALSE;
     const GOptionEntry options[] = {
         {"session", 0, 0, G_OPTION_ARG_STRING, &named,
          "the session (default: desktop), or a Helix server's, ses_...", "SESSION"},
@@ -111,9 +111,10 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
         {"snapshot", 0, 0, G_OPTION_ARG_FILENAME, &snapshot, "keep the last picture: .png", "FILE"},
         {"benchmark", 0, 0, G_OPTION_ARG_NONE, &benchmark,
          "say whether the rate is reached while something moves, and what limits it", NULL},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print the result as JSON", NULL},
-        {"json-lines", 0, 0, G_OPTION_ARG_NONE, &json_lines,
-         "print statistics every 2 seconds, and the result, as lines of JSON", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json,
+         "print statistics every 2 seconds, and the result, as lines of JSON; with --quiet the "
+         "result alone",
+         NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no statistics while it goes on", NULL},
         G_OPTION_ENTRY_NULL,
     };
@@ -134,9 +135,9 @@ gboolean hx_verb_stream(int argc, char **argv, GError **error)
     request.session_id = (char *)session;
     const HxStreamWish wish = {.request = request,
                                .duration = duration,
-                               .style = json_lines ? HX_STREAM_JSON_LINES
-                                        : json     ? HX_STREAM_JSON
-                                                   : HX_STREAM_TEXT,
+                               .style = !json   ? HX_STREAM_TEXT
+                                        : quiet ? HX_STREAM_JSON
+                                                : HX_STREAM_JSON_LINES,
                                .restart = restart,
                                .quiet = quiet};
     GCancellable *cancel = hx_verb_cancellable();

@@ -112,7 +112,7 @@ sub watch_stream {
     POSIX::mkfifo($pipe, 0600) or croak "$pipe: $!" if !-e $pipe;
     sysopen my $in, $pipe, O_RDONLY | O_NONBLOCK or croak "$pipe: $!";
     my $viewer = start_helixvm('stream', $vm, '--session', $session, '--duration', $seconds,
-        '--output', $pipe, '--json');
+        '--output', $pipe, '--quiet', '--json');
     my ($h264, @arrivals) = '';
     my $end = now() + $seconds + 90;
     while (now() < $end) {

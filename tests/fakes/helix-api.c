@@ -54,11 +54,14 @@ static void begin(Viewer *viewer)
     send_binary(viewer->connection, g_bytes_new_static("\xee", 1));
 }
 
-/* One frame, or, every fifth time, three at once. */
+/* One frame, twice, and then three at once, when the last of them is due. */
 static void send_frames(Viewer *viewer)
 {
     HxStreamFrame frames[3];
-    guint count = viewer->ticks % 5 == 4 ? 3 : 1;
+    const guint phase = viewer->ticks % 5;
+    if (phase == 2 || phase == 3)
+        return;
+    const guint count = phase == 4 ? 3 : 1;
     for (guint i = 0; i < count; i++)
         frames[i] = endless_frame(viewer->frames++, INTERVAL_MS);
     send_binary(viewer->connection, count == 1 ? hx_stream_encode_frame(frames)

@@ -52,7 +52,7 @@ step "$helixvm" up "$name"
 step "$helixvm" provision "$name"
 echo "==> $helixvm stream $name --session desktop --duration $seconds"
 "$helixvm" stream "$name" --session desktop --duration "$seconds" \
-    --output "$out/stream.h264" --json >"$out/stats.json" || fail "no stream (exit status $?)"
+    --output "$out/stream.h264" --quiet --json >"$out/stats.json" || fail "no stream (exit status $?)"
 cat "$out/stats.json"
 "$helixvm" status "$name" --json >"$out/status.json" || fail 'no status'
 step "$helixvm" status "$name"

@@ -60,7 +60,7 @@ for my $seconds (0.3, 3) {
     is(finish($provision, 30)->{status}, 130, "provision interrupted after $seconds s");
 }
 helixvm_ok({seconds => 300}, 'provision', $vm);
-my $stream = start_helixvm('stream', $vm, '--json');
+my $stream = start_helixvm('stream', $vm, '--quiet', '--json');
 ok(wait_until(120, sub {
     my $encoder = status_of($vm)->{encoder} or return 0;
     return grep { $_->{frames} > 30 } @{$encoder->{sessions} // []};

@@ -98,7 +98,7 @@ my $ssh = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Time
 like($ssh ? scalar <$ssh> : '', qr/^SSH-2/, 'a forwarded port leads into the guest');
 close $ssh if $ssh;
 as_user(300, 'provision', $vm);
-my $stats = json(as_user(120, 'stream', $vm, '--duration', 3, '--json'));
+my $stats = json(as_user(120, 'stream', $vm, '--duration', 3, '--quiet', '--json'));
 is($stats->{source}, 'resource', 'the frames come by resource id');
 cmp_ok($stats->{frames}, '>', 10, 'and do come');
 note("$stats->{fps} fps");

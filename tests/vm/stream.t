@@ -195,7 +195,7 @@ sub wrong_blocks {
 sub check_pattern {
     my ($what) = @_;
     my $result = helixvm({seconds => 120}, 'stream', $vm, '--session', 'pattern', '--duration', 4,
-        '--output', "$dir/pattern.h264", '--json');
+        '--output', "$dir/pattern.h264", '--quiet', '--json');
     is($result->{status}, 0, "$what: the pattern streams") or do {
         diag($result->{err});
         return;
@@ -232,7 +232,7 @@ my $first = check_pattern('first');
 # last one until the end.
 for my $kind (qw(mp4 mkv)) {
     my $kept = json(helixvm_ok({seconds => 120}, 'stream', $vm, '--session', 'pattern', '--duration', 3,
-        '--output', "$dir/kept.$kind", '--snapshot', "$dir/kept.png", '--json')->{out});
+        '--output', "$dir/kept.$kind", '--snapshot', "$dir/kept.png", '--quiet', '--json')->{out});
     my $seen = json(scalar `ffprobe -v error -count_packets -show_streams -show_format -of json $dir/kept.$kind`);
     my ($video) = @{$seen->{streams}};
     is($video->{nb_read_packets}, $kept->{frames}, "$kind: each frame that was counted");
@@ -357,7 +357,8 @@ for my $name (sort keys %plain) {
     my $told = json($started->{out});
     is("$told->{state} $told->{width}x$told->{height} $told->{fps}",
         "running @{[join 'x', @{$plain{$name}{size}}]} $plain{$name}{fps}", "$name: as it was asked for");
-    $plain{$name}{viewer} = start_helixvm('stream', $vm, '--session', $name, '--output', "$dir/$name.h264", '--json');
+    $plain{$name}{viewer} = start_helixvm('stream', $vm, '--session', $name, '--output', "$dir/$name.h264", '--quiet',
+        '--json');
 }
 my %now;
 ok(wait_until(60, sub { %now = sessions(); $now{wide}{viewers} == 1 && $now{tall}{viewers} == 1 }),
@@ -442,7 +443,7 @@ helixvm_ok('session', 'stop', $vm, 'wide');
 # --- what a viewer asks for ----------------------------------------------------------------------
 
 helixvm_ok('session', 'start', $vm, 'desktop');
-my $asking = start_helixvm('stream', $vm, '--fps', 5, '--bitrate', 700, '--width', 640, '--json');
+my $asking = start_helixvm('stream', $vm, '--fps', 5, '--bitrate', 700, '--width', 640, '--quiet', '--json');
 ok(wait_until(60, sub {
     grep { $_->{bitrate} == 700_000 && $_->{frames} > 20 } @{status_of($vm)->{encoder}{sessions} // []};
 }), 'the encoder has the bitrate that its viewer asks for');
@@ -480,7 +481,7 @@ sub wait_for_stream {
 my $keyframe = sub { $_[0] =~ /\x00\x00\x01[\x07\x27\x47\x67]/ };
 my $qemu = qemu_pid($vm);
 my $stream = "$dir/killed.h264";
-my $viewer = start_helixvm('stream', $vm, '--output', $stream, '--json');
+my $viewer = start_helixvm('stream', $vm, '--output', $stream, '--quiet', '--json');
 wait_until(60, sub { -e $stream });
 ok(wait_for_stream($stream, 0, $keyframe), 'the desktop streams');
 ok(wait_until(10, sub {
@@ -533,37 +534,47 @@ helixvm_ok({seconds => 120}, 'session', 'start', $vm, 'fixed', '--size', '320x24
     'weston-simple-egl');
 my $told = start_helixvm('stream', $vm, '--output', "$dir/told.h264", '--json');
 my $failing = start_helixvm('stream', $vm, '--session', 'fixed');
-sub said { return slurp($_[0]{err}->filename) }
-ok(wait_until(90, sub { 2 == grep { said($_) =~ /from resource/ } $told, $failing }), 'two sessions stream');
+sub said { return slurp($_[0]{$_[1]}->filename) }
+ok(wait_until(90, sub {
+    said($told, 'out') =~ /^\{"type":"statistics",.*"source":"resource"/m && said($failing, 'err') =~ /from resource/;
+}), 'two sessions stream');
 
-# Wait until the viewer is told of that change, and its stream has gone on from there.
+# Wait until the viewer is told of one more change, to that, and its stream has gone on from there.
+my $changes = 0;
 sub is_told {
-    my ($change, $what) = @_;
-    ok(wait_until(60, sub { said($told) =~ /^source changed at [\d.]+ s to $change/m }), "$what, and the viewer is told")
-        or diag(said($told));
+    my ($source, $encoder, $reason, $what) = @_;
+    my @lines;
+    ok(wait_until(60, sub {
+        @lines = grep { $_->{type} eq 'source' } map { json($_) } said($told, 'out') =~ /^(.*)\n/mg;
+        return @lines > $changes;
+    }), "$what, and the viewer is told");
+    my $line = $lines[$changes++] // {};
+    is_deeply([@$line{qw(source encoder)}], [$source, $encoder], '... that it is ' . $source);
+    like($line->{reason} // '', $reason, '... and why');
     ok(defined wait_for_stream("$dir/told.h264", -s "$dir/told.h264", sub { length $_[0] }), 'its stream goes on');
 }
 
 my $socket = runtime_path($vm, 'qemu/export.sock');
 rename $socket, "$socket.away" or die "$socket: $!\n";
 kill 'KILL', encoder_pid();
-is_told('pixels, encoder vsockenc: .*could not read resource \d+', 'without the module they come as pixels');
+is_told('pixels', 'vsockenc', qr/could not read resource \d+/, 'without the module they come as pixels');
 rename "$socket.away", $socket or die "$socket: $!\n";
-is_told('resource, encoder vsockenc$', 'with it by resource id again');
+is_told('resource', 'vsockenc', qr/^$/, 'with it by resource id again');
 
 my $hung = encoder_pid();
 kill 'STOP', $hung;
 ok(wait_until(10, sub { contents("/proc/$hung/stat") =~ /\) T / }), 'the encoder hangs');
-is_told('guest, encoder x264enc: .*does not encode', 'the guest encodes instead');
+is_told('guest', 'x264enc', qr/does not encode/, 'the guest encodes instead');
 my $failed = finish($failing, 60);
 is($failed->{status}, 8, 'the session that is to have the host fails');
 like($failed->{err}, qr/^helixvm: the session reports: .*The host does not encode: .*does not answer/m, 'and its viewer is told why');
 kill 'CONT', $hung;
-is_told('resource, encoder vsockenc\n(?s:.*)resource, encoder vsockenc$', 'it goes on: the host encodes again');
+is_told('resource', 'vsockenc', qr/^$/, 'it goes on: the host encodes again');
 kill 'INT', $told->{pid};
-my $changes = json(finish($told, 20)->{out})->{source_changes};
-is_deeply([map { $_->{source} } @$changes], [qw(pixels resource guest resource)], 'the result tells all changes');
-my @at = map { $_->{at_s} } @$changes;
+my $last = json((split /\n/, finish($told, 20)->{out})[-1]);
+is($last->{type}, 'result', 'the last line is the result');
+is_deeply([map { $_->{source} } @{$last->{source_changes}}], [qw(pixels resource guest resource)], 'which tells all changes');
+my @at = map { $_->{at_s} } @{$last->{source_changes}};
 is_deeply(\@at, [sort { $a <=> $b } @at], 'and when they were');
 is(`ffmpeg -v error -f h264 -i $dir/told.h264 -f null - 2>&1`, '', 'ffmpeg decodes it all');
 helixvm_ok('session', 'stop', $vm, 'fixed', '--remove');
@@ -603,7 +614,7 @@ ok(wait_until(60, sub { status_of($vm)->{state} eq 'rebooting' }), 'the guest re
 helixvm_ok({seconds => 300}, 'up', $vm);
 ok(wait_until(90, sub { %now = sessions(); $now{wide}{state} eq 'running' }), 'a session that is enabled is up with it');
 is($now{desktop}{state}, 'stopped', 'and no other');
-is(json(helixvm_ok({seconds => 90}, 'stream', $vm, '--session', 'wide', '--duration', 1, '--json')->{out})->{source},
+is(json(helixvm_ok({seconds => 90}, 'stream', $vm, '--session', 'wide', '--duration', 1, '--quiet', '--json')->{out})->{source},
     'resource', 'it streams');
 
 powers_off($vm, 'down powers the guest off');
