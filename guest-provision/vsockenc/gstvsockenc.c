@@ -53,6 +53,9 @@ G_DEFINE_TYPE(GstVsockEnc, gst_vsock_enc, GST_TYPE_VIDEO_ENCODER)
 
 enum { PROP_STATISTICS = HX_SETTINGS_END };
 
+/* Frames a second where caps tell none. */
+enum { UNKNOWN_RATE = 25 };
+
 /* Linear, and what has no modifier: only the device knows its layout, and the host asks it. */
 #define DRM_FORMATS                                                                                \
     "{ XR24, AR24, XB24, AB24, XR24:0x00ffffffffffffff, AR24:0x00ffffffffffffff, "                 \
@@ -347,14 +350,22 @@ static gboolean flush(GstVideoEncoder *encoder)
     return TRUE;
 }
 
-/* While one frame is encoded the next may be read: it comes out one frame late then. */
-static void tell_latency(GstVsockEnc *self)
+/* The time from one frame to the next; the least of them where they come when something changes. */
+static GstClockTime frame_time(const GstVideoInfo *info, GstCaps *caps)
 {
-    const GstVideoInfo *info = &self->format.info;
-    if (GST_VIDEO_INFO_FPS_N(info) <= 0 || GST_VIDEO_INFO_FPS_D(info) <= 0)
-        return;
-    const GstClockTime frame = gst_util_uint64_scale(
-        GST_SECOND, (guint64)GST_VIDEO_INFO_FPS_D(info), (guint64)GST_VIDEO_INFO_FPS_N(info));
+    int n = GST_VIDEO_INFO_FPS_N(info), d = GST_VIDEO_INFO_FPS_D(info);
+    if (n <= 0 &&
+        !gst_structure_get_fraction(gst_caps_get_structure(caps, 0), "max-framerate", &n, &d))
+        n = 0;
+    if (n <= 0 || d <= 0)
+        return GST_SECOND / UNKNOWN_RATE;
+    return gst_util_uint64_scale(GST_SECOND, (guint64)d, (guint64)n);
+}
+
+/* While one frame is encoded the next may be read: it comes out one frame late then. */
+static void tell_latency(GstVsockEnc *self, GstCaps *caps)
+{
+    const GstClockTime frame = frame_time(&self->format.info, caps);
     gst_video_encoder_set_latency(GST_VIDEO_ENCODER(self), frame * (HX_EXCHANGE_FRAMES - 1),
                                   frame * HX_EXCHANGE_FRAMES);
 }
@@ -379,7 +390,7 @@ static gboolean set_format(GstVideoEncoder *encoder, GstVideoCodecState *state)
     GstCaps *caps = gst_caps_new_simple("video/x-h264", "stream-format", G_TYPE_STRING,
                                         "byte-stream", "alignment", G_TYPE_STRING, "au", NULL);
     gst_video_codec_state_unref(gst_video_encoder_set_output_state(encoder, caps, state));
-    tell_latency(self);
+    tell_latency(self, state->caps);
     return gst_video_encoder_negotiate(encoder);
 }
 

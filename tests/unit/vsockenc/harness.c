@@ -509,7 +509,19 @@ static void test_bitrate(Fixture *fixture, gconstpointer data)
 
 static void test_latency(Fixture *fixture, gconstpointer data)
 {
-    g_assert_cmpuint(gst_harness_query_latency(fixture->harness), ==, FRAME);
+#define OF_ANY_RATE "video/x-raw,format=BGRx,width=16,height=8,framerate=0/1"
+    static const struct {
+        const char *caps;
+        GstClockTime frame;
+    } cases[] = {{CAPS, FRAME},
+                 {OF_ANY_RATE ",max-framerate=50/1", GST_SECOND / 50},
+                 {OF_ANY_RATE, GST_SECOND / 25},
+                 {OF_ANY_RATE ",max-framerate=0/1", GST_SECOND / 25}};
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_test_message("%s", cases[i].caps);
+        gst_harness_set_src_caps_str(fixture->harness, cases[i].caps);
+        g_assert_cmpuint(gst_harness_query_latency(fixture->harness), ==, cases[i].frame);
+    }
 }
 
 /* The end of the stream comes after all pictures. */
