@@ -4,7 +4,9 @@
  * first writes all and then reads, and so would its stderr under a caller whose stdout is stuck.
  * So nothing blocks: what has come is taken as far as its outlet has room (the rest stays in the
  * channel, whose window then stops the guest), what the guest's window has room for is written,
- * then poll(2) waits for whatever can go on.  The deadline ends that wait, also where the command
+ * then poll(2) waits for whatever can go on.  Any of libssh's calls may take from the socket what
+ * is for another stream, or the command's end: before the wait, all that has come was looked at, or
+ * nothing would end the wait.  The deadline ends that wait, also where the command
  * has ended and nobody reads what it wrote. */
 #include "guest-provision/ssh-pump.h"
 
@@ -195,6 +197,7 @@ static gboolean run(HxPump *pump, int *ret_status, GError **error)
 {
     HxSsh *ssh = pump->ssh;
     for (;;) {
+        pump->arrived = FALSE;
         if (!drain(pump, FALSE, error) || !drain(pump, TRUE, error))
             return FALSE;
         pump->ended = pump->ended || has_ended(pump, ret_status);
@@ -217,6 +220,8 @@ static gboolean run(HxPump *pump, int *ret_status, GError **error)
                 return FALSE;
             }
         }
+        if (pump->arrived)
+            continue;
         g_autoptr(GError) cause = NULL;
         if (wait_for_more(pump, &cause))
             continue;
@@ -238,12 +243,55 @@ gboolean hx_pump_run(HxPump *pump, int *ret_status, GError **error)
     return done;
 }
 
+/* --- what comes for the channel ----------------------------------------------------------------
+ */
+
+static int data_came(ssh_session session, ssh_channel channel, void *data, uint32_t size,
+                     int is_stderr, void *pump)
+{
+    ((HxPump *)pump)->arrived = TRUE;
+    /* It stays in the channel. */
+    return 0;
+}
+
+static void end_came(ssh_session session, ssh_channel channel, void *pump)
+{
+    ((HxPump *)pump)->arrived = TRUE;
+}
+
+static void status_came(ssh_session session, ssh_channel channel, int status, void *pump)
+{
+    ((HxPump *)pump)->arrived = TRUE;
+}
+
+static void signal_came(ssh_session session, ssh_channel channel, const char *name, int core,
+                        const char *message, const char *language, void *pump)
+{
+    ((HxPump *)pump)->arrived = TRUE;
+}
+
+static void be_told(HxPump *pump)
+{
+    pump->told = (struct ssh_channel_callbacks_struct){
+        .userdata = pump,
+        .channel_data_function = data_came,
+        .channel_eof_function = end_came,
+        .channel_close_function = end_came,
+        .channel_exit_status_function = status_came,
+        .channel_exit_signal_function = signal_came,
+    };
+    ssh_callbacks_init(&pump->told);
+    ssh_add_channel_callbacks(pump->channel, &pump->told);
+}
+
 HxPump *hx_pump_new(HxSsh *ssh, GError **error)
 {
     g_autoptr(HxPump) pump = g_new0(HxPump, 1);
     pump->ssh = ssh;
     pump->input_fd = pump->out.fd = pump->err.fd = pump->event_fd = -1;
     pump->channel = ssh_channel_new(ssh->session);
+    if (pump->channel)
+        be_told(pump);
     if (pump->channel && ssh_channel_open_session(pump->channel) == SSH_OK)
         return g_steal_pointer(&pump);
     hx_ssh_failed(ssh, HX_ERROR_GUEST, "starting a command", error);
@@ -254,7 +302,10 @@ void hx_pump_free(HxPump *pump)
 {
     if (!pump)
         return;
-    if (pump->channel)
+    if (pump->channel) {
+        /* libssh may keep the channel until the guest has closed it. */
+        ssh_remove_channel_callbacks(pump->channel, &pump->told);
         ssh_channel_free(pump->channel);
+    }
     g_free(pump);
 }

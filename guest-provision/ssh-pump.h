@@ -2,6 +2,8 @@
 /* One command's channel, and what its stdin, stdout and stderr are joined to. */
 #pragma once
 
+#include <libssh/callbacks.h>
+
 #include "guest-provision/ssh-private.h"
 
 #define HX_PUMP_CHUNK (32 * 1024)
@@ -22,6 +24,8 @@ typedef struct HxPump HxPump;
 struct HxPump {
     HxSsh *ssh;
     ssh_channel channel;
+    struct ssh_channel_callbacks_struct told; /* of what comes for the channel: sets @arrived */
+    gboolean arrived; /* libssh took something from the socket that was not looked at */
 
     int input_fd;      /* -1: no more to read */
     const char *input; /* what waits to be written */
