@@ -125,9 +125,12 @@ static const char *answer_read(void)
     return send_packet(&client.answer, sizeof client.answer) ? NULL : "it takes no answers";
 }
 
-static void read_now(void)
+static void watch_client(void);
+
+/* Whether @done will be called; else the answer is complete. */
+static gboolean read_resource(HxReadDone done)
 {
-    HxExportSlot slot = slot_of(&client.request);
+    const HxExportSlot slot = slot_of(&client.request);
     client.answer = (HxExportAnswer){
         .magic = HX_EXPORT_MAGIC,
         .type = HX_EXPORT_ANSWER,
@@ -135,16 +138,15 @@ static void read_now(void)
         .held_ns = client.answer.held_ns,
     };
     uint64_t start = now_ns();
-    hx_virgl_read(&client.request, &slot, &client.answer);
+    gboolean begun = hx_virgl_read(&client.request, &slot, done, NULL, &client.answer);
     client.answer.held_ns += now_ns() - start;
+    return begun;
 }
-
-static void watch_client(void);
 
 static void texture_read(gboolean ok, void *data)
 {
     if (!ok)
-        read_now();
+        read_resource(NULL);
     watch_client();
     const char *reason = answer_read();
     if (reason)
@@ -157,21 +159,11 @@ static const char *handle_read(const HxExportRead *request)
     if (!client.slots || request->slot >= client.slot_count)
         return "READ into a slot that it does not have";
     client.request = *request;
-    client.answer = (HxExportAnswer){
-        .magic = HX_EXPORT_MAGIC,
-        .type = HX_EXPORT_ANSWER,
-        .request_id = request->request_id,
-    };
-    HxExportSlot slot = slot_of(request);
-    uint64_t start = now_ns();
-    gboolean begun = hx_virgl_begin_read(request, &slot, texture_read, NULL, &client.answer);
-    client.answer.held_ns = now_ns() - start;
-    if (begun) {
-        client.source = 0; /* on_client() says so to its source */
-        return NULL;
-    }
-    read_now();
-    return answer_read();
+    client.answer.held_ns = 0;
+    if (!read_resource(texture_read))
+        return answer_read();
+    client.source = 0; /* on_client() says so to its source */
+    return NULL;
 }
 
 /* NULL, or why the client cannot be kept. */

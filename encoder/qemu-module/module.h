@@ -33,20 +33,18 @@ typedef struct {
     uint64_t begin; /* of the slot in it, in bytes */
 } HxExportSlot;
 
-/* Read @request's resource into @slot, and fill @ret_answer's status and description of the
- * picture.  A bad resource or layout costs no more than an answer. */
-void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
-                   HxExportAnswer *ret_answer);
-
-/* The reading has ended: the picture is there, top line first and without gaps between lines; or GL
- * did not read this texture, and hx_virgl_read() is to. */
+/* A thread has ended to read a texture: the picture is in its slot, top line first and without gaps
+ * between lines; or GL did not read it, and the main thread is to. */
 typedef void (*HxReadDone)(gboolean ok, void *data);
 
-/* The same beside the main thread, which calls @done in a later turn of its loop; @ret_answer tells
- * of the picture that will be there.  FALSE: not for this resource, or this virglrenderer, or while
- * another one is read; then hx_virgl_read() is to. */
-gboolean hx_virgl_begin_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
-                             void *data, HxExportAnswer *ret_answer);
+/* Read @request's resource into @slot, and fill @ret_answer's status and description of the
+ * picture.  A bad resource or layout costs no more than an answer.
+ *
+ * TRUE: a thread does it, and @done is called in a later turn of the main loop; the description is
+ * of the picture that will be there.  FALSE: all is done; so it is without @done (NULL), where no
+ * thread can read that resource, and while one reads another. */
+gboolean hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
+                       void *data, HxExportAnswer *ret_answer);
 
 /* The same as hx_virgl_read() for a resource that tells no picture of itself, whose bytes are what
  * @request tells.

@@ -36,7 +36,8 @@ static struct {
 } virgl;
 
 /* The formats that are four bytes a pixel in an order that DRM has a name for; numbers of enum
- * virgl_formats, virgl_hw.h, which is no public header. */
+ * virgl_formats, virgl_hw.h, which is no public header.  Those called SRGB have the same bytes: the
+ * name says how a shader is to take them. */
 static const struct {
     uint32_t virgl;
     uint32_t fourcc;
@@ -44,6 +45,9 @@ static const struct {
     {1, HXFR_FORMAT_AR24},   /* B8G8R8A8_UNORM */
     {2, HXFR_FORMAT_XR24},   /* B8G8R8X8_UNORM */
     {67, HXFR_FORMAT_AB24},  /* R8G8B8A8_UNORM */
+    {100, HXFR_FORMAT_AR24}, /* B8G8R8A8_SRGB */
+    {101, HXFR_FORMAT_XR24}, /* B8G8R8X8_SRGB */
+    {104, HXFR_FORMAT_AB24}, /* R8G8B8A8_SRGB */
     {134, HXFR_FORMAT_XB24}, /* R8G8B8X8_UNORM */
 };
 
@@ -141,6 +145,14 @@ static uint32_t fourcc_of(uint32_t virgl_format)
     return 0;
 }
 
+/* FALSE: there is no such resource.  It also fails where a winsys of virglrenderer's own has no
+ * fourcc for a texture, which is known all the same. */
+static gboolean get_info(uint32_t id, struct virgl_renderer_resource_info *ret_info)
+{
+    *ret_info = (struct virgl_renderer_resource_info){0};
+    return virgl.get_info((int)id, ret_info) == 0 || ret_info->width;
+}
+
 /* Everything in @info is the guest's choice: a buffer, a volume or a texture of another format is
  * no picture. */
 static gboolean is_picture(const struct virgl_renderer_resource_info *info)
@@ -148,13 +160,6 @@ static gboolean is_picture(const struct virgl_renderer_resource_info *info)
     return fourcc_of(info->virgl_format) && info->width && info->height && info->depth <= 1 &&
            info->width <= HX_EXPORT_DIMENSION_MAX && info->height <= HX_EXPORT_DIMENSION_MAX &&
            info->stride == info->width * 4;
-}
-
-static gboolean is_readable(const HxExportRead *request,
-                            struct virgl_renderer_resource_info *ret_info)
-{
-    return hx_virgl_is_ready() && request->resource_id &&
-           virgl.get_info((int)request->resource_id, ret_info) == 0 && is_picture(ret_info);
 }
 
 /* The picture of @info, as it is in its slot. */
@@ -169,55 +174,58 @@ static void describe(const struct virgl_renderer_resource_info *info, HxExportAn
     ret_answer->size = (uint64_t)info->stride * info->height;
 }
 
-gboolean hx_virgl_begin_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
-                             void *data, HxExportAnswer *ret_answer)
+/* By the thread, where it can. */
+static gboolean begin_read(uint32_t id, const struct virgl_renderer_resource_info *info,
+                           const HxExportSlot *slot, HxReadDone done, void *data)
 {
-    struct virgl_renderer_resource_info info = {0};
-    if (!is_readable(request, &info) || (info.flags & VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP) ||
-        (uint64_t)info.stride * info.height > slot->size)
-        return FALSE;
-    describe(&info, ret_answer);
+    uint32_t fourcc = fourcc_of(info->virgl_format);
     HxTexture texture = {
-        .resource_id = request->resource_id,
-        .texture = info.tex_id,
-        .width = info.width,
-        .height = info.height,
-        .is_bgra = ret_answer->fourcc == HXFR_FORMAT_AR24 || ret_answer->fourcc == HXFR_FORMAT_XR24,
+        .resource_id = id,
+        .texture = info->tex_id,
+        .width = info->width,
+        .height = info->height,
+        .is_bgra = fourcc == HXFR_FORMAT_AR24 || fourcc == HXFR_FORMAT_XR24,
     };
-    return info.tex_id && hx_read_thread_begin(&texture, slot->bytes, done, data);
+    return info->tex_id && !(info->flags & VIRTIO_GPU_RESOURCE_FLAG_Y_0_TOP) &&
+           hx_read_thread_begin(&texture, slot->bytes, done, data);
 }
 
-void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
-                   HxExportAnswer *ret_answer)
+/* Here and now. */
+static gboolean read_texture(uint32_t id, const struct virgl_renderer_resource_info *info,
+                             const HxExportSlot *slot)
+{
+    Box box = {.w = info->width, .h = info->height, .d = 1};
+    struct iovec iov = {.iov_base = slot->bytes, .iov_len = (size_t)info->stride * info->height};
+    return virgl.read_iov(id, 0, 0, info->stride, 0, (struct virgl_box *)&box, 0, &iov, 1) == 0;
+}
+
+gboolean hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
+                       void *data, HxExportAnswer *ret_answer)
 {
     uint32_t id = request->resource_id;
-    struct virgl_renderer_resource_info info = {0};
-    if (virgl.initialised && !hx_virgl_is_ready()) {
-        ret_answer->status = HX_EXPORT_UNREADABLE;
-        return;
+    struct virgl_renderer_resource_info info;
+    if (!hx_virgl_is_ready() || !id) {
+        ret_answer->status =
+            virgl.initialised && !hx_virgl_is_ready() ? HX_EXPORT_UNREADABLE : HX_EXPORT_NOT_FOUND;
+        return FALSE;
     }
-    if (!virgl.initialised || !id) {
-        ret_answer->status = HX_EXPORT_NOT_FOUND;
-        return;
-    }
-    gboolean exists = virgl.get_info((int)id, &info) == 0;
+    gboolean exists = get_info(id, &info);
     ret_answer->virgl_format = info.virgl_format;
     if (!exists || !is_picture(&info)) {
         /* Of a blob that is neither virglrenderer 1.1 tells zeros, and older ones fail. */
         hx_blob_read(request, exists && info.width, slot, ret_answer);
         if (exists && ret_answer->status == HX_EXPORT_NOT_FOUND)
             ret_answer->status = HX_EXPORT_UNREADABLE;
-        return;
+        return FALSE;
     }
-    size_t size = (size_t)info.stride * info.height;
-    if (size > slot->size) {
+    if ((uint64_t)info.stride * info.height > slot->size) {
         ret_answer->status = HX_EXPORT_TOO_LARGE;
-        return;
+        return FALSE;
     }
-    Box box = {.w = info.width, .h = info.height, .d = 1};
-    struct iovec iov = {.iov_base = slot->bytes, .iov_len = size};
-    if (virgl.read_iov(id, 0, 0, info.stride, 0, (struct virgl_box *)&box, 0, &iov, 1) != 0)
-        ret_answer->status = HX_EXPORT_FAILED;
-    else
+    gboolean begun = done && begin_read(id, &info, slot, done, data);
+    if (begun || read_texture(id, &info, slot))
         describe(&info, ret_answer);
+    else
+        ret_answer->status = HX_EXPORT_FAILED;
+    return begun;
 }

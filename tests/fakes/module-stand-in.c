@@ -15,10 +15,11 @@
 #include "tests/fakes/module-gl-contexts.h"
 
 const struct StandInResource stand_in_resources[RES_COUNT + 1] = {
-    [RES_BGRA] = {1, 2, WIDTH, HEIGHT},  [RES_BGRX] = {2, 2, WIDTH, HEIGHT},
-    [RES_RGBA] = {67, 2, WIDTH, HEIGHT}, [RES_RGBX] = {134, 2, WIDTH, HEIGHT},
-    [RES_R8] = {64, 2, WIDTH, HEIGHT},   [RES_LARGE] = {1, 2, 1024, 1024},
-    [RES_BUFFER] = {64, 0, 4096, 1},
+    [RES_BGRA] = {1, 2, WIDTH, HEIGHT},        [RES_BGRX] = {2, 2, WIDTH, HEIGHT},
+    [RES_RGBA] = {67, 2, WIDTH, HEIGHT},       [RES_RGBX] = {134, 2, WIDTH, HEIGHT},
+    [RES_BGRA_SRGB] = {100, 2, WIDTH, HEIGHT}, [RES_BGRX_SRGB] = {101, 2, WIDTH, HEIGHT},
+    [RES_RGBA_SRGB] = {104, 2, WIDTH, HEIGHT}, [RES_R8] = {64, 2, WIDTH, HEIGHT},
+    [RES_LARGE] = {1, 2, 1024, 1024},          [RES_BUFFER] = {64, 0, 4096, 1},
 };
 
 #define REAL(name) ((typeof(&name))dlsym(library, #name))
@@ -39,7 +40,7 @@ static void make_resource(void *library, uint32_t id)
         .flags = id == RES_BGRX ? 1 : 0, /* VIRGL_RESOURCE_Y_0_TOP, as a scanout has it */
     };
     g_assert_cmpint(REAL(virgl_renderer_resource_create)(&args, NULL, 0), ==, 0);
-    if (id > RES_RGBX)
+    if (id > RES_RGBA_SRGB)
         return;
     g_autofree uint32_t *pixels = g_new(uint32_t, WIDTH *HEIGHT);
     for (uint32_t i = 0; i < WIDTH * HEIGHT; i++)

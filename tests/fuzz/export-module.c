@@ -39,19 +39,6 @@ gboolean hx_virgl_is_ready(void)
     return TRUE;
 }
 
-/* All of the slot is there to be written. */
-void hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot,
-                   HxExportAnswer *ret_answer)
-{
-    const uint8_t byte = (uint8_t)request->resource_id;
-    g_assert_cmpuint(slot->size, >, 0);
-    ((uint8_t *)slot->bytes)[slot->size - 1] = (uint8_t)~byte;
-    g_assert_cmpint(pwrite(slot->memory, &byte, 1, (off_t)(slot->begin + slot->size - 1)), ==, 1);
-    g_assert_cmpuint(((uint8_t *)slot->bytes)[slot->size - 1], ==, byte);
-    ret_answer->status = HX_EXPORT_OK;
-    ret_answer->size = slot->size;
-}
-
 /* In the place of the thread: what it reads is there when the next packet has come. */
 static struct {
     uint8_t *slot_end; /* its last byte */
@@ -60,18 +47,29 @@ static struct {
     gboolean ok;
 } reader;
 
-gboolean hx_virgl_begin_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
-                             void *data, HxExportAnswer *ret_answer)
+/* All of the slot is there to be written. */
+static void fill(const HxExportSlot *slot, uint8_t byte)
+{
+    g_assert_cmpuint(slot->size, >, 0);
+    ((uint8_t *)slot->bytes)[slot->size - 1] = (uint8_t)~byte;
+    g_assert_cmpint(pwrite(slot->memory, &byte, 1, (off_t)(slot->begin + slot->size - 1)), ==, 1);
+    g_assert_cmpuint(((uint8_t *)slot->bytes)[slot->size - 1], ==, byte);
+}
+
+gboolean hx_virgl_read(const HxExportRead *request, const HxExportSlot *slot, HxReadDone done,
+                       void *data, HxExportAnswer *ret_answer)
 {
     g_assert_null(reader.done);
-    if (!(request->resource_id & 1))
+    ret_answer->status = HX_EXPORT_OK;
+    ret_answer->size = slot->size;
+    if (!done || !(request->resource_id & 1)) {
+        fill(slot, (uint8_t)request->resource_id);
         return FALSE;
+    }
     reader.slot_end = (uint8_t *)slot->bytes + slot->size - 1;
     reader.done = done;
     reader.data = data;
     reader.ok = !(request->resource_id & 2);
-    ret_answer->status = HX_EXPORT_OK;
-    ret_answer->size = slot->size;
     return TRUE;
 }
 

@@ -24,7 +24,7 @@ enum { TARGET_BUFFER = 0, TARGET_2D = 2, TARGET_3D = 3 };
 enum { BIND_RENDER_TARGET = 1 << 1, BIND_SAMPLER_VIEW = 1 << 3, BIND_VERTEX_BUFFER = 1 << 4 };
 
 /* Those that are pictures, and some that are none: R8, R16G16B16A16_FLOAT, Z32_FLOAT. */
-static const uint32_t formats[] = {1, 2, 67, 134, 64, 94, 18};
+static const uint32_t formats[] = {1, 2, 67, 134, 100, 101, 104, 64, 94, 18};
 
 static volatile sig_atomic_t is_over;
 

@@ -505,7 +505,9 @@ for my $time (1 .. KILLS) {
 is(scalar @took, KILLS, 'the stream goes on each time that the encoder is killed');
 my @sorted = sort { $a <=> $b } @took;
 diag(sprintf 'a keyframe came after %.2f s; at most %.2f s', $sorted[@sorted / 2], $sorted[-1]);
-cmp_ok($sorted[@sorted / 2], '<', 1, 'a keyframe comes within a second');
+# What else the machine does may hold it up a few times.
+cmp_ok(scalar(grep { $_ < 1 } @took), '>=', 0.9 * KILLS, 'a keyframe comes within a second');
+cmp_ok($sorted[-1], '<', 3, 'and never much later');
 is(status_of($vm)->{processes}{'helixvm-encoder'}{restarts}, KILLS, 'it was started again each time');
 is(qemu_pid($vm), $qemu, 'QEMU went on');
 is(helixvm_ok('exec', $vm, '--', 'echo', 'here')->{out}, "here\n", 'the guest answers');

@@ -216,9 +216,15 @@ static void test_pixels(Fixture *f, const void *initialise)
     g_assert_cmpint(order(f, *(char *)initialise), ==, *(char *)initialise);
     g_assert_cmpint(order(f, 'r'), ==, 'r');
 
-    static const uint32_t fourcc[] = {0, HXFR_FORMAT_AR24, HXFR_FORMAT_XR24, HXFR_FORMAT_AB24,
-                                      HXFR_FORMAT_XB24};
-    for (uint32_t id = RES_BGRA; id <= RES_RGBX; id++) {
+    static const uint32_t fourcc[] = {0,
+                                      HXFR_FORMAT_AR24,
+                                      HXFR_FORMAT_XR24,
+                                      HXFR_FORMAT_AB24,
+                                      HXFR_FORMAT_XB24,
+                                      HXFR_FORMAT_AR24,
+                                      HXFR_FORMAT_XR24,
+                                      HXFR_FORMAT_AB24};
+    for (uint32_t id = RES_BGRA; id <= RES_RGBA_SRGB; id++) {
         uint32_t slot = id % SLOTS;
         HxExportAnswer answer = read_resource(f, id, slot);
         g_assert_cmpint(answer.status, ==, HX_EXPORT_OK);
