@@ -23,7 +23,7 @@ static int null_open(const HxEncoderSettings *settings, HxEncoder **ret_encoder)
     return 0;
 }
 
-static int null_set_bitrate(HxEncoder *encoder, uint32_t bitrate)
+static int null_set_rate(HxEncoder *encoder, uint32_t bitrate, uint32_t fps_num, uint32_t fps_den)
 {
     return 0;
 }
@@ -54,7 +54,7 @@ const HxEncoderClass hx_encoder_null = {
     .name = "null",
     .has_preset = null_has_preset,
     .open = null_open,
-    .set_bitrate = null_set_bitrate,
+    .set_rate = null_set_rate,
     .encode = null_encode,
     .close = null_close,
 };

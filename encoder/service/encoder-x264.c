@@ -38,14 +38,23 @@ static bool x264_has_preset(const char *preset)
     return preset && g_strv_contains(x264_preset_names, preset);
 }
 
-/* The buffer holds one second: what a desktop needs when a window opens. */
-static void set_rate(x264_param_t *parameters, uint32_t bitrate)
+/* What x264 itself takes at most. */
+#define KBITS_MAX 2000000
+
+/* x264 keeps the frame rate that it was opened with, and so is told a bitrate of which a frame gets
+ * as much as it is to get at @fps_num / @fps_den.  The buffer holds one second: what a desktop
+ * needs when a window opens. */
+static int set_rate(x264_param_t *p, uint32_t bitrate, uint32_t fps_num, uint32_t fps_den)
 {
-    int kbits = (int)MAX(bitrate / 1000, 1u);
-    parameters->rc.i_rc_method = X264_RC_ABR;
-    parameters->rc.i_bitrate = kbits;
-    parameters->rc.i_vbv_max_bitrate = kbits;
-    parameters->rc.i_vbv_buffer_size = kbits;
+    double faster = (double)fps_num / fps_den * p->i_fps_den / p->i_fps_num;
+    double kbits = MAX(bitrate / 1000.0 / faster, 1);
+    double frame = bitrate / 1000.0 * fps_den / fps_num;
+    if (kbits > KBITS_MAX)
+        return -ERANGE;
+    p->rc.i_rc_method = X264_RC_ABR;
+    p->rc.i_bitrate = p->rc.i_vbv_max_bitrate = (int)kbits;
+    p->rc.i_vbv_buffer_size = (int)CLAMP(MAX(bitrate / 1000.0, frame), 1, KBITS_MAX);
+    return 0;
 }
 
 static int x264_open(const HxEncoderSettings *settings, HxEncoder **ret_encoder)
@@ -76,7 +85,8 @@ static int x264_open(const HxEncoderSettings *settings, HxEncoder **ret_encoder)
     p->vui.i_transfer = BT709;
     p->vui.i_colmatrix = BT709;
     p->vui.i_chroma_loc = CHROMA_CENTRE;
-    set_rate(p, settings->bitrate);
+    if (set_rate(p, settings->bitrate, settings->fps_num, settings->fps_den) < 0)
+        return -EINVAL;
     if (x264_param_apply_profile(p, "high") < 0)
         return -EINVAL;
     encoder->x264 = x264_encoder_open(p);
@@ -86,9 +96,11 @@ static int x264_open(const HxEncoderSettings *settings, HxEncoder **ret_encoder)
     return 0;
 }
 
-static int x264_set_bitrate(HxEncoder *encoder, uint32_t bitrate)
+static int x264_set_rate(HxEncoder *encoder, uint32_t bitrate, uint32_t fps_num, uint32_t fps_den)
 {
-    set_rate(&encoder->parameters, bitrate);
+    int r = set_rate(&encoder->parameters, bitrate, fps_num, fps_den);
+    if (r < 0)
+        return r;
     return x264_encoder_reconfig(encoder->x264, &encoder->parameters) < 0 ? -EINVAL : 0;
 }
 
@@ -128,7 +140,7 @@ const HxEncoderClass hx_encoder_x264 = {
     .name = "x264",
     .has_preset = x264_has_preset,
     .open = x264_open,
-    .set_bitrate = x264_set_bitrate,
+    .set_rate = x264_set_rate,
     .encode = x264_encode,
     .close = x264_close,
 };

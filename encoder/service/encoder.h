@@ -36,9 +36,10 @@ typedef struct {
     /* 0, or a negative errno: -EINVAL where the settings, such as the size, are not possible;
      * -ENODEV where this machine has not what the encoder needs. */
     int (*open)(const HxEncoderSettings *settings, HxEncoder **ret_encoder);
-    /* Another bitrate (bit/s) from the next picture on, without a keyframe.  0 or a negative errno.
-     */
-    int (*set_bitrate)(HxEncoder *encoder, uint32_t bitrate);
+    /* Another bitrate (bit/s), and other frames per second that it is meant for, from the next
+     * picture on, without a keyframe.  What parameter sets say of the time may stay as it was.  0
+     * or a negative errno. */
+    int (*set_rate)(HxEncoder *encoder, uint32_t bitrate, uint32_t fps_num, uint32_t fps_den);
     /* @picture has the size of the settings, and is not kept nor changed.  The first one gives a
      * keyframe.  0, or a negative errno, after which the encoder is only closed. */
     int (*encode)(HxEncoder *encoder, const HxPicture *picture, bool force_keyframe,

@@ -34,6 +34,8 @@ struct HxSession {
     gint64 retry_at;                   /* monotonic, in µs: none is opened before */
     int failure;                       /* why, a negative errno */
     gboolean force_keyframe;
+    guint since_keyframe;   /* frames, with it */
+    gboolean says_old_rate; /* the encoder's parameter sets, of frames per second */
     HxPicture last;
     guint settling;    /* how often the last picture is to be coded again, if it comes again, */
     guint refinements; /* and how often at most after that */
@@ -95,20 +97,26 @@ int hx_session_configure(HxSession *session, const HxfrConfigReq *config)
             config->fps_den > FPS_TERM_MAX || config->fps_num / config->fps_den > FPS_MAX ||
             config->fps_den / config->fps_num > FPS_MAX)
             return -EINVAL;
-        if (config->fps_num != settings->fps_num || config->fps_den != settings->fps_den)
-            close_encoder(session);
-        settings->fps_num = config->fps_num;
-        settings->fps_den = config->fps_den;
     }
-    if (config->bitrate && config->bitrate != settings->bitrate) {
-        settings->bitrate = config->bitrate;
-        /* One that cannot change begins anew. */
-        if (session->encoder && session->class->set_bitrate(session->encoder, config->bitrate) < 0)
-            close_encoder(session);
-        g_mutex_lock(&session->lock);
-        session->bitrate = config->bitrate;
-        g_mutex_unlock(&session->lock);
+    HxEncoderSettings wanted = *settings;
+    if (config->fps_num) {
+        wanted.fps_num = config->fps_num;
+        wanted.fps_den = config->fps_den;
     }
+    if (config->bitrate)
+        wanted.bitrate = config->bitrate;
+    gboolean other_fps = wanted.fps_num != settings->fps_num || wanted.fps_den != settings->fps_den;
+    if (!other_fps && wanted.bitrate == settings->bitrate)
+        return 0;
+    *settings = wanted;
+    session->says_old_rate |= other_fps;
+    /* One that cannot change begins anew. */
+    if (session->encoder && session->class->set_rate(session->encoder, wanted.bitrate,
+                                                     wanted.fps_num, wanted.fps_den) < 0)
+        close_encoder(session);
+    g_mutex_lock(&session->lock);
+    session->bitrate = wanted.bitrate;
+    g_mutex_unlock(&session->lock);
     return 0;
 }
 
@@ -137,6 +145,7 @@ static int ensure_encoder(HxSession *session, const HxPicture *picture)
     if (r < 0)
         return r;
     session->has_encoded = FALSE;
+    session->says_old_rate = FALSE;
     g_mutex_lock(&session->lock);
     session->encoder_name = session->class->name;
     if (session->from == session->encoders)
@@ -222,9 +231,13 @@ int hx_session_encode(HxSession *session, HxPicture *picture, gboolean force_key
         *ret_unit = (HxAccessUnit){0};
         return 0;
     }
+    if (session->says_old_rate &&
+        (force_keyframe || session->since_keyframe >= session->settings.keyframe_interval))
+        close_encoder(session);
     int r = encode(session, picture, force_keyframe, ret_unit);
     if (r < 0)
         return r;
+    session->since_keyframe = ret_unit->is_keyframe ? 1 : session->since_keyframe + 1;
     plan_refinements(session, ret_unit, same);
     session->force_keyframe = FALSE;
     HxPicture previous = session->last;

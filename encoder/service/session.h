@@ -24,7 +24,8 @@ guint16 hx_session_id(const HxSession *session);
 /* --- by one thread at a time, the one that encodes -----------------------------------------------
  */
 
-/* Take CONFIG_REQ's bitrate at once, its frame rate with a new encoder; its size is not used,
+/* Take CONFIG_REQ's bitrate and frame rate at once, without a keyframe; parameter sets say the new
+ * frame rate from the next keyframe on, which begins with a new encoder.  Its size is not used,
  * frames bring their own.  0, or -EINVAL where a value is out of range, and nothing has changed. */
 int hx_session_configure(HxSession *session, const HxfrConfigReq *config);
 

@@ -40,8 +40,9 @@ static int open_encoder(const HxEncoderSettings *settings, HxEncoder **ret_encod
     return 0;
 }
 
-static int set_bitrate(HxEncoder *encoder, uint32_t bitrate)
+static int set_rate(HxEncoder *encoder, uint32_t bitrate, uint32_t fps_num, uint32_t fps_den)
 {
+    g_assert_true(bitrate && fps_num && fps_den);
     return bitrate % 2 ? -EINVAL : 0;
 }
 
@@ -68,7 +69,7 @@ static const HxEncoderClass null_encoder = {
     .name = "null",
     .has_preset = has_preset,
     .open = open_encoder,
-    .set_bitrate = set_bitrate,
+    .set_rate = set_rate,
     .encode = encode,
     .close = close_encoder,
 };

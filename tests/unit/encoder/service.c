@@ -125,13 +125,21 @@ static void test_config(TestService *service, const void *data)
     g_assert_cmpuint(many, >, 500000);
     g_assert_cmpuint(few * 4, <, many);
 
-    /* Another frame rate is another stream. */
-    config.fps_num = 60;
-    hxfr_encode_config_req(bytes, 0, &config);
-    test_send(fd, bytes, sizeof bytes);
+    /* Frame rates, also those of which one's share of the bitrate is more than an encoder's limit.
+     */
     HxfrFrameRequest request = request_of(HXFR_FORMAT_XR24, 640, 360, 2560);
     test_send_pattern(fd, 0, 0, &request, 0);
-    g_assert_true(test_expect_frame(fd, 0, NULL).is_keyframe);
+    test_expect_frame(fd, 0, NULL);
+    static const guint32 rates[][2] = {{60, 1},   {30000, 1001}, {1000, 1},
+                                       {1, 1000}, {1000, 1},     {30, 1}};
+    for (size_t i = 0; i < G_N_ELEMENTS(rates); i++) {
+        config =
+            (HxfrConfigReq){.bitrate = 1000000000, .fps_num = rates[i][0], .fps_den = rates[i][1]};
+        hxfr_encode_config_req(bytes, 0, &config);
+        test_send(fd, bytes, sizeof bytes);
+        test_send_pattern(fd, 0, 0, &request, 0);
+        test_expect_frame(fd, 0, NULL);
+    }
 
     static const HxfrConfigReq bad[] = {
         {.bitrate = 1},
@@ -394,11 +402,15 @@ static void test_refinement(TestService *service, const void *data)
         draw_square(pixels, n, (guint8)(40 * n));
         g_assert_cmpuint(ask_still(fd, &request, pixels, 4), ==, 1);
     }
-    /* Another frame rate is another stream, of the same picture. */
+    /* Another frame rate is no other picture; its stream begins with the next keyframe. */
     guint8 bytes[HXFR_CONFIG_REQ_SIZE];
     hxfr_encode_config_req(bytes, 1, &(HxfrConfigReq){.fps_num = 60, .fps_den = 1});
     test_send(fd, bytes, sizeof bytes);
-    g_assert_cmpuint(ask_still(fd, &request, pixels, 4), ==, 4);
+    g_assert_cmpuint(ask_still(fd, &request, pixels, 4), ==, 0);
+    request.force_keyframe = true;
+    g_assert_cmpuint(ask_still(fd, &request, pixels, 1), ==, 1);
+    request.force_keyframe = false;
+    g_assert_cmpuint(ask_still(fd, &request, pixels, 3), ==, 3);
 }
 
 /* Another encoder behind the same interface. */

@@ -177,8 +177,8 @@ static guint noise(int fd, GByteArray *stream, gboolean *ret_keyframe)
     return stream->len - begin;
 }
 
-/* The bitrate changes in the running stream; the frame rate begins another one, which says it, and
- * of which each frame has its part of the same bitrate. */
+/* Bitrate and frame rate change in the running stream: each frame has its part at once.  The SPS of
+ * the next keyframe says the new frame rate, be it one that is due or one that is asked for. */
 static void test_config(TestService *service, const void *data)
 {
     hx_autofd int fd = test_connect(service);
@@ -199,14 +199,32 @@ static void test_config(TestService *service, const void *data)
     g_autofree char *before = trace(stream);
     g_assert_cmpint(element(before, "time_scale"), ==, 60);
 
-    g_byte_array_set_size(stream, 0);
     configure(fd, 0, 120);
     guint fast = noise(fd, stream, &is_keyframe);
-    g_assert_true(is_keyframe);
+    g_assert_false(is_keyframe);
     g_test_message("at 120 frames a second: %u bytes", fast);
     g_assert_cmpuint(fast * 2, <, much);
+
+    g_byte_array_set_size(stream, 0); /* 120 frames, the standard interval, after the keyframe */
+    guint still_fast = noise(fd, stream, &is_keyframe);
+    g_assert_true(is_keyframe);
+    g_assert_cmpuint(still_fast * 2, <, much);
     g_autofree char *after = trace(stream);
     g_assert_cmpint(element(after, "time_scale"), ==, 240);
+
+    configure(fd, 0, 30);
+    guint slow = noise(fd, stream, &is_keyframe);
+    g_assert_false(is_keyframe);
+    g_test_message("at 30 again: %u bytes", slow);
+    g_assert_cmpuint(fast * 3, <, slow * 2);
+    guint8 bytes[HXFR_HEADER_SIZE];
+    hxfr_encode_empty(bytes, HXFR_KEYFRAME_REQ, 1);
+    test_send(fd, bytes, sizeof bytes);
+    g_byte_array_set_size(stream, 0);
+    noise(fd, stream, &is_keyframe);
+    g_assert_true(is_keyframe);
+    g_autofree char *asked = trace(stream);
+    g_assert_cmpint(element(asked, "time_scale"), ==, 60);
 }
 
 int main(int argc, char **argv)
