@@ -10,12 +10,14 @@
 #include "launcher/base/directories.h"
 #include "launcher/base/error.h"
 #include "launcher/base/fd.h"
+#include "launcher/base/file-lock.h"
 #include "launcher/base/process.h"
 
 #define OPENER "xdg-open"
 
 struct HxViewBrowser {
-    char *path; /* of the file that leads to the URL */
+    char *path; /* of the file that leads to the URL; */
+    int fd;     /* locked for as long as this one is there */
     guint reaper;
 };
 
@@ -31,21 +33,33 @@ gboolean hx_view_browser_is_there(void)
     return opener && (is_set("WAYLAND_DISPLAY") || is_set("DISPLAY"));
 }
 
-/* A file of mode 0600 in helixvm's directory that holds @html; its path for g_free. */
-static char *write_file(const char *html, GError **error)
+/* The first that no other one has: what one that was killed has left is taken again. */
+static int lock_file(HxViewBrowser *browser, const char *directory)
+{
+    int fd = -EWOULDBLOCK;
+    for (guint i = 0; fd == -EWOULDBLOCK; i++) {
+        g_free(browser->path);
+        browser->path = g_strdup_printf("%s/view-%u.html", directory, i);
+        fd = hx_lock_file(browser->path);
+    }
+    return fd;
+}
+
+/* A file of mode 0600 in helixvm's directory that holds @html alone. */
+static gboolean write_file(HxViewBrowser *browser, const char *html, GError **error)
 {
     g_autofree char *directory = hx_runtime_directory(error);
     if (!directory)
-        return NULL;
-    g_autofree char *path = g_build_filename(directory, "view-XXXXXX.html", NULL);
-    hx_autofd int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
-    int r = fd < 0 ? -errno : hx_write_all(fd, html, strlen(html));
+        return FALSE;
+    browser->fd = lock_file(browser, directory);
+    int r = browser->fd < 0                 ? browser->fd
+            : ftruncate(browser->fd, 0) < 0 ? -errno
+                                            : hx_write_all(browser->fd, html, strlen(html));
     if (r == 0)
-        return g_steal_pointer(&path);
-    if (fd >= 0)
-        unlink(path);
-    hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot write %s, which leads the browser", path);
-    return NULL;
+        return TRUE;
+    hx_set_error_errno(error, HX_ERROR_HOST, -r, "cannot write %s, which leads the browser",
+                       browser->path);
+    return FALSE;
 }
 
 static void reaped(GPid pid, int status, void *data)
@@ -56,12 +70,12 @@ static void reaped(GPid pid, int status, void *data)
 HxViewBrowser *hx_view_browser_open(const char *url, GError **error)
 {
     g_autoptr(HxViewBrowser) browser = g_new0(HxViewBrowser, 1);
+    browser->fd = -1;
     g_autofree char *html =
         g_strdup_printf("<!doctype html><meta http-equiv=refresh content='0; url=%s'>"
                         "<title>helixvm view</title><a href='%s'>To the desktop</a>\n",
                         url, url);
-    browser->path = write_file(html, error);
-    if (!browser->path)
+    if (!write_file(browser, html, error))
         return NULL;
     const char *const argv[] = {OPENER, browser->path, NULL};
     hx_autofd int silent = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -83,8 +97,10 @@ void hx_view_browser_free(HxViewBrowser *browser)
     if (!browser)
         return;
     g_clear_handle_id(&browser->reaper, g_source_remove);
-    if (browser->path)
+    if (browser->fd >= 0) {
         unlink(browser->path);
+        close(browser->fd);
+    }
     g_free(browser->path);
     g_free(browser);
 }

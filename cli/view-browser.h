@@ -10,8 +10,8 @@ typedef struct HxViewBrowser HxViewBrowser;
 gboolean hx_view_browser_is_there(void);
 
 /* Have it open @url, a secret, which others of the host must not read in a command line: it gets a
- * file of mode 0600 that leads there.  What opens outlives helixvm.  NULL with HX_ERROR_HOST.  Main
- * thread. */
+ * file of mode 0600 that leads there; one that a killed helixvm has left is used again.  What opens
+ * outlives helixvm.  NULL with HX_ERROR_HOST.  Main thread. */
 HxViewBrowser *hx_view_browser_open(const char *url, GError **error);
 
 /* Removes the file.  NULL is fine. */

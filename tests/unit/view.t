@@ -167,6 +167,22 @@ cmp_ok(time - $begun, '<', 10, 'at once');
 
 # --- the browser -------------------------------------------------------------------------------------
 
+# Wait until the browser is to open something: the words of its command line.
+sub opened {
+    my $end = time + 20;
+    sleep 0.05 until -e "$dir/opened" or time > $end;
+    my @words = split /\n/, slurp("$dir/opened");
+    unlink "$dir/opened";
+    return @words;
+}
+
+sub start_with_browser {
+    my $host = start_host();
+    order($host, 'browser');
+    is(told($host, qr/^(.*browser.*)$/), 'browser: opened', 'a browser is opened');
+    return ($host, opened());
+}
+
 # A desktop's, that only notes what it is to open.
 put("$dir/bin/xdg-open", "#!/bin/sh\nprintf '%s\\n' \"\$#\" \"\$1\" >$dir/opened.part; mv $dir/opened.part $dir/opened\n");
 chmod 0755, "$dir/bin/xdg-open" or die "chmod: $!\n";
@@ -175,13 +191,15 @@ order($host, 'browser');
 is(told($host, qr/^(.*browser.*)$/), 'no browser', 'without a display there is no browser');
 end_host($host);
 $ENV{DISPLAY} = ':4711';
-$host = start_host();
-order($host, 'browser');
-is(told($host, qr/^(.*browser.*)$/), 'browser: opened', 'with one there is');
-my $end = time + 20;
-sleep 0.05 until -e "$dir/opened" or time > $end;
-my ($words, $opened) = split /\n/, slurp("$dir/opened");
-is("$words $opened", "1 $opened", 'one file');
+my ($killed, undef, $left) = start_with_browser();
+my ($beside, undef, $its) = start_with_browser();
+isnt($its, $left, 'each has a file of its own');
+kill 'KILL', $killed->{pid};
+end_host($killed);
+is(end_host($beside), 0, 'the other one ends');
+is_deeply([glob "$dir/run/view-*"], [$left], 'one that is killed leaves its file');
+($host, my $words, my $opened) = start_with_browser();
+is("$words $opened", "1 $left", 'which the next one takes for its own');
 unlike($opened, qr/$host->{token}/, 'whose name tells nothing');
 is((stat $opened)[2] & 07777, 0600, 'and which nobody else reads');
 
@@ -299,7 +317,7 @@ $browser->command('Page.reload');
 goes_live('and one with both shows it');
 
 is(end_host($host), 0, 'helixvm ends');
-ok(!-e $opened, 'and its file with it');
+is_deeply([glob "$dir/run/view-*"], [], 'and its file with it');
 ok($browser->wait_for(10, "/helixvm view has ended/.test($words_of)"), 'which the page tells');
 
 done_testing;
