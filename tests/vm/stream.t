@@ -612,7 +612,7 @@ SKIP: {
 # --- the guest restarted ---------------------------------------------------------------------------
 
 helixvm_ok('exec', $vm, '--', 'systemd-run', '--quiet', '--on-active=1', 'systemctl', 'reboot');
-ok(wait_until(60, sub { status_of($vm)->{state} eq 'rebooting' }), 'the guest reboots');
+ok(wait_until(120, sub { status_of($vm)->{state} eq 'rebooting' }), 'the guest reboots');
 helixvm_ok({seconds => 300}, 'up', $vm);
 ok(wait_until(90, sub { %now = sessions(); $now{wide}{state} eq 'running' }), 'a session that is enabled is up with it');
 is($now{desktop}{state}, 'stopped', 'and no other');
