@@ -34,7 +34,7 @@
 #define HX_RESETS_PAUSE 1024
 #define HX_RESETS_MAX (HX_RESETS_PAUSE + HX_LAP + 2 * HX_VSOCK_CONNECTIONS_MAX)
 
-/* A message of the host's program on its way to the guest. */
+/* Of a message of the host's program what the guest did not take at once. */
 typedef struct {
     uint8_t *data; /* NULL while there is none */
     uint32_t size, sent;
@@ -101,7 +101,7 @@ struct HxVsock {
     gint64 look_again;    /* µs: when to, without a kick; 0: never */
     /* Buffers of the guest's for one read: whole, and behind the header. */
     struct iovec buffers[HX_GATHER_MAX], payload[HX_GATHER_MAX];
-    /* What one read of a message finds. */
+    /* What one read of a message finds beyond those. */
     uint8_t message[HX_CONNECTION_BUFFER];
 };
 

@@ -7,8 +7,9 @@
  * then the headers of those that it filled are written, and the rest is given back.  How many are
  * offered follows what the last read found.  Without buffers all turns wait, for the driver's kick.
  *
- * A message is read whole, as a socket has it, and copied into as many buffers as it needs, as far
- * as credit and buffers go; the rest waits, and the next is not read before.
+ * A message is read whole, as a socket gives it: into the buffers offered, and what these have no
+ * room for, or the guest no credit, behind them into memory of our own.  That rest waits and is
+ * copied as credit and buffers come; the next message is not read before.
  */
 #include <endian.h>
 #include <errno.h>
@@ -109,8 +110,10 @@ static void take_offer(HxVsock *vsock, const HxChannel *channel, Offer *offer)
     }
 }
 
-/* Hand over @size bytes that a read has put into the offered buffers; returns the buffers used. */
-static unsigned give_offer(HxVsock *vsock, HxChannel *channel, const Offer *offer, size_t size)
+/* Hand over @size bytes that a read has put into the offered buffers, the last of them with @flags;
+ * returns the buffers used. */
+static unsigned give_offer(HxVsock *vsock, HxChannel *channel, const Offer *offer, size_t size,
+                           uint32_t flags)
 {
     vsock->stream_laps = 0; /* what comes next may be an answer, and is not to wait */
     const struct iovec *iov = vsock->buffers;
@@ -118,7 +121,7 @@ static unsigned give_offer(HxVsock *vsock, HxChannel *channel, const Offer *offe
     for (i = 0; size > 0; i++) {
         struct virtio_vsock_hdr packet;
         uint32_t part = MIN(size, offer->sizes[i]);
-        hx_connection_data(&channel->connection, part, 0, &packet);
+        hx_connection_data(&channel->connection, part, part == size ? flags : 0, &packet);
         give_buffer(vsock, iov, &offer->chains[i], &packet);
         iov += offer->chains[i].n_writable;
         size -= part;
@@ -135,7 +138,7 @@ static bool send_data(HxVsock *vsock, HxChannel *channel)
         return false;
     ssize_t n = readv(channel->fd, vsock->payload, offer.n_payload);
     int error = n < 0 ? errno : 0;
-    unsigned used = n > 0 ? give_offer(vsock, channel, &offer, n) : 0;
+    unsigned used = n > 0 ? give_offer(vsock, channel, &offer, n, 0) : 0;
     hx_virtqueue_unpop(vsock->rx, offer.n_chains - used);
     if (n == (ssize_t)offer.capacity) {
         channel->read_chains = MIN(2 * channel->read_chains, HX_READ_CHAINS);
@@ -156,42 +159,68 @@ static bool send_data(HxVsock *vsock, HxChannel *channel)
     return true;
 }
 
-/* Take the next message from the host's program, where there is one.  Returns whether it may be
- * sent. */
+/* A message of @size bytes has been read, its beginning into the offered buffers, the rest into
+ * vsock->message.  Returns the buffers used. */
+static unsigned give_message(HxVsock *vsock, HxChannel *channel, const Offer *offer, size_t size)
+{
+    if (size > offer->capacity) {
+        size_t rest = size - offer->capacity;
+        channel->message = (HxHostMessage){.data = g_memdup2(vsock->message, rest), .size = rest};
+        channel->read_chains = MIN(2 * channel->read_chains, HX_READ_CHAINS);
+        return give_offer(vsock, channel, offer, offer->capacity, 0);
+    }
+    channel->read_chains = give_offer(vsock, channel, offer, size, VIRTIO_VSOCK_SEQ_EOM);
+    return channel->read_chains;
+}
+
+/* Read the next message of the host's program, where there is one.  Returns false where buffers ran
+ * out. */
 static bool read_message(HxVsock *vsock, HxChannel *channel)
 {
-    char control[CMSG_SPACE(sizeof(struct timeval))];
-    struct iovec iov = {vsock->message, sizeof vsock->message};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     HxConnection *c = &channel->connection;
+    Offer offer;
+    take_offer(vsock, channel, &offer);
+    if (vsock->rx->broken || offer.n_chains == 0)
+        return false;
+    if (offer.n_payload == HX_GATHER_MAX) { /* no entry is left for the rest */
+        hx_virtqueue_unpop(vsock->rx, offer.n_chains);
+        offer = (Offer){.n_chains = 0};
+    }
+    vsock->payload[offer.n_payload] = (struct iovec){vsock->message, sizeof vsock->message};
+    char control[CMSG_SPACE(sizeof(struct timeval))];
+    struct msghdr msg = {.msg_iov = vsock->payload,
+                         .msg_iovlen = offer.n_payload + 1,
+                         .msg_control = control,
+                         .msg_controllen = sizeof control};
     ssize_t n = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_TRUNC);
-    if (n > (ssize_t)MIN(sizeof vsock->message, c->guest_buffer)) {
+    int error = n < 0 ? errno : 0;
+    bool fits = n <= (ssize_t)MIN(sizeof vsock->message, c->guest_buffer);
+    unsigned used = n > 0 && fits ? give_message(vsock, channel, &offer, n) : 0;
+    hx_virtqueue_unpop(vsock->rx, offer.n_chains - used);
+    if (!fits) {
         hx_log_warning("a message of %zd bytes from the host's port %u to the guest's port %u is "
                        "longer than the buffer for it: the connection is reset",
                        n, c->host_port, c->guest_port);
         channel->reset_due = true;
-    } else if (n > 0) {
-        channel->message = (HxHostMessage){.data = g_memdup2(vsock->message, n), .size = n};
-    } else if (n < 0 && errno == EAGAIN) {
+    } else if (error == EAGAIN) {
         channel->readable = false;
-    } else if (n < 0 && errno == ECONNRESET) {
+    } else if (error == ECONNRESET) {
         channel->hung_up = true; /* said once, before what is still to be read */
-    } else if (n < 0 && errno != EINTR) {
+    } else if (error != 0 && error != EINTR) {
         channel->ended = true;
         hx_channel_settle(channel);
     } else if (n == 0 && msg.msg_controllen == 0) {
         hx_channel_read_end(channel);
     }
-    return channel->message.data;
+    return true;
 }
 
 /* Returns false where buffers ran out. */
 static bool send_message(HxVsock *vsock, HxChannel *channel)
 {
     HxHostMessage *message = &channel->message;
-    if (!message->data && !read_message(vsock, channel))
-        return true;
+    if (!message->data)
+        return read_message(vsock, channel);
     uint32_t credit;
     while (message->data && (credit = hx_connection_credit(&channel->connection)) > 0) {
         HxChain chain;

@@ -117,6 +117,47 @@ static void test_to_guest(void)
     frontend_free(f);
 }
 
+/* A buffer of as many pieces as one read takes, which leaves none for the rest of a message. */
+static void test_many_pieces(void)
+{
+    enum { PIECES = 1024, FIRST = sizeof(struct virtio_vsock_hdr) + 1 };
+    Frontend *f =
+        frontend_new((FrontendOptions){.event_idx = true, .indirect = true, .seqpacket = true});
+    Peer p = host_connects_seqpacket(f, 22), q = host_connects(f, 23, "");
+    FrontendQueue *rx = &f->queues[0];
+    struct vring_desc *table = frontend_slot(f, 10);
+    static const uint32_t sizes[] = {1, 1000, 1024, 1025, 50000};
+    for (unsigned i = 0; i < 2 * G_N_ELEMENTS(sizes); i++) {
+        /* the one that comes next */
+        unsigned head = rx->vring.avail->ring[rx->last_used % FRONTEND_QUEUE];
+        struct vring_desc *buffer = &rx->vring.desc[head], whole = *buffer;
+        for (unsigned j = 0; j < PIECES; j++)
+            table[j] = (struct vring_desc){
+                .addr = j ? whole.addr + FIRST + j - 1 : whole.addr,
+                .len = j ? 1 : FIRST,
+                .flags = VRING_DESC_F_WRITE | (j + 1 < PIECES ? VRING_DESC_F_NEXT : 0),
+                .next = j + 1,
+            };
+        *buffer = (struct vring_desc){frontend_guest_address(f, table), sizeof *table * PIECES,
+                                      VRING_DESC_F_INDIRECT, 0};
+        Peer *peer = i % 2 ? &q : &p;
+        uint32_t size = sizes[i / 2];
+        g_assert_cmpint(send(peer->fd, block, size, 0), ==, size);
+        for (uint32_t got = 0; got < size;) {
+            struct virtio_vsock_hdr hdr = peer_expect(peer, RW);
+            *buffer = whole;
+            g_assert_true(memcmp(peer_data, block + got, hdr.len) == 0);
+            got += hdr.len;
+            g_assert_cmpuint(hdr.flags, ==, peer == &p && got == size ? EOM : 0);
+        }
+        peer->forwarded += size;
+        peer_send(peer, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0, NULL, 0);
+    }
+    hx_close(&p.fd);
+    hx_close(&q.fd);
+    frontend_free(f);
+}
+
 /* A host's program that takes nothing: messages wait, up to the credit, and stay apart. */
 static void test_slow_host(void)
 {
@@ -337,6 +378,7 @@ int main(int argc, char **argv)
     fill_block();
     g_test_add_func("/vsock/seqpacket/to-host", test_to_host);
     g_test_add_func("/vsock/seqpacket/to-guest", test_to_guest);
+    g_test_add_func("/vsock/seqpacket/many-pieces", test_many_pieces);
     g_test_add_func("/vsock/seqpacket/slow-host", test_slow_host);
     g_test_add_func("/vsock/seqpacket/longest", test_longest);
     g_test_add_func("/vsock/seqpacket/too-long", test_too_long);
