@@ -338,8 +338,9 @@ void frontend_start(Frontend *f)
     for (unsigned i = 0; i < 2; i++) {
         FrontendQueue *q = &f->queues[i];
         vring_init(&q->vring, FRONTEND_QUEUE, f->memory + i * RING_SIZE, 4096);
-        q->last_used = q->kicked = 0;
-        start_queue(f, i, 0);
+        q->vring.avail->idx = q->vring.used->idx = f->options.ring_base;
+        q->last_used = f->options.ring_base;
+        start_queue(f, i, f->options.ring_base);
     }
     for (unsigned i = 0; i < FRONTEND_SLOTS; i++)
         offer_buffer(f, i);

@@ -22,6 +22,7 @@
 typedef struct {
     bool event_idx, indirect, seqpacket;
     unsigned rx_buffer; /* bytes of each buffer offered; 0: 4096 */
+    uint16_t ring_base; /* where frontend_start lets the rings' indices begin */
     bool rx_pieces;     /* each in two, of which the first ends within the header */
     bool log;           /* for frontend_expect_logged; otherwise it goes to the test's own */
     bool store;         /* keep what frontend_kill needs */
@@ -30,7 +31,7 @@ typedef struct {
 
 typedef struct {
     struct vring vring;
-    uint16_t last_used, kicked; /* driver's counters */
+    uint16_t last_used; /* the driver's counter */
     int kick, call;
     unsigned kicks; /* written */
 } FrontendQueue;
@@ -64,7 +65,7 @@ void frontend_kill(Frontend *f);
 /* Close the connection and make another, without queues. */
 void frontend_reconnect(Frontend *f);
 
-/* Features, memory, queues from ring index 0. */
+/* Features, memory, queues from their first index. */
 void frontend_start(Frontend *f);
 
 /* GET_VRING_BASE of both; then frontend_resume starts them where they stopped. */

@@ -113,6 +113,20 @@ static void test_credit_wraps(void)
     }
 }
 
+/* More bytes of the guest's than their counters hold. */
+static void test_credit_of_host_wraps(void)
+{
+    HxConnection c = accepted();
+    for (uint64_t total = 0; total < 5ull << 30; total += HX_CONNECTION_BUFFER) {
+        g_assert_cmpint(receive(&c, VIRTIO_VSOCK_OP_RW, HX_CONNECTION_BUFFER, 0), ==,
+                        HX_PACKET_DATA);
+        HxConnection over = c;
+        g_assert_cmpint(receive(&over, VIRTIO_VSOCK_OP_RW, 1, 0), ==, HX_PACKET_VIOLATION);
+        hx_connection_forwarded(&c, HX_CONNECTION_BUFFER);
+        g_assert_cmpuint(control(&c).fwd_cnt, ==, (uint32_t)(total + HX_CONNECTION_BUFFER));
+    }
+}
+
 static void test_credit_of_host(void)
 {
     HxConnection c = accepted();
@@ -328,6 +342,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/connection/credit-of-guest", test_credit_of_guest);
     g_test_add_func("/vsock/connection/credit-wraps", test_credit_wraps);
     g_test_add_func("/vsock/connection/credit-of-host", test_credit_of_host);
+    g_test_add_func("/vsock/connection/credit-of-host-wraps", test_credit_of_host_wraps);
     g_test_add_func("/vsock/connection/credit-of-small-guest", test_credit_of_small_guest);
     g_test_add_func("/vsock/connection/shutdown", test_shutdown);
     g_test_add_func("/vsock/connection/unknown-operations", test_unknown_operations);
