@@ -11,3 +11,17 @@
  * one. Of an odd width the last column has no Cb and Cr.  Any thread. */
 void hx_bt709_convert(uint8_t *y_top, uint8_t *y_bottom, uint8_t *uv, const uint8_t *top,
                       const uint8_t *bottom, uint32_t width, bool red_first);
+
+/* One of the ways to do it, all with the same result. */
+typedef struct {
+    const char *name;
+    /* Whether this machine can. */
+    bool (*is_supported)(void);
+    /* As hx_bt709_convert(), of the first pixels, in a number that suits it: that is returned, and
+     * is even but where it is all of an odd @width. */
+    uint32_t (*convert)(uint8_t *y_top, uint8_t *y_bottom, uint8_t *uv, const uint8_t *top,
+                        const uint8_t *bottom, uint32_t width, bool red_first);
+} HxBt709Way;
+
+/* The fastest first; the one before the end, which is {0}, converts any width on any machine. */
+extern const HxBt709Way hx_bt709_ways[];

@@ -186,8 +186,12 @@ static void test_bounds(void)
         for (gsize size = stride - 3; size <= stride; size++)
             g_assert_true(
                 same_digest(hx_digest_line(begin, size), hx_digest_line(end - size, size)));
-        hx_bt709_convert(y[0], y[1], uv, begin, begin + stride, width, false);
-        hx_bt709_convert(y[0], y[1], uv, end - 2 * stride, end - stride, width, true);
+        for (const HxBt709Way *way = hx_bt709_ways; way->name; way++) {
+            if (!way->is_supported())
+                continue;
+            way->convert(y[0], y[1], uv, begin, begin + stride, width, false);
+            way->convert(y[0], y[1], uv, end - 2 * stride, end - stride, width, true);
+        }
         HxPicture picture = {0};
         gsize size = hxfr_pixels_size(HXFR_FORMAT_NV12, width, 17, width + 1);
         g_assert_cmpint(
@@ -198,6 +202,37 @@ static void test_bounds(void)
         hx_picture_clear(&picture);
     }
     munmap(all, room + 2 * page);
+}
+
+/* Each way that this machine has gives what the plain one does, of any width. */
+static void test_ways(void)
+{
+    enum { WIDTH = 200 };
+    guint8 pixels[2][WIDTH * 4], expected[3][WIDTH], got[3][WIDTH];
+    const HxBt709Way *plain = hx_bt709_ways;
+    while (plain[1].name)
+        plain++;
+    for (guint i = 0; i < sizeof pixels; i++)
+        pixels[i / sizeof pixels[0]][i % sizeof pixels[0]] =
+            (guint8)(g_test_rand_bit()   ? g_test_rand_int()
+                     : g_test_rand_bit() ? 255
+                                         : 0);
+    for (const HxBt709Way *way = hx_bt709_ways; way < plain; way++) {
+        g_test_message("%s: %s", way->name, way->is_supported() ? "compared" : "not here");
+        for (guint32 width = 0; width <= WIDTH && way->is_supported(); width++) {
+            for (guint red_first = 0; red_first < 2; red_first++) {
+                guint32 done =
+                    way->convert(got[0], got[1], got[2], pixels[0], pixels[1], width, red_first);
+                g_assert_cmpuint(done, <=, width);
+                g_assert_cmpuint(done % 2, ==, 0);
+                g_assert_cmpuint(width - done, <, 32);
+                plain->convert(expected[0], expected[1], expected[2], pixels[0], pixels[1], done,
+                               red_first);
+                for (guint plane = 0; plane < 3; plane++)
+                    g_assert_cmpmem(got[plane], done, expected[plane], done);
+            }
+        }
+    }
 }
 
 static void test_equal(void)
@@ -227,6 +262,7 @@ int main(int argc, char **argv)
     g_test_add_func("/picture/again", test_again);
     g_test_add_func("/picture/digest", test_digest);
     g_test_add_func("/picture/bounds", test_bounds);
+    g_test_add_func("/picture/ways", test_ways);
     g_test_add_func("/picture/equal", test_equal);
     return g_test_run();
 }
