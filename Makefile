@@ -3,31 +3,18 @@
 
 BUILD ?= build
 PREFIX ?= /usr/local
-VERSION := 0.1.0
+.DEFAULT_GOAL := all
+# How a component is built, and those of a guest.
+include guest-provision/guest.mk
 
-CC ?= gcc
-PKG_CONFIG ?= pkg-config
-CFLAGS ?= -O2 -g
-CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE -fPIC -fvisibility=hidden -I. -MMD -MP \
-	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter \
-	-DHELIXVM_VERSION='"$(VERSION)"'
-LDFLAGS_ALL := -Wl,--as-needed -Wl,-z,relro -Wl,-z,now -pthread
 # For what runs where there is no library.
 STATIC := -std=gnu17 -D_GNU_SOURCE -I. -Wall -Wextra -Wno-unused-parameter -O2 -static -s
 ifeq ($(CI),true)
-CFLAGS_ALL += -Werror
 STATIC += -Werror
-endif
-ifdef SANITIZE
-CFLAGS_ALL += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
-LDFLAGS_ALL += -fsanitize=$(SANITIZE)
 endif
 
 # --- components: the sources of each folder, and the packages it needs --------------------------
-# A folder's main.c makes the program; the rest is an archive that its unit tests link too.
-
 base_SRC := $(wildcard launcher/base/*.c)
-base_PKG := gio-2.0 gio-unix-2.0
 launcher_SRC := $(filter-out launcher/base/% launcher/vsock/%,$(wildcard launcher/*/*.c))
 launcher_PKG := libvirt libxml-2.0 json-glib-1.0 virglrenderer libcurl libarchive
 # The host reads the configurations of sessions as the guest does.
@@ -45,46 +32,22 @@ encoder_SRC := $(wildcard encoder/service/*.c)
 encoder_PKG := gio-2.0 x264 json-glib-1.0 libseccomp
 module_SRC := $(wildcard encoder/qemu-module/*.c)
 module_PKG := glib-2.0 virglrenderer
-vsockenc_SRC := $(wildcard guest-provision/vsockenc/*.c)
-vsockenc_PKG := gstreamer-video-1.0 gstreamer-allocators-1.0 libdrm
-session_SRC := $(wildcard guest-provision/session/*.c) \
-	$(addprefix guest-provision/vsockenc/,statistics.c frame-client.c)
-session_PKG := gstreamer-app-1.0 gstreamer-video-1.0 libsoup-3.0 json-glib-1.0 gio-unix-2.0
 # What the guest's session and the host's viewer share: the wire format alone.
 protocol_SRC := $(wildcard guest-provision/session/stream-protocol.c)
 protocol_PKG := json-glib-1.0
 
-COMPONENTS := base launcher provision h264 recorder cli vsock encoder module vsockenc protocol session
+HOST_COMPONENTS := base launcher provision h264 recorder cli vsock encoder module protocol
+COMPONENTS := $(HOST_COMPONENTS) vsockenc session
 PROGRAMS := $(BUILD)/helixvm $(BUILD)/helixvm-vsock $(BUILD)/helixvm-encoder \
 	$(BUILD)/helixvm-recorder $(BUILD)/libhelixvm-export.so $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session \
-	$(BUILD)/guest/helixvm-init $(BUILD)/guest/abi
+	$(BUILD)/guest/helixvm-init $(BUILD)/guest/abi $(BUILD)/guest/source.tar
 
 .PHONY: all
 all: $(PROGRAMS)
 
-define component
-$(1)_OBJ := $$($(1)_SRC:%.c=$(BUILD)/obj/%.o)
-$(1)_LIB_OBJ := $$(filter-out %/main.o,$$($(1)_OBJ))
-$(1)_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $$(base_PKG) $$($(1)_PKG))
-$(1)_LIBS := $$(shell $(PKG_CONFIG) --libs $$(base_PKG) $$($(1)_PKG))
-$$($(1)_OBJ): COMPONENT_CFLAGS = $$($(1)_CFLAGS)
-$(BUILD)/lib/$(1).a: $$($(1)_LIB_OBJ)
-	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
-endef
-$(foreach c,$(COMPONENTS),$(eval $(call component,$(c))))
-
-# Flags or names changed: build anew.
-$(BUILD)/flags: FORCE
-	@mkdir -p $(@D) && echo '$(CC) $(CFLAGS) $(CFLAGS_ALL)' | cmp -s - $@ || \
-		echo '$(CC) $(CFLAGS) $(CFLAGS_ALL)' >$@
-.PHONY: FORCE
-
-$(BUILD)/obj/%.o: %.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	@echo cc $< && $(CC) $(CFLAGS_ALL) $(CFLAGS) $(COMPONENT_CFLAGS) -c -o $@ $<
+$(foreach c,$(HOST_COMPONENTS),$(eval $(call component,$(c))))
 
 encoder_LIBS += -lm
-LINK = @mkdir -p $(@D) && echo link $@ && $(CC) $(CFLAGS) $(LDFLAGS_ALL) $(LDFLAGS) -o $@
 
 $(BUILD)/helixvm: $(BUILD)/obj/cli/main.o $(BUILD)/lib/cli.a $(BUILD)/lib/h264.a $(BUILD)/lib/provision.a \
 		$(BUILD)/lib/launcher.a $(protocol_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/lib/base.a
@@ -98,10 +61,6 @@ $(BUILD)/helixvm-recorder: $(BUILD)/obj/cli/recorder/main.o $(BUILD)/lib/recorde
 	$(LINK) $^ $(recorder_LIBS)
 $(BUILD)/libhelixvm-export.so: $(module_OBJ) $(BUILD)/lib/base.a
 	$(LINK) -shared $^ $(shell $(PKG_CONFIG) --libs glib-2.0) -ldl
-$(BUILD)/guest/libgstvsockenc.so: $(vsockenc_OBJ)
-	$(LINK) -shared $^ $(vsockenc_LIBS)
-$(BUILD)/guest/helixvm-session: $(BUILD)/obj/guest-provision/session/main.o $(BUILD)/lib/session.a
-	$(LINK) $^ $(session_LIBS)
 # What a guest has to have for them, at least: of the C library by the symbols that they take of it, of
 # GStreamer by the newest function in their sources, gst_video_info_dma_drm_from_caps.
 $(BUILD)/guest/abi: $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session

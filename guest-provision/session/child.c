@@ -87,12 +87,12 @@ static char **environment_of(const SessionChildSpec *spec, char **ret_pid)
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
     for (const char *const *item = spec->envp; *item; item++)
         g_strv_builder_add(builder, *item);
-    char *listen_pid = g_strdup("LISTEN_PID=0000000000000000");
-    *ret_pid = listen_pid + strlen("LISTEN_PID=");
     if (spec->listen_fd >= 0)
         g_strv_builder_add(builder, "LISTEN_FDS=1");
-    g_strv_builder_take(builder, listen_pid);
-    return g_strv_builder_end(builder);
+    g_strv_builder_add(builder, "LISTEN_PID=0000000000000000");
+    char **environment = g_strv_builder_end(builder);
+    *ret_pid = environment[g_strv_length(environment) - 1] + strlen("LISTEN_PID=");
+    return environment;
 }
 
 /* What the child had to say before its exec closed the pipe: errno, or 0. */

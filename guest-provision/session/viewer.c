@@ -272,7 +272,10 @@ SessionViewer *session_viewer_new(SoupWebsocketConnection *socket,
     g_queue_init(&viewer->frames);
     soup_websocket_connection_set_max_incoming_payload_size(socket, INCOMING_MAX);
     soup_websocket_connection_set_keepalive_interval(socket, PING_INTERVAL);
+#if SOUP_CHECK_VERSION(3, 6, 0)
+    /* An older one never misses an answer: a viewer that hangs goes when its connection does. */
     soup_websocket_connection_set_keepalive_pong_timeout(socket, PONG_TIME);
+#endif
     g_signal_connect(socket, "message", G_CALLBACK(on_message), viewer);
     g_signal_connect(socket, "error", G_CALLBACK(on_error), viewer);
     g_signal_connect(socket, "closed", G_CALLBACK(on_closed), viewer);

@@ -172,10 +172,13 @@ static void connection_lost(const GError *cause, void *data)
 /* The frame has gone; nothing is pushed for it. */
 static GstFlowReturn release(GstVsockEnc *self, GstVideoCodecFrame *frame)
 {
-    if (!gst_video_encoder_release_frame)
-        return gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
-    gst_video_encoder_release_frame(GST_VIDEO_ENCODER(self), frame);
-    return GST_FLOW_OK;
+#if GST_CHECK_VERSION(1, 26, 0)
+    if (gst_video_encoder_release_frame) {
+        gst_video_encoder_release_frame(GST_VIDEO_ENCODER(self), frame);
+        return GST_FLOW_OK;
+    }
+#endif
+    return gst_video_encoder_finish_frame(GST_VIDEO_ENCODER(self), frame);
 }
 
 static GstFlowReturn drop(GstVsockEnc *self, GstVideoCodecFrame *frame,

@@ -2,8 +2,10 @@
 #include "guest-provision/vsockenc/picture.h"
 
 #include <gst/allocators/gstdmabuf.h>
-#include <gst/video/video-info-dma.h>
 #include <string.h>
+#if GST_CHECK_VERSION(1, 24, 0)
+#include <gst/video/video-info-dma.h>
+#endif
 
 static const struct {
     GstVideoFormat format;
@@ -21,6 +23,7 @@ static gboolean fail(GError **error, const char *what)
     return FALSE;
 }
 
+#if GST_CHECK_VERSION(1, 24, 0)
 /* The pixels of DMA_DRM caps, whatever their modifier: the sink's template has those that go.
  * gst_video_info_dma_drm_from_caps() takes no caps that say that there is none. */
 static gboolean format_from_drm_caps(GstVideoInfo *ret_info, GstCaps *caps)
@@ -39,6 +42,18 @@ static gboolean format_from_drm_caps(GstVideoInfo *ret_info, GstCaps *caps)
     ret_info->fps_d = GST_VIDEO_INFO_FPS_D(&drm);
     return TRUE;
 }
+#else
+/* There is no format DMA_DRM yet: nobody can ask for these caps. */
+static gboolean gst_video_is_dma_drm_caps(const GstCaps *caps)
+{
+    return FALSE;
+}
+
+static gboolean format_from_drm_caps(GstVideoInfo *ret_info, GstCaps *caps)
+{
+    return FALSE;
+}
+#endif
 
 gboolean hx_picture_format_from_caps(HxPictureFormat *ret_format, GstCaps *caps)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "guest-provision/vsockenc/resource.h"
 
-#include <drm/virtgpu_drm.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <virtgpu_drm.h>
 #include <xf86drm.h>
 
 /* Minor numbers of render nodes, linux/drm: 128 to 191. */
@@ -103,7 +103,11 @@ gboolean hx_resource_lookup(HxResourceDevice *device, int dmabuf_fd, HxResource 
         return FALSE;
     }
     ret_resource->id = info.res_handle;
-    ret_resource->host_has_more = info.blob_mem == 0;
+    /* Its name is "stride" in libdrm's header and "blob_mem" in the kernel's, which not every
+     * distribution has. */
+    G_STATIC_ASSERT(sizeof info == 4 * sizeof(guint32));
+    const guint32 blob_mem = ((const guint32 *)&info)[3];
+    ret_resource->host_has_more = blob_mem == 0;
     return TRUE;
 }
 
