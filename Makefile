@@ -62,10 +62,13 @@ $(BUILD)/helixvm-recorder: $(BUILD)/obj/cli/recorder/main.o $(BUILD)/lib/recorde
 $(BUILD)/libhelixvm-export.so: $(module_OBJ) $(BUILD)/lib/base.a
 	$(LINK) -shared $^ $(shell $(PKG_CONFIG) --libs glib-2.0) -ldl
 # What a guest has to have for them, at least: of the C library by the symbols that they take of it, of
-# GStreamer by the newest function in their sources, gst_video_info_dma_drm_from_caps.
+# the others, whose symbols have no versions, what they were built with.
 $(BUILD)/guest/abi: $(BUILD)/guest/libgstvsockenc.so $(BUILD)/guest/helixvm-session
 	@objdump -T $^ | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | sed 's/GLIBC_/glibc /' >$@ && \
-		grep -q '^glibc [0-9]' $@ && echo 'gstreamer 1.24' >>$@
+		grep -q '^glibc [0-9]' $@ && \
+		for package in glib-2.0 gstreamer-1.0 libsoup-3.0 json-glib-1.0; do \
+			version=$$($(PKG_CONFIG) --modversion $$package) || exit; \
+			echo "$${package%-[0-9]*} $${version%.*}" >>$@; done
 # Runs where there is no library: in the initial ramdisk.
 $(BUILD)/guest/helixvm-init: guest-provision/image/init.c $(BUILD)/flags
 	@mkdir -p $(@D) && echo link $@ && $(CC) $(STATIC) -o $@ $<
@@ -273,8 +276,8 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-
 	-type f ! -name '*.c' ! -name '*.h' 2>/dev/null) \
 	$(wildcard cli/completion/*) cli/view.html \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
-	guest-provision/session/packages guest-provision/session/distributions \
-	guest-provision/session/requirements) launcher/image/catalogue.conf
+	guest-provision/session/*packages guest-provision/session/*requirements \
+	guest-provision/session/distributions) launcher/image/catalogue.conf
 
 # --- benchmarks ----------------------------------------------------------------------------------
 

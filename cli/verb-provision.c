@@ -47,8 +47,8 @@ static void print_text(HxVm *vm, const HxProvisionScope *scope, JsonObject *know
 }
 
 /* What a check found wanting is its failure. */
-static gboolean check_needed(HxVm *vm, const HxProvisionScope *scope, JsonObject *known,
-                             GError **error)
+static gboolean check_needed(HxVm *vm, const HxProvisionScope *scope, const char *build,
+                             JsonObject *known, GError **error)
 {
     JsonArray *done = json_object_get_array_member(known, "steps");
     g_autoptr(GString) needed = g_string_new(NULL);
@@ -60,29 +60,38 @@ static gboolean check_needed(HxVm *vm, const HxProvisionScope *scope, JsonObject
     }
     if (!needed->len)
         return TRUE;
-    g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
-                "VM \"%s\" is not provisioned as it would be now (%s): run `helixvm provision "
-                "%s%s%s%s`",
-                hx_vm_name(vm), needed->str, scope->only ? "--only " : "",
-                scope->only ? scope->only : "", scope->only ? " " : "", hx_vm_name(vm));
+    g_autoptr(GString) options = g_string_new(NULL);
+    if (scope->only)
+        g_string_append_printf(options, "--only %s ", scope->only);
+    if (build)
+        g_string_append_printf(options, "--build %s ", build);
+    g_set_error(
+        error, HX_ERROR, HX_ERROR_FAILED,
+        "VM \"%s\" is not provisioned as it would be now (%s): run `helixvm provision %s%s`",
+        hx_vm_name(vm), needed->str, options->str, hx_vm_name(vm));
     return FALSE;
 }
 
 gboolean hx_verb_provision(int argc, char **argv, GError **error)
 {
     gboolean json = FALSE, quiet = FALSE;
-    g_autofree char *only = NULL;
+    g_autofree char *only = NULL, *build = NULL;
     HxProvisionScope scope = {};
     const GOptionEntry options[] = {
         {"check", 0, 0, G_OPTION_ARG_NONE, &scope.check,
          "change nothing, and fail where something would be changed", NULL},
         {"only", 0, 0, G_OPTION_ARG_STRING, &only, "do one step alone", "STEP"},
+        {"build", 0, 0, G_OPTION_ARG_STRING, &build,
+         "who builds vsockenc and helixvm-session (default: auto, the guest where the host's build "
+         "does not fit)",
+         "auto|host|guest"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print what is known of the guest as JSON", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no steps", NULL},
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(HxVm) vm = hx_verb_parse_vm(options, &argc, &argv, error);
-    if (!vm || (only && !hx_provision_check_step(only, error)))
+    if (!vm || (only && !hx_provision_check_step(only, error)) ||
+        (build && !hx_provision_parse_build(build, &scope.build, error)))
         return FALSE;
     scope.only = only;
     HxGuest guest = hx_verb_guest(vm);
@@ -96,7 +105,7 @@ gboolean hx_verb_provision(int argc, char **argv, GError **error)
         return FALSE;
     if (json)
         puts(text);
-    if (!check_needed(vm, &scope, known, error))
+    if (!check_needed(vm, &scope, build, known, error))
         return FALSE;
     if (!json)
         print_text(vm, &scope, known);

@@ -42,10 +42,32 @@ void hx_distribution_read(HxDistribution *distribution, const char *const *lines
         distribution->name = g_strdup(distribution->id);
 }
 
+/* What the line of it in @table says behind its name; NULL: there is none. */
+static const char *line_of(const HxDistribution *distribution, const char *const *table)
+{
+    g_autofree char *name = g_strdup_printf("%s %s", distribution->id, distribution->version);
+    size_t length = strlen(name);
+    for (; *table; table++)
+        if (g_str_has_prefix(*table, name) && strchr(" ", (*table)[length]))
+            return *table + length;
+    return NULL;
+}
+
 gboolean hx_distribution_is_in(const HxDistribution *distribution, const char *const *table)
 {
-    g_autofree char *line = g_strdup_printf("%s %s", distribution->id, distribution->version);
-    return g_strv_contains(table, line);
+    return line_of(distribution, table) != NULL;
+}
+
+char *hx_distribution_version_of(const HxDistribution *distribution, const char *const *table,
+                                 const char *what)
+{
+    const char *line = line_of(distribution, table);
+    g_auto(GStrv) words = g_strsplit(line ? line : "", " ", -1);
+    size_t length = strlen(what);
+    for (char **word = words; *word; word++)
+        if (g_str_has_prefix(*word, what) && (*word)[length] == '=')
+            return g_strdup(*word + length + 1);
+    return NULL;
 }
 
 int hx_version_compare(const char *a, const char *b)

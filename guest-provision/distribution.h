@@ -16,8 +16,11 @@ void hx_distribution_read(HxDistribution *distribution, const char *const *lines
 void hx_distribution_clear(HxDistribution *distribution);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HxDistribution, hx_distribution_clear)
 
-/* Whether @table has a line "ID VERSION" of it. */
+/* Whether @table, NULL-terminated lines "ID VERSION_ID WHAT=VERSION ...", has one of it. */
 gboolean hx_distribution_is_in(const HxDistribution *distribution, const char *const *table);
+/* The version that @table has of @what in it, for g_free; NULL: none. */
+char *hx_distribution_version_of(const HxDistribution *distribution, const char *const *table,
+                                 const char *what);
 
 /* Below 0, 0 or above where the version @a is older than, as new as or newer than @b, by the first
  * two numbers of each, "1.26.2-2" as 1.26; what is missing is 0. */

@@ -40,7 +40,7 @@ const char **hx_provision_file_paths(void)
 void hx_provision_sum_parts(const HxProvisionRun *run, GChecksum *sum)
 {
     for (size_t i = 0; i < HX_PROVISION_FILES; i++)
-        if (files[i].part)
+        if (files[i].part && run->sums[i])
             g_checksum_update(sum, (const guchar *)run->sums[i], -1);
 }
 
@@ -56,6 +56,14 @@ static gboolean built_for(GBytes *content, const char *machine)
     return g_strcmp0(machine, "aarch64") == 0 && header->e_machine == EM_AARCH64;
 }
 
+gboolean hx_provision_parts_are_for(const HxProvisionRun *run, const char *machine)
+{
+    for (size_t i = 0; i < HX_PROVISION_FILES; i++)
+        if (files[i].part && !built_for(run->contents[i], machine))
+            return FALSE;
+    return TRUE;
+}
+
 gboolean hx_provision_read_files(HxProvisionRun *run, GError **error)
 {
     for (size_t i = 0; i < HX_PROVISION_FILES; i++) {
@@ -69,7 +77,7 @@ gboolean hx_provision_read_files(HxProvisionRun *run, GError **error)
             return FALSE;
         run->sums[i] = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, run->contents[i]);
     }
-    return TRUE;
+    return hx_provision_read_source(run, error);
 }
 
 gboolean hx_provision_settle_paths(HxProvisionRun *run, GError **error)
@@ -123,38 +131,55 @@ static void remember(HxProvisionRun *run, const char *path, const char *sum)
         g_string_append_printf(run->manifest, "%s  %s\n", sum, path);
 }
 
-/* FALSE where the guest's @what is older than the build's parts need. */
-static gboolean is_new_enough(HxProvisionRun *run, const char *what, const char *needed,
-                              GError **error)
+/* The name by which is remembered what the part at @path was built of in the guest; for g_free. */
+static char *source_of(const char *path)
 {
-    const char *has = hx_facts_get(run->facts, what);
-    /* What is not there yet is one of the packages, and new. */
-    if (!has || !needed || hx_version_compare(has, needed) >= 0)
-        return TRUE;
-    g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
-                "vsockenc and helixvm-session need %s %s, and VM \"%s\" (%s) has %s: use a guest "
-                "with a newer one, such as image default",
-                what, needed, run->guest->login.vm, run->distribution.name, has);
-    return FALSE;
+    return g_strdup_printf("%s (source)", path);
 }
 
-/* Whether part @index of the build can work in the guest. */
-static gboolean fits(HxProvisionRun *run, size_t index, GError **error)
+void hx_provision_forget_parts(HxProvisionRun *run)
 {
-    const char *machine = hx_facts_get(run->facts, "machine");
-    if (!built_for(run->contents[index], machine)) {
-        g_set_error(error, HX_ERROR, HX_ERROR_HOST, "%s is not built for the guest's machine (%s)",
-                    files[index].part, machine);
-        return FALSE;
+    for (size_t i = 0; i < HX_PROVISION_FILES; i++) {
+        if (!files[i].part)
+            continue;
+        g_autofree char *name = source_of(run->paths[i]);
+        g_autofree char *source = hx_facts_sum(run->facts, "installed", name);
+        g_clear_pointer(&run->sums[i], g_free);
+        if (g_strcmp0(source, run->source_sum) == 0)
+            run->sums[i] = hx_facts_sum(run->facts, "installed", run->paths[i]);
     }
-    g_autofree char *path = hx_part_path("guest/abi", error);
-    g_autoptr(GBytes) content = path ? hx_script_read(path, error) : NULL;
-    if (!content)
+}
+
+/* Bring file @index into the guest; *ret_detail is of what was done, for g_free. */
+static gboolean bring(HxProvisionRun *run, size_t index, char **ret_detail, GError **error)
+{
+    const char *path = run->paths[index];
+    if (!files[index].part || run->build == HX_BUILD_HOST) {
+        *ret_detail = g_strdup(path);
+        return run->scope->check || put_file(run, index, error);
+    }
+    if (run->scope->check) {
+        *ret_detail = g_strdup_printf("%s, to be built there", path);
+        return TRUE;
+    }
+    char *sum = NULL;
+    if (!make_directories(run, error) ||
+        !hx_provision_build(run, files[index].part, path, files[index].mode, &sum, ret_detail,
+                            error))
         return FALSE;
-    g_autofree char *text = g_strndup(g_bytes_get_data(content, NULL), g_bytes_get_size(content));
-    g_autoptr(HxFacts) abi = hx_facts_new(text);
-    return is_new_enough(run, "glibc", hx_facts_get(abi, "glibc"), error) &&
-           is_new_enough(run, "gstreamer", hx_facts_get(abi, "gstreamer"), error);
+    g_free(run->sums[index]);
+    run->sums[index] = sum;
+    return TRUE;
+}
+
+/* That file @index is as it should be. */
+static void remember_ours(HxProvisionRun *run, size_t index)
+{
+    remember(run, run->paths[index], run->sums[index]);
+    if (!files[index].part || run->build != HX_BUILD_GUEST)
+        return;
+    g_autofree char *name = source_of(run->paths[index]);
+    remember(run, name, run->source_sum);
 }
 
 gboolean hx_step_file(HxProvisionRun *run, size_t index, HxStepState *ret_state, char **ret_detail,
@@ -165,25 +190,22 @@ gboolean hx_step_file(HxProvisionRun *run, size_t index, HxStepState *ret_state,
     const char *ours = run->sums[index];
     g_autofree char *there = hx_facts_sum(run->facts, "sum", path);
     g_autofree char *before = hx_facts_sum(run->facts, "installed", path);
-    gboolean kept =
-        file->is_the_users && there && !g_str_equal(there, ours) && g_strcmp0(there, before) != 0;
-    /* What was never installed here is not remembered as if it were. */
-    remember(run, path, kept ? before : ours);
-    if (kept) {
+    if (file->is_the_users && there && !g_str_equal(there, ours) && g_strcmp0(there, before) != 0) {
+        /* What was never installed here is not remembered as if it were. */
+        remember(run, path, before);
         *ret_detail = g_strdup_printf("%s was changed in the guest, and is kept", path);
         return TRUE;
     }
-    if (g_strcmp0(there, ours) == 0) {
+    if (there && g_strcmp0(there, ours) == 0) {
+        remember_ours(run, index);
         run->files_changed |= g_strcmp0(before, ours) != 0;
         return TRUE;
     }
-    if (file->part && !fits(run, index, error))
+    if (!bring(run, index, ret_detail, error))
         return FALSE;
-    if (!run->scope->check && !put_file(run, index, error))
-        return FALSE;
+    remember_ours(run, index);
     run->files_changed = TRUE;
     *ret_state = HX_STEP_DONE;
-    *ret_detail = g_strdup(path);
     return TRUE;
 }
 
@@ -202,5 +224,8 @@ void hx_provision_skip_file(HxProvisionRun *run, size_t index)
 {
     const char *path = run->paths[index];
     g_autofree char *before = hx_facts_sum(run->facts, "installed", path);
+    g_autofree char *name = source_of(path);
+    g_autofree char *source = hx_facts_sum(run->facts, "installed", name);
     remember(run, path, before);
+    remember(run, name, source);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The packages that sessions need. */
+/* The packages that sessions need, and those by which a guest builds. */
 #include "guest-provision/provision-run.h"
 #include "guest-provision/script.h"
 #include "launcher/base/error.h"
@@ -38,16 +38,14 @@ static gboolean not_ours(HxProvisionRun *run, const char *names, GError **error)
     return FALSE;
 }
 
-gboolean hx_step_packages(HxProvisionRun *run, size_t index, HxStepState *ret_state,
-                          char **ret_detail, GError **error)
+gboolean hx_provision_install(HxProvisionRun *run, const char *key, char **ret_names,
+                              GError **error)
 {
-    g_autofree const char **missing = hx_facts_all(run->facts, "missing");
+    *ret_names = NULL;
+    g_autofree const char **missing = hx_facts_all(run->facts, key);
     if (!missing[0])
         return TRUE;
-    g_auto(GStrv) known = hx_list_read("guest-provision/session/distributions", error);
-    if (!known)
-        return FALSE;
-    if (!hx_distribution_is_in(&run->distribution, (const char *const *)known)) {
+    if (!hx_distribution_is_in(&run->distribution, (const char *const *)run->distributions)) {
         g_autofree char *listed = g_strjoinv(", ", (char **)missing);
         return not_ours(run, listed, error);
     }
@@ -56,7 +54,16 @@ gboolean hx_step_packages(HxProvisionRun *run, size_t index, HxStepState *ret_st
         g_prefix_error(error, "cannot install %s: ", names);
         return FALSE;
     }
-    *ret_state = HX_STEP_DONE;
-    *ret_detail = g_steal_pointer(&names);
+    *ret_names = g_steal_pointer(&names);
+    return TRUE;
+}
+
+gboolean hx_step_packages(HxProvisionRun *run, size_t index, HxStepState *ret_state,
+                          char **ret_detail, GError **error)
+{
+    if (!hx_provision_install(run, "missing", ret_detail, error))
+        return FALSE;
+    if (*ret_detail)
+        *ret_state = HX_STEP_DONE;
     return TRUE;
 }

@@ -21,9 +21,15 @@ typedef struct {
     guint reconnected;
     HxFacts *facts; /* of detect.sh */
     HxDistribution distribution;
+    char **distributions; /* whose packages are known */
+    HxBuild build;        /* HX_BUILD_AUTO until it is decided */
+    char *build_reason;
+    GBytes *source; /* of the parts, and its checksum */
+    char *source_sum;
+    gboolean source_there;
     HxFacts *verified; /* of verify.sh, now or earlier */
     GBytes *contents[HX_PROVISION_FILES];
-    char *sums[HX_PROVISION_FILES];
+    char *sums[HX_PROVISION_FILES]; /* NULL: of a part that the guest has yet to build */
     char *paths[HX_PROVISION_FILES];
     GString *manifest; /* what is installed once the run is through */
     gboolean directories_made;
@@ -41,12 +47,39 @@ typedef gboolean HxStep(HxProvisionRun *run, size_t index, HxStepState *ret_stat
 /* --- provision-packages.c --- */
 
 HxStep hx_step_packages;
+/* Install what the facts have as @key; *ret_names is its names, for g_free, NULL where nothing is
+ * missing.  HX_ERROR_GUEST with what is missing where packages have other names there. */
+gboolean hx_provision_install(HxProvisionRun *run, const char *key, char **ret_names,
+                              GError **error);
+
+/* --- provision-fit.c --- */
+
+/* Decides run->build, and whether sessions can run: HX_ERROR_GUEST where not, or where the host's
+ * build was asked for and does not fit. */
+HxStep hx_step_build;
+
+/* "auto", "host" or "guest". */
+const char *hx_provision_build_name(HxBuild build);
+
+/* --- provision-build.c --- */
+
+/* Read the source. */
+gboolean hx_provision_read_source(HxProvisionRun *run, GError **error);
+/* Build @part in the guest and install it at @path, whose directory is there, with the permissions
+ * @mode.  *ret_sum is its checksum, *ret_detail what was done; for g_free. */
+gboolean hx_provision_build(HxProvisionRun *run, const char *part, const char *path, guint mode,
+                            char **ret_sum, char **ret_detail, GError **error);
 
 /* --- provision-files.c --- */
 
 /* The paths of what is put into the guest, with %m for its machine and %p for GStreamer's plugins;
  * NULL-terminated, for g_free alone. */
 const char **hx_provision_file_paths(void);
+/* Whether the host's build is for @machine, as uname -m has it. */
+gboolean hx_provision_parts_are_for(const HxProvisionRun *run, const char *machine);
+/* The parts are built in the guest: what is known of them is what was built there of this source.
+ */
+void hx_provision_forget_parts(HxProvisionRun *run);
 /* Read all that is to be installed before anything is changed: a part that is missing shows first.
  */
 gboolean hx_provision_read_files(HxProvisionRun *run, GError **error);

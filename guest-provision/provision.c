@@ -31,6 +31,10 @@ static void run_clear(HxProvisionRun *run)
         g_clear_pointer(&run->sums[i], g_free);
         g_clear_pointer(&run->paths[i], g_free);
     }
+    g_clear_pointer(&run->distributions, g_strfreev);
+    g_clear_pointer(&run->build_reason, g_free);
+    g_clear_pointer(&run->source, g_bytes_unref);
+    g_clear_pointer(&run->source_sum, g_free);
     if (run->manifest)
         g_string_free(run->manifest, TRUE);
 }
@@ -59,22 +63,44 @@ static char *describe_guest(const HxProvisionRun *run)
                            render ? render : "no render node", *loaded ? loaded : "none");
 }
 
+/* What detect.sh is to look for: what is needed, each list under its key of the facts, and the
+ * files. For g_strfreev. */
+static char **detect_arguments(GError **error)
+{
+    static const struct {
+        const char *list;
+        const char *prefix;
+    } needs[] = {
+        {"guest-provision/session/packages", "missing package"},
+        {"guest-provision/session/requirements", "missing"},
+        {"guest-provision/session/build-packages", "unbuildable package"},
+        {"guest-provision/session/build-requirements", "unbuildable"},
+    };
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    for (size_t i = 0; i < G_N_ELEMENTS(needs); i++) {
+        g_auto(GStrv) names = hx_list_read(needs[i].list, error);
+        if (!names)
+            return NULL;
+        for (char **name = names; *name; name++) {
+            g_autofree char *need = g_strdup_printf("%s %s", needs[i].prefix, *name);
+            g_strv_builder_add(builder, need);
+        }
+    }
+    g_autofree const char **paths = hx_provision_file_paths();
+    g_strv_builder_add(builder, "--");
+    g_strv_builder_addv(builder, paths);
+    return g_strv_builder_end(builder);
+}
+
 static gboolean step_detect(HxProvisionRun *run, size_t index, HxStepState *ret_state,
                             char **ret_detail, GError **error)
 {
-    g_auto(GStrv) packages = hx_list_read("guest-provision/session/packages", error);
-    g_auto(GStrv) requirements =
-        packages ? hx_list_read("guest-provision/session/requirements", error) : NULL;
-    if (!requirements || !hx_provision_read_files(run, error))
+    g_auto(GStrv) arguments = detect_arguments(error);
+    g_clear_pointer(&run->distributions, g_strfreev);
+    run->distributions =
+        arguments ? hx_list_read("guest-provision/session/distributions", error) : NULL;
+    if (!run->distributions || !hx_provision_read_files(run, error))
         return FALSE;
-    g_autofree const char **paths = hx_provision_file_paths();
-    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-    g_strv_builder_addv(builder, (const char **)packages);
-    g_strv_builder_add(builder, "--");
-    g_strv_builder_addv(builder, (const char **)requirements);
-    g_strv_builder_add(builder, "--");
-    g_strv_builder_addv(builder, paths);
-    g_auto(GStrv) arguments = g_strv_builder_end(builder);
     g_autofree char *output = NULL;
     if (!hx_script_run(run->ssh, "detect.sh", (const char *const *)arguments,
                        HX_STEP_SCRIPT_SECONDS, &output, error))
@@ -107,11 +133,12 @@ static const struct {
     size_t index;    /* of files[], for hx_step_file */
     gboolean always; /* also where another one is to be done alone */
 } steps[] = {
-    {"connect", step_connect, 0, TRUE},       {"detect", step_detect, 0, TRUE},
-    {"packages", hx_step_packages, 0, FALSE}, {"user", step_user, 0, FALSE},
-    {"vsockenc", hx_step_file, 0, FALSE},     {"session", hx_step_file, 1, FALSE},
-    {"unit", hx_step_file, 2, FALSE},         {"desktop", hx_step_file, 3, FALSE},
-    {"systemd", hx_step_settle, 0, TRUE},     {"verify", hx_step_verify, 0, FALSE},
+    {"connect", step_connect, 0, TRUE},   {"detect", step_detect, 0, TRUE},
+    {"build", hx_step_build, 0, TRUE},    {"packages", hx_step_packages, 0, FALSE},
+    {"user", step_user, 0, FALSE},        {"vsockenc", hx_step_file, 0, FALSE},
+    {"session", hx_step_file, 1, FALSE},  {"unit", hx_step_file, 2, FALSE},
+    {"desktop", hx_step_file, 3, FALSE},  {"systemd", hx_step_settle, 0, TRUE},
+    {"verify", hx_step_verify, 0, FALSE},
 };
 
 gboolean hx_provision_check_step(const char *name, GError **error)
@@ -177,6 +204,8 @@ static JsonObject *describe(const HxProvisionRun *run)
     json_object_set_array_member(object, "modules", list_of(run->facts, "module"));
     set_string(object, "gstreamer", hx_facts_get(run->facts, "gstreamer"));
     set_string(object, "render_node", hx_facts_get(run->facts, "render"));
+    set_string(object, "build", hx_provision_build_name(run->build));
+    set_string(object, "build_reason", run->build_reason);
     set_string(object, "element", verified_fact(run, "element"));
     set_string(object, "frame", verified_fact(run, "frame"));
     set_string(object, "gl_renderer", verified_fact(run, "gl"));

@@ -37,9 +37,21 @@ typedef enum {
 typedef void (*HxStepReport)(const char *step, HxStepState state, double seconds,
                              const char *detail, void *data);
 
+/* What is put into the guest of vsockenc and helixvm-session: what was built on the host, or what
+ * the guest builds of the source that helixvm carries. */
+typedef enum {
+    HX_BUILD_AUTO, /* the host's, where it fits */
+    HX_BUILD_HOST,
+    HX_BUILD_GUEST,
+} HxBuild;
+
+/* "auto", "host", "guest"; HX_ERROR_USAGE for another @name. */
+gboolean hx_provision_parse_build(const char *name, HxBuild *ret_build, GError **error);
+
 typedef struct {
     const char *only; /* a step, beside those that look and remember; NULL: all */
     gboolean check;   /* change nothing, and tell what would be */
+    HxBuild build;
 } HxProvisionScope;
 
 /* FALSE with HX_ERROR_USAGE, which names all, where there is no step @name to be done alone. */
@@ -56,9 +68,10 @@ gboolean hx_provision_check_step(const char *name, GError **error);
  * where only one was done), "os", "machine", "glibc", "gstreamer", "render_node", "element",
  * "frame" (what the host made of one), "gl_renderer", "vulkan_renderer" (strings, null where the
  * guest has none or was not asked), "modules" (an array of strings: those that are loaded of what
- * sessions use), "changed" (boolean), "steps" (an array of objects with "name", "state", "seconds"
- * and "detail").  NULL with HX_ERROR_GUEST (what failed in the guest, and why), HX_ERROR_HOST (a
- * part is not built) or the errors of the connection. */
+ * sessions use), "build" ("host" or "guest") and "build_reason" (strings), "changed" (boolean),
+ * "steps" (an array of objects with "name", "state", "seconds" and "detail").  NULL with
+ * HX_ERROR_GUEST (what failed in the guest, and why, or that it is too old), HX_ERROR_HOST (a part
+ * is not built) or the errors of the connection. */
 JsonObject *hx_provision(const HxGuest *guest, const HxProvisionScope *scope, HxStepReport report,
                          void *data, GError **error);
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the guest is and has, one "KEY VALUE" a line.  Changes nothing.
-# Arguments: packages, "--", requirements as "KIND NAME", "--", paths of files with %m for the
-# machine and %p for GStreamer's plugins.
+# Arguments: what is needed, as "KEY KIND NAME", of which is told what is not there; "--"; paths of files
+# with %m for the machine and %p for GStreamer's plugins.
 export LC_ALL=C
 machine=$(uname -m)
 sed 's/^/os-release /' /etc/os-release
@@ -23,43 +23,51 @@ for directory in "$libraries" /usr/lib64 /usr/lib; do
 done
 plugins=$libraries/gstreamer-1.0
 
-# --- what sessions need: by package where there are Debian's, else by what is in them ---
-wanted=
-while [ $# -gt 0 ] && [ "$1" != -- ]; do
-    wanted="$wanted $1"
-    shift
-done
-shift
+# --- what is needed: by package where there are Debian's, else by what is in them ---
 if command -v dpkg-query >/dev/null; then
+    by_package=yes
+    wanted=$(printf '%s\n' "$@" | sed -n '/^--$/q; s/^[^ ]* package //p')
     # One process for all of them; dpkg-query complains about those that it has never heard of.
     # shellcheck disable=SC2086
     all=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' $wanted \
-        libgstreamer1.0-0 2>/dev/null)
+        libgstreamer1.0-0 libglib2.0-0 libglib2.0-0t64 2>/dev/null)
     installed=$(echo "$all" | sed -n 's/^installed \([^ ]*\) .*/\1/p')
-    echo "$all" | sed -n 's/^installed libgstreamer1.0-0 /gstreamer /p' | head -n 1
-    for package in $wanted; do
+    echo "$all" | sed -n 's/^installed libgstreamer1.0-0 /gstreamer /p
+        s/^installed libglib2.0-0\(t64\)\{0,1\} /glib /p
+        s/^installed libsoup-3.0-0 /libsoup /p
+        s/^installed libjson-glib-1.0-0 /json-glib /p
+        s/^installed weston /weston /p'
+else
+    by_package=
+    gst-inspect-1.0 --version 2>/dev/null | sed -n 's/^GStreamer /gstreamer /p'
+    weston --version 2>/dev/null | grep '^weston '
+fi
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    key=${1%% *}
+    requirement=${1#* }
+    name=${requirement#* }
+    shift
+    case $requirement in
+    package*)
+        [ "$by_package" ] || continue
         case "
 $installed
 " in
         *"
-$package
+$name
 "*) ;;
-        *) echo "missing $package" ;;
+        *) echo "$key $name" ;;
         esac
-    done
-else
-    gst-inspect-1.0 --version 2>/dev/null | sed -n 's/^GStreamer /gstreamer /p'
-fi
-while [ $# -gt 0 ] && [ "$1" != -- ]; do
-    requirement=$1
-    shift
-    command -v dpkg-query >/dev/null && continue
-    name=${requirement#* }
+        continue
+        ;;
+    esac
+    [ ! "$by_package" ] || continue
     case $requirement in
     program*) command -v "$name" ;;
     plugin*) [ -e "$plugins/libgst$name.so" ] ;;
     library*) [ -e "$libraries/$name" ] ;;
-    esac >/dev/null || echo "missing $requirement"
+    module*) pkg-config --exists "$name" ;;
+    esac >/dev/null 2>&1 || echo "$key $requirement"
 done
 shift
 

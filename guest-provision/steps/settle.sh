@@ -6,6 +6,8 @@ mkdir -p /var/lib/helixvm
 printf %s "$1" >/var/lib/helixvm/installed.new
 mv /var/lib/helixvm/installed.new /var/lib/helixvm/installed
 rm -f /run/helixvm-verified
+# What they were built of, where they were built here.
+rm -rf /var/lib/helixvm/build /var/lib/helixvm/source.tar
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
     systemctl try-restart 'helixvm-session@*.service'

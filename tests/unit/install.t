@@ -34,7 +34,7 @@ for my $source (@sources) {
     $wanted{"share/helixvm/$1"} = 1 while $text =~ /(?:hx_data_path|hx_list_read)\("([^"]+)"/g;
     # What provisioning uploads, from its table.
     $wanted{"libexec/helixvm/$1"} = 1 while $text =~ m{[^e] "(guest/[^"]+)"}g;
-    $wanted{"share/helixvm/$1"} = 1 while $text =~ m{[^e] "(guest-provision/[^"]+)"}g;
+    $wanted{"share/helixvm/$1"} = 1 while $text =~ m{(?:[^e] |\{)"(guest-provision/[^"]+)"}g;
 }
 cmp_ok(scalar(keys %wanted), '>=', 4, 'the sources name parts');
 ok(-e "$usr/$_", "$_ is installed") for sort keys %wanted;

@@ -69,6 +69,7 @@ for my $case (
     ['stream --output a.avi', qr/a\.avi.*\.h264.*\.mp4 or \.mkv/],
     ['stream --snapshot a.jpg', qr/a\.jpg.*\.png/],
     ['session start work', qr/^helixvm: "work" is a VM: name its session, too: helixvm session start work NAME$/],
+    ['provision --build elsewhere work', qr/^helixvm: "elsewhere" is no way to build: use auto, host or guest$/],
     ['session start a/b --size 64x64', qr{"a/b" is no name for a session: use up to 40 letters}],
     ['session stop work ../desktop', qr{"\.\./desktop" is no name for a session}],
     ['session logs work desktop -n x', qr/--lines takes a number or "all", and not "x"/],

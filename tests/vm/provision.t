@@ -63,10 +63,10 @@ sub interrupt_after {
     return $ended;
 }
 
-my @steps = qw(connect detect packages user vsockenc session unit desktop systemd);
+my @steps = qw(connect detect build packages user vsockenc session unit desktop systemd);
 my $signal = 'KILL';
 for my $step (@steps) {
-    guest(<<'END') if $step !~ /^(connect|detect|packages)$/;
+    guest(<<'END') if $step !~ /^(connect|detect|build|packages)$/;
 rm -rf /var/lib/helixvm /etc/helixvm /run/helixvm-verified /usr/local/libexec/helixvm-session
 rm -f /usr/lib/*/gstreamer-1.0/libgstvsockenc.so /etc/systemd/system/helixvm-session@.service
 userdel helixvm 2>/dev/null; true
@@ -74,7 +74,7 @@ END
     interrupt_after($step, $signal);
     $signal = $signal eq 'KILL' ? 'INT' : 'KILL';
     # The first ones change nothing.
-    completes("interrupted after $step") if $step !~ /^(connect|detect)$/;
+    completes("interrupted after $step") if $step !~ /^(connect|detect|build)$/;
 }
 
 my $begin = time;
@@ -87,8 +87,41 @@ like($known->{frame}, qr/^H\.264, \d+ bytes$/, 'a frame went to the host and cam
 like($known->{os}, qr/^Debian GNU\/Linux 13/, 'the distribution is known');
 like($known->{glibc}, qr/^2\.\d+$/, 'its C library too');
 like($known->{gstreamer}, qr/^1\.\d+\./, 'and its GStreamer');
+is("$known->{build}: $known->{build_reason}", 'host: what was built there fits', 'and that the host\'s build fits');
 is_deeply([sort @{$known->{modules}}], [qw(virtio_gpu vmw_vsock_virtio_transport)], 'and its modules');
 like($known->{render_node}, qr{^/dev/dri/renderD\d+$}, 'and its render node');
+
+# --- older libraries, and an older Weston, by what dpkg says ---------------------------------------
+
+# Say that $package has $version; nothing: what it has.
+sub claim {
+    my ($package, $version) = @_;
+    guest(<<"END");
+[ -e /root/status ] || cp /var/lib/dpkg/status /root/
+sed '/^Package: $package\$/,/^\$/s/^Version: .*/Version: $version/' /root/status >/var/lib/dpkg/status
+END
+}
+
+claim('libgstreamer1.0-0', '1.22.0-2+deb12u1');
+my $old = provision('--check', '--json');
+is($old->{status}, 1, 'an older GStreamer: there is something to do');
+my $way = json($old->{out} || '{}');
+is($way->{build}, 'guest', 'an older GStreamer: the guest builds');
+like($way->{build_reason}, qr/^the host's needs GStreamer 1\.\d+ \(the guest has 1\.22\.0-2\+deb12u1\)$/, 'which says why');
+is(join(' ', map { $_->{name} } grep { $_->{state} eq 'needed' } @{$way->{steps}}), 'vsockenc session systemd verify',
+    'and what it would change');
+my $insists = provision('--build', 'host');
+is($insists->{status}, 8, 'the host\'s build asked for: exit status 8');
+like($insists->{err}, qr/do not fit VM "$vm" \(.*\): the host's needs GStreamer .*: leave --build host out/,
+    'and why it is not put there');
+claim('weston', '10.0.1-1');
+my $weston = provision();
+is($weston->{status}, 8, 'an older Weston: exit status 8');
+like($weston->{err}, qr/no session can run in VM "$vm": Weston there is 10\.0\.1-1 .*--only vsockenc $vm`/,
+    'and what there is to do');
+unlike($weston->{err}, qr/^  packages/m, 'before anything is changed');
+is(provision('--only', 'vsockenc')->{status}, 0, 'the element alone is provisioned');
+guest('mv /root/status /var/lib/dpkg/status');
 
 # --- a host that does not encode -----------------------------------------------------------------
 

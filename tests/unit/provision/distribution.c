@@ -50,11 +50,31 @@ static void test_versions(void)
     g_assert_cmpint(hx_version_compare("x.y", "0"), ==, 0);
 }
 
+static void test_packages(void)
+{
+    static const char *const table[] = {"debian 1", "debian 12 glib=2.74 weston=10.0",
+                                        "ubuntu 24.04", NULL};
+    g_auto(HxDistribution) debian = {};
+    hx_distribution_read(&debian, (const char *[]){"ID=debian", "VERSION_ID=12", NULL});
+    g_autofree char *weston = hx_distribution_version_of(&debian, table, "weston");
+    g_assert_cmpstr(weston, ==, "10.0");
+    g_assert_null(hx_distribution_version_of(&debian, table, "west"));
+    g_assert_null(hx_distribution_version_of(&debian, table, "libsoup"));
+    g_auto(HxDistribution) ubuntu = {};
+    hx_distribution_read(&ubuntu, (const char *[]){"ID=ubuntu", "VERSION_ID=24.04", NULL});
+    g_assert_true(hx_distribution_is_in(&ubuntu, table));
+    g_assert_null(hx_distribution_version_of(&ubuntu, table, "weston"));
+    g_auto(HxDistribution) other = {};
+    hx_distribution_read(&other, (const char *[]){"ID=debian", "VERSION_ID=2", NULL});
+    g_assert_false(hx_distribution_is_in(&other, table));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/distribution/known", test_known);
     g_test_add_func("/distribution/others", test_others);
     g_test_add_func("/distribution/versions", test_versions);
+    g_test_add_func("/distribution/packages", test_packages);
     return g_test_run();
 }
