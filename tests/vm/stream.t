@@ -5,9 +5,11 @@
 use strict;
 use warnings;
 use FindBin;
-use lib $FindBin::Bin;
+use lib $FindBin::Bin, "$FindBin::Bin/..";
+use BlockPattern;
 use File::Temp;
 use HelixVM;
+use List::Util 'first';
 use MIME::Base64;
 use PictureClock;
 use Test::More;
@@ -127,32 +129,7 @@ like($tried->{err}, qr/^  verify .*Venus.*; hung at the first try: vulkan \(.*sl
 # The desktop's background is a pattern of blocks, each of a colour of its own.  The one moving
 # window may cover some of them; wherever it is, it has one place and a known size at most.
 
-use constant {WIDTH => 1280, HEIGHT => 720, BLOCK => 40, WINDOW => 340};
-use constant {COLUMNS => WIDTH / BLOCK, ROWS => HEIGHT / BLOCK};
-
-my %colour;
-for my $row (0 .. ROWS - 1) {
-    for my $column (0 .. COLUMNS - 1) {
-        # Far apart from its neighbours, and from its mirror images.
-        $colour{"$column,$row"} = [
-            ($column * 67 + $row * 29) % 200 + 28,
-            ($column * 31 + $row * 83) % 200 + 28,
-            ($column * 97 + $row * 53) % 200 + 28,
-        ];
-    }
-}
-
-sub write_pattern {
-    my ($path) = @_;
-    open my $file, '>:raw', "$path.ppm" or die "$path.ppm: $!\n";
-    printf $file "P6\n%d %d\n255\n", WIDTH, HEIGHT;
-    for my $y (0 .. HEIGHT - 1) {
-        my $row = int($y / BLOCK);
-        print $file map { pack('C3', @{$colour{"$_,$row"}}) x BLOCK } 0 .. COLUMNS - 1;
-    }
-    close $file or die "$path.ppm: $!\n";
-    system('ffmpeg', '-v', 'error', '-y', '-i', "$path.ppm", $path) == 0 or die "ffmpeg\n";
-}
+use constant {WIDTH => 1280, HEIGHT => 720, WINDOW => 340};
 
 sub put_in_guest {
     my ($content, $path) = @_;
@@ -160,7 +137,7 @@ sub put_in_guest {
     helixvm_ok('exec', $vm, '--', 'sh', '-c', "echo $encoded | base64 -d >$path");
 }
 
-write_pattern("$dir/pattern.png");
+write_pattern("$dir/pattern.png", WIDTH, HEIGHT);
 put_in_guest(slurp("$dir/pattern.png"), '/usr/share/pattern.png');
 put_in_guest(<<"CONF", '/etc/helixvm/sessions/pattern.conf');
 [session]
@@ -171,25 +148,13 @@ CONF
 
 # Where a block is looked at, and how exactly: its middle, and near each corner, so that a picture
 # that is off by more than a few pixels shows.  Near the edges the codec's rounding is coarser.
-my @points = ([BLOCK / 2, BLOCK / 2, 10], map { my $x = $_; map { [$x, $_, 16] } 4, BLOCK - 5 } 4, BLOCK - 5);
+my @points = (MIDDLE, map { my $x = $_; map { [$x, $_, 16] } 4, BLOCK - 5 } 4, BLOCK - 5);
 
-# The blocks of a decoded frame that differ from the pattern: [column, row] each.
-sub wrong_blocks {
-    my ($frame) = @_;
-    my @wrong;
-    for my $row (0 .. ROWS - 1) {
-        for my $column (0 .. COLUMNS - 1) {
-            my $want = $colour{"$column,$row"};
-            my $differs = 0;
-            for my $point (@points) {
-                my ($x, $y, $tolerance) = @$point;
-                my $seen = pixel($frame, WIDTH, $column * BLOCK + $x, $row * BLOCK + $y);
-                $differs ||= abs($seen->[$_] - $want->[$_]) > $tolerance for 0 .. 2;
-            }
-            push @wrong, [$column, $row] if $differs;
-        }
-    }
-    return @wrong;
+# Whether these blocks may be what the moving window covers.
+sub is_one_window {
+    my ($left, $right) = (sort { $a <=> $b } map { $_->[0] } @_)[0, -1];
+    my ($top, $bottom) = (sort { $a <=> $b } map { $_->[1] } @_)[0, -1];
+    return !@_ || (($right - $left) * BLOCK <= WINDOW && ($bottom - $top) * BLOCK <= WINDOW);
 }
 
 sub check_pattern {
@@ -210,23 +175,26 @@ sub check_pattern {
     my $frames = (-s "$dir/pattern.rgb") / $size;
     is($frames, $stats->{frames}, "$what: ffmpeg decodes every frame");
     open my $file, '<:raw', "$dir/pattern.rgb" or die "pattern.rgb: $!\n";
+    my $wrong_in = sub {
+        my ($n) = @_;
+        my $frame;
+        seek $file, $n * $size, 0;
+        read $file, $frame, $size;
+        return wrong_blocks($frame, WIDTH, HEIGHT, @points);
+    };
     my $last = int($frames) - 1;
     # The first frames may come before Weston's shell has drawn the background.
-    for my $n (int($last / 2), int(3 * $last / 4), $last) {
-        seek $file, $n * $size, 0;
-        my $frame;
-        read $file, $frame, $size;
-        my @wrong = wrong_blocks($frame);
-        my ($left, $right) = (sort { $a <=> $b } map { $_->[0] } @wrong)[0, -1];
-        my ($top, $bottom) = (sort { $a <=> $b } map { $_->[1] } @wrong)[0, -1];
-        my $fits = !@wrong || (($right - $left) * BLOCK <= WINDOW && ($bottom - $top) * BLOCK <= WINDOW);
-        ok($fits, "$what: frame $n shows the pattern, but for one window")
+    my $drawn = first { is_one_window($wrong_in->($_)) } 0 .. $last;
+    ok(defined $drawn, "$what: the pattern is drawn") or return $stats;
+    for my $n (int(($drawn + $last) / 2), int(($drawn + 3 * $last) / 4), $last) {
+        my @wrong = $wrong_in->($n);
+        ok(is_one_window(@wrong), "$what: frame $n shows the pattern, but for one window")
             or diag(scalar @wrong, " blocks differ, such as ", "@{$wrong[0]}");
     }
     return $stats;
 }
 
-my $first = check_pattern('first');
+check_pattern('first');
 
 # What of it is kept for players agrees with what was counted; a frame is seen until the next, the
 # last one until the end.
@@ -242,7 +210,7 @@ for my $kind (qw(mp4 mkv)) {
         or diag("$seen->{format}{duration} s, $kept->{duration_s} s");
     is(`ffmpeg -v error -i $dir/kept.$kind -f null - 2>&1`, '', "$kind: ffmpeg decodes it");
     my $frame = `ffmpeg -v error -i $dir/kept.png -f rawvideo -pix_fmt rgb24 -`;
-    my @wrong = wrong_blocks($frame);
+    my @wrong = wrong_blocks($frame, WIDTH, HEIGHT, @points);
     cmp_ok(scalar @wrong, '<=', (WINDOW / BLOCK + 2) ** 2, "$kind: the snapshot shows the pattern");
 }
 refused(2, qr/\.h264.*\.mp4 or \.mkv/, 'stream', $vm, '--output', "$dir/a.avi");

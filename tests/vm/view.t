@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin, "$FindBin::Bin/..";
+use BlockPattern;
 use Browser;
 use File::Temp;
 use HelixVM;
@@ -67,37 +68,18 @@ sub shows {
 # --- the picture -------------------------------------------------------------------------------------
 # Blocks, each of a colour of its own, that nothing covers.
 
-use constant {WIDTH => 640, HEIGHT => 360, BLOCK => 40};
+use constant {WIDTH => 640, HEIGHT => 360};
 
-sub colour_of {
-    my ($column, $row) = @_;
-    return (($column * 67 + $row * 29) % 200 + 28, ($column * 31 + $row * 83) % 200 + 28,
-        ($column * 97 + $row * 53) % 200 + 28);
-}
-
-my $rows = join '', map {
-    my $row = $_;
-    join('', map { pack('C3', colour_of($_, $row)) x BLOCK } 0 .. WIDTH / BLOCK - 1) x BLOCK;
-} 0 .. HEIGHT / BLOCK - 1;
-put("$dir/pattern.ppm", sprintf("P6\n%d %d\n255\n", WIDTH, HEIGHT), $rows);
-system('ffmpeg', '-v', 'error', '-i', "$dir/pattern.ppm", "$dir/pattern.png") == 0 or die "ffmpeg\n";
+write_pattern("$dir/pattern.png", WIDTH, HEIGHT);
 helixvm_ok('cp', "$dir/pattern.png", "$vm:/usr/share/pattern.png");
 helixvm_ok({seconds => 120}, 'session', 'start', $vm, 'pattern', '--size', WIDTH . 'x' . HEIGHT,
     '--set', 'background=/usr/share/pattern.png', '--set', 'panel=false', '--', 'sleep', 'infinity');
 
-# The blocks of the canvas whose middle differs from the pattern.
-sub wrong_blocks {
+# The blocks of the canvas that differ from the pattern.
+sub wrong_on_canvas {
     my ($width, $height, $picture) = $browser->picture('screen');
     return "$width x $height" if $width != WIDTH || $height != HEIGHT;
-    my @wrong;
-    for my $row (0 .. HEIGHT / BLOCK - 1) {
-        for my $column (0 .. WIDTH / BLOCK - 1) {
-            my @wanted = colour_of($column, $row);
-            my $seen = pixel($picture, WIDTH, ($column + 0.5) * BLOCK, ($row + 0.5) * BLOCK);
-            push @wrong, "$column,$row is @$seen, not @wanted" if grep { abs($seen->[$_] - $wanted[$_]) > 10 } 0 .. 2;
-        }
-    }
-    return @wrong;
+    return map { "@$_" } wrong_blocks($picture, WIDTH, HEIGHT, MIDDLE);
 }
 
 my $view = start_view('pattern');
@@ -107,7 +89,7 @@ like("@listening", qr/ 127\.0\.0\.1:\d+ /, 'of this host alone');
 $browser->visit($view->{url});
 shows(60, 'live', 'the browser shows the session');
 my @wrong = 'nothing is seen';
-ok(wait_until(30, sub { !(@wrong = wrong_blocks()) }), 'the canvas has the pattern, block by block')
+ok(wait_until(30, sub { !(@wrong = wrong_on_canvas()) }), 'the canvas has the pattern, block by block')
     or diag(scalar(@wrong), " blocks: $wrong[0]");
 ok($browser->wait_for(20, 'document.getElementById("source").innerText.startsWith("resource")'),
     'read from the GPU\'s resource');
@@ -118,7 +100,7 @@ ok($browser->wait_for(30, '/is stopped: `helixvm session start \S+ pattern` star
     'a session that is stopped is said to be so') or diag($browser->evaluate('document.body.innerText'));
 helixvm_ok({seconds => 120}, 'session', 'start', $vm, 'pattern');
 shows(60, 'live', 'and joined when it is started');
-ok(wait_until(30, sub { !(@wrong = wrong_blocks()) }), 'with the same pattern') or diag($wrong[0]);
+ok(wait_until(30, sub { !(@wrong = wrong_on_canvas()) }), 'with the same pattern') or diag($wrong[0]);
 end_view($view, 'pattern', '');
 ok($browser->wait_for(20, '/helixvm view has ended/.test(document.body.innerText)'), 'which the page says');
 helixvm_ok('session', 'stop', $vm, 'pattern');
