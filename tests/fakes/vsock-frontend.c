@@ -287,17 +287,8 @@ static void start_queue(Frontend *f, unsigned i, unsigned base)
     say(f, HX_VHOST_SET_VRING_ENABLE, &enable, sizeof enable, -1);
 }
 
-static void set_up(Frontend *f)
+void frontend_share_memory(Frontend *f)
 {
-    uint64_t features = 1ull << VIRTIO_F_VERSION_1 | 1ull << HX_VHOST_F_PROTOCOL_FEATURES |
-                        (uint64_t)f->options.event_idx << VIRTIO_RING_F_EVENT_IDX |
-                        (uint64_t)f->options.indirect << VIRTIO_RING_F_INDIRECT_DESC |
-                        (uint64_t)f->options.seqpacket << VIRTIO_VSOCK_F_SEQPACKET;
-    uint64_t protocol = 1ull << HX_VHOST_PROTOCOL_F_REPLY_ACK | 1ull << HX_VHOST_PROTOCOL_F_CONFIG |
-                        1ull << HX_VHOST_PROTOCOL_F_RESET_DEVICE;
-    say(f, HX_VHOST_SET_PROTOCOL_FEATURES, &protocol, sizeof protocol, -1);
-    say(f, HX_VHOST_SET_OWNER, NULL, 0, -1);
-    say(f, HX_VHOST_SET_FEATURES, &features, sizeof features, -1);
     HxVhostMemory table = {.count = 2};
     for (int i = 0; i < 2; i++)
         table.regions[i] = (HxVhostRegion){
@@ -312,6 +303,20 @@ static void set_up(Frontend *f)
     uint64_t status = -1;
     frontend_reply(f, HX_VHOST_SET_MEM_TABLE, &status, sizeof status);
     g_assert_cmpuint(status, ==, 0);
+}
+
+static void set_up(Frontend *f)
+{
+    uint64_t features = 1ull << VIRTIO_F_VERSION_1 | 1ull << HX_VHOST_F_PROTOCOL_FEATURES |
+                        (uint64_t)f->options.event_idx << VIRTIO_RING_F_EVENT_IDX |
+                        (uint64_t)f->options.indirect << VIRTIO_RING_F_INDIRECT_DESC |
+                        (uint64_t)f->options.seqpacket << VIRTIO_VSOCK_F_SEQPACKET;
+    uint64_t protocol = 1ull << HX_VHOST_PROTOCOL_F_REPLY_ACK | 1ull << HX_VHOST_PROTOCOL_F_CONFIG |
+                        1ull << HX_VHOST_PROTOCOL_F_RESET_DEVICE;
+    say(f, HX_VHOST_SET_PROTOCOL_FEATURES, &protocol, sizeof protocol, -1);
+    say(f, HX_VHOST_SET_OWNER, NULL, 0, -1);
+    say(f, HX_VHOST_SET_FEATURES, &features, sizeof features, -1);
+    frontend_share_memory(f);
 }
 
 static void offer_buffer(Frontend *f, unsigned i)

@@ -68,6 +68,9 @@ void frontend_reconnect(Frontend *f);
 /* Features, memory, queues from their first index. */
 void frontend_start(Frontend *f);
 
+/* SET_MEM_TABLE: what frontend_start begins with, and what may come again at any time. */
+void frontend_share_memory(Frontend *f);
+
 /* GET_VRING_BASE of both; then frontend_resume starts them where they stopped. */
 void frontend_stop(Frontend *f, unsigned base[2]);
 void frontend_resume(Frontend *f, const unsigned base[2]);

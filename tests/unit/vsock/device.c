@@ -379,6 +379,23 @@ static void test_pause_and_reset(void)
     frontend_free(f);
 }
 
+/* Memory that is mapped anew while the queues run, as QEMU does when some is plugged in. */
+static void test_memory_changes(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true, .indirect = true});
+    Peer p = guest_connects(f, 1000, 5000);
+    for (int i = 0; i < 20; i++) {
+        peer_send(&p, VIRTIO_VSOCK_OP_RW, 0, "to host", 7);
+        frontend_share_memory(f);
+        expect_text(p.fd, "to host");
+        g_assert_cmpint(hx_write_all(p.fd, "to guest", 8), ==, 0);
+        g_assert_cmpuint(peer_expect(&p, VIRTIO_VSOCK_OP_RW).len, ==, 8);
+        p.forwarded += 8;
+    }
+    hx_close(&p.fd);
+    frontend_free(f);
+}
+
 /* Packets up to the guest's largest and the largest buffers, not only what Linux uses. */
 static void test_packet_sizes(gconstpointer pieces)
 {
@@ -528,6 +545,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/device/slow-reader", test_slow_reader);
     g_test_add_func("/vsock/device/slow-guest", test_slow_guest);
     g_test_add_func("/vsock/device/pause-and-reset", test_pause_and_reset);
+    g_test_add_func("/vsock/device/memory-changes", test_memory_changes);
     g_test_add_data_func("/vsock/device/packet-sizes", GINT_TO_POINTER(false), test_packet_sizes);
     g_test_add_data_func("/vsock/device/packet-sizes-in-pieces", GINT_TO_POINTER(true),
                          test_packet_sizes);
