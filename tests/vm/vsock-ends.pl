@@ -6,6 +6,8 @@
 #   many TYPE ADDRESS COUNT      COUNT connections at once, each with its own number
 #   broken TYPE ADDRESS          connect, say so, and print what ends the wait for data: an error's
 #                                number, or 0 for the end
+#   again TYPE ADDRESS           the same, but then connect anew until a byte comes back, and print the
+#                                milliseconds from the end to there behind the number
 #   refused TYPE ADDRESS         print the error's number and the milliseconds until it came
 # TYPE is stream or seqpacket; ADDRESS vsock:CID:PORT, unix:PATH, or unix:PATH:PORT to say CONNECT.
 use strict;
@@ -116,19 +118,36 @@ sub many {
     print "$count at once\n";
 }
 
+sub milliseconds { return (POSIX::times)[0] * 1000 / POSIX::sysconf(POSIX::_SC_CLK_TCK()) }
+
 sub refused {
-    my $now = sub { (POSIX::times)[0] * 1000 / POSIX::sysconf(POSIX::_SC_CLK_TCK()) };
-    my $start = $now->();
+    my $start = milliseconds();
     die "somebody listens\n" if connected();
-    printf "%d %d\n", $!, $now->() - $start;
+    printf "%d %d\n", $!, milliseconds() - $start;
 }
 
-sub broken {
+# What ends the wait for data on a new connection.
+sub end_of_connection {
     my $socket = connected() // die "connect: $!\n";
     $| = 1;
     print "connected\n";
     my $n = sysread $socket, my $bytes, 1;
-    print defined $n ? "$n\n" : ($! + 0) . "\n";
+    return defined $n ? $n : $! + 0;
 }
 
-{ serve => \&serve, check => \&check, many => \&many, refused => \&refused, broken => \&broken }->{$what}->();
+sub broken { print end_of_connection(), "\n" }
+
+sub again {
+    my $error = end_of_connection();
+    my ($start, $back) = (milliseconds(), '');
+    until ($back eq 'x') {
+        my $socket = connected() or select(undef, undef, undef, 0.01), next;
+        $back = eval { send_all($socket, 'x'); receive($socket, 1) } // '';
+    }
+    printf "%d %d\n", $error, milliseconds() - $start;
+}
+
+{
+    serve => \&serve, check => \&check, many => \&many, refused => \&refused, broken => \&broken,
+    again => \&again,
+}->{$what}->();

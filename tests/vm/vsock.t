@@ -1,8 +1,9 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: GPL-2.0-or-later
 # helixvm-vsock with a Linux guest: messages keep their boundaries, a thousand connections at once,
-# whom nobody listens to hears so at once, and what it is used to: a guest that is suspended, whose
-# driver goes and comes back, and that reboots.
+# whom nobody listens to hears so at once, one that is killed is back within a second, and what it is
+# used to: a guest that is suspended, whose driver goes and comes back, and that reboots, also while
+# nobody takes what it has to say.
 use strict;
 use warnings;
 use Errno qw(ECONNRESET EAGAIN);
@@ -11,6 +12,7 @@ use lib $FindBin::Bin;
 use HelixVM;
 use IO::Select;
 use IO::Socket::UNIX;
+use Socket qw(AF_UNIX SOCK_NONBLOCK SOCK_STREAM pack_sockaddr_un);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -52,6 +54,10 @@ sub sockets_of_device {
 my $sockets_at_first = sockets_of_device();
 helixvm_ok('cp', $ends, "$vm:/tmp/vsock-ends.pl");
 
+# To where the monitor listens for READY, and not a word.
+my $ready = runtime_path($vm, 'vsock.sock_5009');
+my $silent = start_helixvm('exec', $vm, '--', 'perl', '/tmp/vsock-ends.pl', 'broken', 'stream', 'vsock:2:5009');
+
 serve_on_host('seqpacket', 7000);
 serve_on_host('stream', 7001);
 came_back(in_guest('check', 'seqpacket', 'vsock:2:7000', @sizes), 'messages of the guest, and back');
@@ -80,23 +86,28 @@ for my $case (['stream', 7999], ['seqpacket', 7999], ['stream', 7000], ['seqpack
 }
 for my $path ($host, "${host}_seqpacket") {
     my $type = $path eq $host ? 'stream' : 'seqpacket';
+    my $start = time;
     $result = on_host('refused', $type, "unix:$path:8999");
     like($result->{err}, qr/CONNECT 8999: the answer is ''/, "the host's $type to nobody ends");
+    cmp_ok(time - $start, '<', 1, sprintf '... within %.0f ms', 1000 * (time - $start));
 }
+
+is(finish($silent, 60)->{out}, "connected\n0\n", 'the monitor closes on a guest that says nothing');
 
 # --- suspended and resumed -----------------------------------------------------------------------
 
 my $build = $ENV{BUILD} // 'build';
 my $pattern = pack 'N*', map { $_ * 2654435761 & 0xffffffff } 1 .. 1 << 20;
 
-# A connection to the guest's server that gives all back.
+# A connection to the guest's server at $port, of four digits, that gives all back.
 sub connect_guest {
+    my ($port) = @_;
     my $socket = IO::Socket::UNIX->new(Peer => $host) // die "$host: $!";
-    print {$socket} "CONNECT 8001\n";
+    print {$socket} "CONNECT $port\n";
     $socket->flush;
     my $answer = '';
     1 while length $answer < 8 && sysread $socket, $answer, 8 - length $answer, length $answer;
-    die "CONNECT 8001: '$answer'\n" unless $answer eq "OK 8001\n";
+    die "CONNECT $port: '$answer'\n" unless $answer eq "OK $port\n";
     return $socket;
 }
 
@@ -142,7 +153,7 @@ helixvm_ok('cp', "$build/bench/traffic", "$vm:/tmp/traffic");
 my $here = start_command('sh', '-c', 'echo "$1" | "$2"', 'sh', "mixed stream unix-listen:${host}_9000 0 0 0",
     "$build/bench/traffic");
 ok(wait_until(60, sub { slurp($here->{out}->filename) =~ /listening/ }), 'traffic on the host');
-my $held = connect_guest();
+my $held = connect_guest(8001);
 my $before = read_by_device();
 my $there = start_helixvm('exec', $vm, '--', 'sh', '-c', 'echo "$1" | /tmp/traffic', 'sh',
     'mixed stream vsock:9000 20 200000000 1');
@@ -163,7 +174,7 @@ for my $end ($here, $there) {
     like($result->{out}, qr/^done /m, 'and so do the 20') or diag($result->{err});
 }
 
-# --- the driver, unloaded and loaded -------------------------------------------------------------
+# --- the device is killed ------------------------------------------------------------------------
 
 # Whether nothing but the end comes.
 sub ended {
@@ -173,6 +184,38 @@ sub ended {
 }
 
 sub in_guest_apart { helixvm_ok('exec', $vm, '--', 'systemd-run', '--quiet', @_) }
+
+# A byte there and back.
+sub echoes {
+    my ($socket) = @_;
+    my $back = '';
+    $socket->blocking(1);
+    return syswrite($socket, 'x') && sysread($socket, $back, 1) && $back eq 'x';
+}
+
+in_guest_apart('perl', '/tmp/vsock-ends.pl', 'serve', 'stream', 'vsock:4294967295:8002');
+in_guest_apart('sh', '-c', 'perl /tmp/vsock-ends.pl again stream vsock:2:7001 >/run/again.log 2>&1');
+ok(wait_until(30, sub { helixvm('exec', $vm, '--', 'cat', '/run/again.log')->{out} =~ /connected/ }),
+    'a connection of the guest');
+ok(wait_until(10, sub { ($held) = eval { connect_guest(8002) } }) && echoes($held), 'and one to it');
+my $killed = time;
+kill 'KILL', $device;
+ok(ended($held, 10), "the device is killed: the host's connection ends");
+my $took;
+ok(wait_until(10, sub { ($held) = eval { connect_guest(8002) };
+    my $works = $held && echoes($held);
+    $took = time - $killed;
+    return $works }), 'a new one works');
+cmp_ok($took, '<', 1, sprintf '... %.0f ms after that', 1000 * $took);
+my ($error, $ms) = ('', '');
+ok(wait_until(30, sub {
+    ($error, $ms) = helixvm('exec', $vm, '--', 'cat', '/run/again.log')->{out} =~ /^(\d+) (\d+)$/m }),
+    'so does one of the guest');
+is($error, 0, "the guest's has ended"); # what Linux makes of an RST
+cmp_ok($ms, '<', 1000, "... and the new one answers $ms ms after that");
+$device = status_of($vm)->{processes}{'helixvm-vsock'}{pid};
+
+# --- the driver, unloaded and loaded -------------------------------------------------------------
 
 helixvm_ok('cp', "$FindBin::Bin/vsock-reload.sh", "$vm:/tmp/vsock-reload.sh");
 in_guest_apart('sh', '/tmp/vsock-reload.sh', 7001);
@@ -188,12 +231,24 @@ came_back(in_guest('check', 'stream', 'vsock:2:7001', @sizes), 'a stream of the 
 # --- the guest reboots ---------------------------------------------------------------------------
 
 in_guest_apart('perl', '/tmp/vsock-ends.pl', 'serve', 'stream', 'vsock:4294967295:8001');
-ok(wait_until(10, sub { ($held) = eval { connect_guest() } }), 'a connection to the guest');
+ok(wait_until(10, sub { ($held) = eval { connect_guest(8001) } }), 'a connection to the guest');
+# A listener that takes nothing, in the monitor's place until the guest has met it.
+rename $ready, "$ready.aside" or die "$ready: $!\n";
+my $dead = IO::Socket::UNIX->new(Local => $ready, Listen => 1) // die "$ready: $!\n";
+my @waiting;
+do {
+    socket my $socket, AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0 or die "socket: $!\n";
+    push @waiting, $socket;
+} while connect $waiting[-1], pack_sockaddr_un($ready);
 # At once: no program of the guest's closes anything.
 in_guest_apart('systemctl', 'reboot', '-ff');
 ok(ended($held, 60), 'the guest reboots: it ends');
 ok(wait_until(30, sub { status_of($vm)->{state} eq 'rebooting' }), 'the monitor knows');
-helixvm_ok('up', '--quiet', $vm);
+ok(wait_until(120, sub {
+    slurp(state_path($vm, 'vsock.log')) =~ /to port 5009 is refused: the listener has too many/ }),
+    'what it says of its boot nobody takes: the device refuses');
+rename "$ready.aside", $ready or die "$ready: $!\n";
+is(helixvm_ok('up', '--quiet', $vm)->{err}, '', 'its boot does not wait for that');
 helixvm_ok('cp', $ends, "$vm:/tmp/vsock-ends.pl");
 came_back(in_guest('check', 'seqpacket', 'vsock:2:7000', @sizes), 'new ones work, with messages');
 is(status_of($vm)->{processes}{'helixvm-vsock'}{pid}, $device, 'with the same device');
