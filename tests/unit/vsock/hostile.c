@@ -43,6 +43,15 @@ typedef struct {
         }                                                                                          \
     }
 
+/* Two regions of a page, the second @guest and @user behind the first. */
+#define REGIONS(guest, user)                                                                       \
+    (const HxVhostMemory[])                                                                        \
+    {                                                                                              \
+        {                                                                                          \
+            .count = 2, .regions = { {0, 4096, 0, 0}, {guest, 4096, user, 4096} }                  \
+        }                                                                                          \
+    }
+
 static void test_messages(void)
 {
     static const uint8_t zeros[4096];
@@ -76,6 +85,10 @@ static void test_messages(void)
         {"a region that wraps", HX_VHOST_SET_MEM_TABLE, 1, 40, REGION(-4096ull, 8192, 0, 0), 1},
         {"an offset that wraps", HX_VHOST_SET_MEM_TABLE, 1, 40, REGION(0, 4096, 0, -4096ull), 1},
         {"beyond the file", HX_VHOST_SET_MEM_TABLE, 1, 40, REGION(0, 1ull << 40, 0, 0), 1},
+        {"regions that overlap in the guest", HX_VHOST_SET_MEM_TABLE, 1, 72, REGIONS(4095, 8192),
+         2},
+        {"regions that overlap in the front end", HX_VHOST_SET_MEM_TABLE, 1, 72,
+         REGIONS(8192, 4095), 2},
         {"more regions than bytes", HX_VHOST_SET_MEM_TABLE, 1, 8, (const uint32_t[]){1, 0}, 1},
         {"nine regions", HX_VHOST_SET_MEM_TABLE, 1, 8, (const uint32_t[]){9, 0}, 8},
         {"configuration beyond the end", HX_VHOST_GET_CONFIG, 1, 20,
@@ -212,6 +225,10 @@ static void test_chains(void)
         frontend_offer(f, TX, 0);
         expect_broken(f, "a table of impossible size");
     }
+    tx_descriptor(f, 0, slot + 4, 16, VRING_DESC_F_INDIRECT, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "a table that is not aligned");
+
     table[0] = (struct vring_desc){slot, 16, VRING_DESC_F_INDIRECT, 0};
     tx_descriptor(f, 0, slot, 16, VRING_DESC_F_INDIRECT, 0);
     frontend_offer(f, TX, 0);
@@ -251,6 +268,19 @@ static void test_chains(void)
     frontend_offer(f, TX, 0);
     eventfd_write(f->queues[RX].kick, 1);
     frontend_expect_idle(f); /* what is broken, and kicked, is left alone */
+    frontend_free(f);
+}
+
+/* What the driver did not take is not to be used. */
+static void test_not_negotiated(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.log = true});
+    struct vring_desc *table = frontend_slot(f, 1);
+    uint64_t slot = frontend_guest_address(f, table);
+    table[0] = (struct vring_desc){slot + 16, 44, 0, 0};
+    tx_descriptor(f, 0, slot, 16, VRING_DESC_F_INDIRECT, 0);
+    frontend_offer(f, TX, 0);
+    expect_broken(f, "an indirect descriptor");
     frontend_free(f);
 }
 
@@ -415,6 +445,30 @@ static void test_wrong_descriptors(void)
         close(pair[i]);
     }
     frontend_start(f);
+    frontend_free(f);
+}
+
+/* A counter that is full, where a write would wait for a reader. */
+static void test_full_counter(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = false});
+    int full = eventfd(0, EFD_CLOEXEC);
+    g_assert_cmpint(eventfd_write(full, UINT64_MAX - 1), ==, 0);
+    for (unsigned i = 0; i < 2; i++)
+        frontend_message(f, HX_VHOST_SET_VRING_CALL, HX_VHOST_VERSION, U64(i), 8, &full, 1);
+    struct virtio_vsock_hdr hdr = {
+        .src_cid = FRONTEND_CID, .dst_cid = 2, .src_port = 1, .dst_port = 2, .type = 1, .op = 1};
+    frontend_send(f, &hdr, NULL);
+    const uint16_t *answers = &f->queues[RX].vring.used->idx;
+    for (int i = 0; i < FRONTEND_TIMEOUT && __atomic_load_n(answers, __ATOMIC_ACQUIRE) == 0; i++)
+        g_usleep(1000);
+    g_assert_cmpuint(*answers, ==, 1);
+    frontend_expect_idle(f);
+    for (unsigned i = 0; i < 2; i++)
+        frontend_message(f, HX_VHOST_SET_VRING_CALL, HX_VHOST_VERSION, U64(i), 8,
+                         &f->queues[i].call, 1);
+    frontend_wait_sent(f);
+    close(full);
     frontend_free(f);
 }
 
@@ -596,8 +650,10 @@ int main(int argc, char **argv)
     g_test_add_func("/vsock/hostile/messages", test_messages);
     g_test_add_func("/vsock/hostile/garbage", test_garbage);
     g_test_add_func("/vsock/hostile/chains", test_chains);
+    g_test_add_func("/vsock/hostile/not-negotiated", test_not_negotiated);
     g_test_add_func("/vsock/hostile/packets", test_packets);
     g_test_add_func("/vsock/hostile/wrong-descriptors", test_wrong_descriptors);
+    g_test_add_func("/vsock/hostile/full-counter", test_full_counter);
     g_test_add_func("/vsock/hostile/reconnects", test_reconnects);
     g_test_add_func("/vsock/hostile/shortened-memory", test_shortened_memory);
     g_test_add_func("/vsock/hostile/changing-memory", test_changing_memory);
