@@ -1,7 +1,7 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Disks, ports and folders: in the guest as the profile says, and refused where the host has not got
-# what they take.
+# what they take.  The guest has no GPU: its frames go to the host as pixels.
 use strict;
 use warnings;
 use FindBin;
@@ -106,6 +106,18 @@ my $second = helixvm('up', "$vm-2", @quick, settings("network.forward=tcp:$tcp:8
 is($second->{status}, 6, 'another VM cannot have the port');
 like($second->{err}, qr/process \d+ \(passt/, 'and is told who has it');
 ok(!-e state_path("$vm-2", ''), 'it is not there');
+
+# --- frames without a GPU ------------------------------------------------------------------------
+helixvm_ok({seconds => 300}, 'provision', $vm);
+my $stream = "$dir/no-gpu.h264";
+my $seen = json(helixvm_ok({seconds => 120}, 'stream', $vm, '--duration', 2, '--output', $stream, '--quiet', '--json')->{out});
+is("$seen->{source}, $seen->{encoder}", 'pixels, vsockenc', 'the host encodes, from pixels');
+is(`ffmpeg -v warning -f h264 -i $stream -f null - 2>&1`, '', 'ffmpeg decodes it');
+my $told = status_of($vm);
+is($told->{display}, 'none', 'status: there is no display');
+is($told->{encoder}{module}{reason}, 'not configured', 'and so nothing to be read by the module');
+like(helixvm_ok('status', $vm)->{out}, qr/frames from pixels, .* by x264\n +ms \(p99\): read .*, send [\d.]+ \([\d.]+\)\n +[1-9]\d* keyframes, .* 0 dropped, 0 errors;/,
+    'and what becomes of its frames');
 
 # --- kept, and grown ------------------------------------------------------------------------------
 helixvm_ok('down', $vm);

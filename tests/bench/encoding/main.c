@@ -300,11 +300,19 @@ static void *run(void *data)
     return NULL;
 }
 
-/* Together, for long enough that how they begin does not count: frames per second of all, and the
- * slowest one's rate as a part of their mean. */
-static void measure_runners(const Runner *kind, guint count, double *ret_fps, double *ret_fairness)
+/* Seconds of CPU that are used up here and in the service. */
+static double all_cpu(const Host *host)
+{
+    return process_cpu(getpid()) + process_cpu(host->service.pid);
+}
+
+/* Together, for long enough that how they begin does not count: prints, as @name, frames per second
+ * of all, and as cpu_NAME milliseconds of CPU for each frame, of all that it takes, the client and
+ * the stand-in for the module, too; returns the slowest one's rate as a part of their mean. */
+static double measure_runners(const Runner *kind, guint count, const Host *host, const char *name)
 {
     g_autofree Runner *runners = g_new0(Runner, count);
+    double cpu = all_cpu(host);
     gint64 begun = g_get_monotonic_time();
     for (guint i = 0; i < count; i++) {
         runners[i] = *kind;
@@ -318,27 +326,25 @@ static void measure_runners(const Runner *kind, guint count, double *ret_fps, do
         sum += fps;
         worst = MIN(worst, fps);
     }
-    *ret_fps = rate_of(count * runners[0].measured.steps, g_get_monotonic_time() - begun);
-    *ret_fairness = worst / (sum / count);
+    guint frames = count * runners[0].measured.steps;
+    g_autofree char *cpu_name = g_strconcat("cpu_", name, NULL);
+    print(name, rate_of(frames, g_get_monotonic_time() - begun));
+    print(cpu_name, 1000 * (all_cpu(host) - cpu) / frames);
+    return worst / (sum / count);
 }
 
 static void measure_sessions(const Task *task)
 {
     Sequence *sequence = sequence_new(SEQUENCE_SCROLLING, task->width, task->height);
     Host host;
-    double fps, fairness;
     start_host(&host, NULL);
     show(&host, sequence);
     const Runner bare = {.measure = measure_bare, .sequence = sequence};
     const Runner floor = {.measure = measure_floor, .sequence = sequence};
     const Runner served = {.host = &host, .sequence = sequence};
-    measure_runners(&bare, task->count, &fps, &fairness);
-    print("bare", fps);
-    measure_runners(&floor, task->count, &fps, &fairness);
-    print("floor", fps);
-    measure_runners(&served, task->count, &fps, &fairness);
-    print("served", fps);
-    print("fairness", fairness);
+    measure_runners(&bare, task->count, &host, "bare");
+    measure_runners(&floor, task->count, &host, "floor");
+    print("fairness", measure_runners(&served, task->count, &host, "served"));
     sequence_free(sequence);
     stop_host(&host);
 }
