@@ -92,6 +92,12 @@ sub await {
     die "$what did not come within $timeout s\n";
 }
 
+# Whether a program listens at the Unix socket @path: its file is there a moment before.
+sub is_listening {
+    my ($path) = @_;
+    return scalar grep { /^\S+ \S+ \S+ 00010000 .* \Q$path\E$/ } split /\n/, slurp('/proc/net/unix');
+}
+
 sub connect_unix {
     my ($path) = @_;
     return await($path, TIMEOUT, sub { IO::Socket::UNIX->new(Peer => $path) });
@@ -199,7 +205,7 @@ sub attach {
     my %place = ('{device}' => "$dir/device", '{host}' => "$dir/v", '{cid}' => CID);
     unlink glob("$dir/v*"), "$dir/device";
     $self->{backend} = spawn("$dir/backend.log", map { s/(\{\w+\})/$place{$1}/gr } @command);
-    await("$command[0]'s socket", TIMEOUT, sub { -S "$dir/device" });
+    await("$command[0]'s socket", TIMEOUT, sub { is_listening("$dir/device") });
     $self->{qmp}->run('chardev-add', {id => 'vsock', backend => {type => 'socket', data => {
         addr => {type => 'unix', data => {path => "$dir/device"}}, server => JSON::PP::false}}});
     $self->{qmp}->run('device_add', {driver => 'vhost-user-vsock-pci', id => 'vsock', chardev => 'vsock',
