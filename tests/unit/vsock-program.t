@@ -99,5 +99,21 @@ open my $null, '<', '/dev/null' or die "/dev/null: $!\n";
 is(exit_status(start($null, '--fd=3', @needed)), 2, '--fd of another kind is a usage error');
 is(exit_status(start(undef, @needed)), 2, 'and so is no socket');
 is(exit_status(start($null, '--fd=3', "--socket-path=$dir/front-end", @needed)), 2, 'and both');
+my @socket = "--socket-path=$dir/front-end";
+for my $case (
+    ['no CID', "--host-socket=$dir/host"],
+    ['the host\'s CID', '--guest-cid=2', "--host-socket=$dir/host"],
+    ['a CID of more than 32 bits', '--guest-cid=4294967296', "--host-socket=$dir/host"],
+    ['no socket for the host', '--guest-cid=42'],
+    ['a path that leaves no room for ports', '--guest-cid=42', "--host-socket=$dir/" . 'x' x 96],
+    ['an option that nobody knows', @needed, '--nonsense'],
+    ['an argument', @needed, 'nonsense'],
+) {
+    my ($what, @arguments) = @$case;
+    is(exit_status(start(undef, @socket, @arguments)), 2, $what);
+}
+# The host lacks something: helixvm(1), EXIT STATUS.
+is(exit_status(start(undef, "--socket-path=$dir/no/where", @needed)), 6, 'a directory that is not there');
+is_deeply([glob "$dir/*"], [], 'none of them leaves anything');
 
 done_testing;

@@ -117,6 +117,27 @@ static void test_messages(void)
     frontend_free(f);
 }
 
+/* What may only be said of a queue that is stopped. */
+static void test_running_queue(void)
+{
+    Frontend *f = frontend_new((FrontendOptions){.event_idx = true});
+    static const uint32_t requests[] = {HX_VHOST_SET_VRING_NUM, HX_VHOST_SET_VRING_BASE};
+    for (unsigned i = 0; i < G_N_ELEMENTS(requests); i++) {
+        frontend_message(f, requests[i], HX_VHOST_VERSION, VRING(0, 1024), 8, NULL, 0);
+        g_assert_true(frontend_is_dropped(f));
+        frontend_reconnect(f);
+        frontend_start(f);
+    }
+    /* Rings that are nowhere: for those that run, and those that are to. */
+    const struct vhost_vring_addr nowhere = {.index = 0, .desc_user_addr = 0x1000};
+    frontend_message(f, HX_VHOST_SET_VRING_ADDR, HX_VHOST_VERSION, &nowhere, sizeof nowhere, NULL,
+                     0);
+    g_assert_true(frontend_is_dropped(f));
+    frontend_reconnect(f);
+    frontend_start(f);
+    frontend_free(f);
+}
+
 /* Whatever bytes and descriptors come: dropped or not, the process goes on. */
 static void test_garbage(void)
 {
@@ -648,6 +669,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vsock/hostile/messages", test_messages);
+    g_test_add_func("/vsock/hostile/running-queue", test_running_queue);
     g_test_add_func("/vsock/hostile/garbage", test_garbage);
     g_test_add_func("/vsock/hostile/chains", test_chains);
     g_test_add_func("/vsock/hostile/not-negotiated", test_not_negotiated);
