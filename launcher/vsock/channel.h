@@ -12,7 +12,8 @@
 #include "launcher/vsock/session.h"
 #include "launcher/vsock/virtqueue.h"
 
-/* IOV_MAX: what one readv or sendmsg takes, and no less than the longest chain of the driver's. */
+/* IOV_MAX: what one recvmsg or sendmsg takes, and no less than the longest chain of the driver's.
+ */
 #define HX_GATHER_MAX 1024
 /* Chains per lap of either queue. */
 #define HX_LAP 128

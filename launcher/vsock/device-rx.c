@@ -3,9 +3,10 @@
  * Theory of operation
  *
  * Packets to the guest.  Channels that have something take turns.  A turn offers several of the
- * driver's buffers, each from behind the place of its header on, to one readv() of the host socket;
- * then the headers of those that it filled are written, and the rest is given back.  How many are
- * offered follows what the last read found.  Without buffers all turns wait, for the driver's kick.
+ * driver's buffers, each from behind the place of its header on, to one recvmsg() of the host
+ * socket; then the headers of those that it filled are written, and the rest is given back.  How
+ * many are offered follows what the last read found.  Without buffers all turns wait, for the
+ * driver's kick.
  *
  * A message is read whole, as a socket gives it: into the buffers offered, and what these have no
  * room for, or the guest no credit, behind them into memory of our own.  That rest waits and is
@@ -136,7 +137,8 @@ static bool send_data(HxVsock *vsock, HxChannel *channel)
     take_offer(vsock, channel, &offer);
     if (vsock->rx->broken || offer.n_chains == 0)
         return false;
-    ssize_t n = readv(channel->fd, vsock->payload, offer.n_payload);
+    struct msghdr msg = {.msg_iov = vsock->payload, .msg_iovlen = offer.n_payload};
+    ssize_t n = recvmsg(channel->fd, &msg, MSG_DONTWAIT);
     int error = n < 0 ? errno : 0;
     unsigned used = n > 0 ? give_offer(vsock, channel, &offer, n, 0) : 0;
     hx_virtqueue_unpop(vsock->rx, offer.n_chains - used);
@@ -144,9 +146,10 @@ static bool send_data(HxVsock *vsock, HxChannel *channel)
         channel->read_chains = MIN(2 * channel->read_chains, HX_READ_CHAINS);
     } else if (n > 0) {
         channel->read_chains = used;
-        /* Less than was asked for: there was no more, and what comes is an edge (epoll(7)); an end
-         * that was announced together with the data is not. */
-        channel->readable = channel->ending;
+        /* Less than was asked for: there was no more, and what comes is an edge (epoll(7)).  Not so
+         * an end that was announced together with the data, nor what is behind descriptors of the
+         * host's program: they end a read, and are dropped. */
+        channel->readable = channel->ending || msg.msg_flags & MSG_CTRUNC;
     } else if (error == EAGAIN) {
         channel->readable = false;
     } else if (n == 0) {

@@ -2,6 +2,7 @@
 /* Connections with messages, VIRTIO_VSOCK_TYPE_SEQPACKET: boundaries, limits, who may have them. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -350,25 +351,42 @@ static void test_clients(void)
     frontend_free(f);
 }
 
-/* Descriptors in a message are not the guest's business, and not kept. */
-static void test_descriptors(void)
+/* Five bytes with a descriptor. */
+static void send_descriptor(int fd)
 {
-    Frontend *f = frontend_new(with_messages);
-    Peer p = host_connects_seqpacket(f, 22);
-    unsigned before = frontend_count_descriptors(f);
     char control[CMSG_SPACE(sizeof(int))] = "";
     struct iovec iov = {block, 5};
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
     *c = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-    memcpy(CMSG_DATA(c), &p.fd, sizeof p.fd);
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    g_assert_cmpint(sendmsg(fd, &msg, 0), ==, 5);
+}
+
+/* Descriptors are not the guest's business, and not kept; what is sent behind them arrives. */
+static void test_descriptors(void)
+{
+    Frontend *f = frontend_new(with_messages);
+    Peer p = host_connects_seqpacket(f, 22), q = host_connects(f, 23, "");
+    unsigned before = frontend_count_descriptors(f);
     for (int i = 0; i < 10; i++) {
-        g_assert_cmpint(sendmsg(p.fd, &msg, 0), ==, 5);
+        send_descriptor(p.fd);
         g_assert_cmpuint(guest_receives_message(&p), ==, 5);
+    }
+    for (int i = 0; i < 10; i++) {
+        g_assert_cmpint(kill(f->pid, SIGSTOP), ==, 0);
+        send_descriptor(q.fd);
+        send_descriptor(q.fd);
+        g_assert_cmpint(send(q.fd, block, 5, 0), ==, 5);
+        g_assert_cmpint(kill(f->pid, SIGCONT), ==, 0);
+        for (uint32_t got = 0; got < 15;)
+            got += peer_expect(&q, RW).len;
+        q.forwarded += 15;
     }
     g_assert_cmpuint(frontend_count_descriptors(f), ==, before);
     hx_close(&p.fd);
+    hx_close(&q.fd);
     frontend_free(f);
 }
 
