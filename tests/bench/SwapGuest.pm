@@ -346,6 +346,12 @@ sub backend_memory {
     return slurp("/proc/$self->{backend}/status") =~ /^VmHWM:\s*(\d+) kB/m ? $1 : undef;
 }
 
+# What it has said so far.
+sub backend_log {
+    my ($self) = @_;
+    return contents("$self->{directory}/backend.log");
+}
+
 sub stop {
     my ($self) = @_;
     reap($_) for grep { $_ } map { delete $self->{$_} } qw(qemu backend);
