@@ -277,7 +277,8 @@ INSTALLED_DATA := $(shell find guest-provision/image guest-provision/seed guest-
 	$(wildcard cli/completion/*) cli/view.html \
 	$(wildcard guest-provision/session/*.conf guest-provision/session/*.service \
 	guest-provision/session/*packages guest-provision/session/*requirements \
-	guest-provision/session/distributions) launcher/image/catalogue.conf
+	guest-provision/session/distributions guest-provision/vsockenc/packages \
+	guest-provision/vsockenc/requirements) launcher/image/catalogue.conf
 
 # --- benchmarks ----------------------------------------------------------------------------------
 

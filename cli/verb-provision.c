@@ -36,14 +36,22 @@ static gboolean keep(HxVm *vm, const char *json, GError **error)
     return FALSE;
 }
 
+/* What a run is about; for g_free. */
+static char *subject(HxVm *vm, const HxProvisionScope *scope)
+{
+    return scope->container
+               ? g_strdup_printf("container \"%s\" in VM \"%s\"", scope->container, hx_vm_name(vm))
+               : g_strdup_printf("VM \"%s\"", hx_vm_name(vm));
+}
+
 static void print_text(HxVm *vm, const HxProvisionScope *scope, JsonObject *known)
 {
-    const char *name = hx_vm_name(vm);
+    g_autofree char *what = subject(vm, scope);
     gboolean changed = json_object_get_boolean_member(known, "changed");
     if (scope->only)
-        printf("VM \"%s\": %s %s\n", name, scope->only, changed ? "is done" : "needs no change");
+        printf("%s: %s %s\n", what, scope->only, changed ? "is done" : "needs no change");
     else
-        printf("VM \"%s\" %s\n", name, changed ? "is provisioned" : "is already provisioned");
+        printf("%s %s\n", what, changed ? "is provisioned" : "is already provisioned");
 }
 
 /* What a check found wanting is its failure. */
@@ -61,25 +69,30 @@ static gboolean check_needed(HxVm *vm, const HxProvisionScope *scope, const char
     if (!needed->len)
         return TRUE;
     g_autoptr(GString) options = g_string_new(NULL);
+    if (scope->container)
+        g_string_append_printf(options, "--container %s ", scope->container);
     if (scope->only)
         g_string_append_printf(options, "--only %s ", scope->only);
     if (build)
         g_string_append_printf(options, "--build %s ", build);
-    g_set_error(
-        error, HX_ERROR, HX_ERROR_FAILED,
-        "VM \"%s\" is not provisioned as it would be now (%s): run `helixvm provision %s%s`",
-        hx_vm_name(vm), needed->str, options->str, hx_vm_name(vm));
+    g_autofree char *what = subject(vm, scope);
+    g_set_error(error, HX_ERROR, HX_ERROR_FAILED,
+                "%s is not provisioned as it would be now (%s): run `helixvm provision %s%s`", what,
+                needed->str, options->str, hx_vm_name(vm));
     return FALSE;
 }
 
 gboolean hx_verb_provision(int argc, char **argv, GError **error)
 {
     gboolean json = FALSE, quiet = FALSE;
-    g_autofree char *only = NULL, *build = NULL;
+    g_autofree char *only = NULL, *build = NULL, *container = NULL;
     HxProvisionScope scope = {};
     const GOptionEntry options[] = {
         {"check", 0, 0, G_OPTION_ARG_NONE, &scope.check,
          "change nothing, and fail where something would be changed", NULL},
+        {"container", 0, 0, G_OPTION_ARG_STRING, &container,
+         "put vsockenc into this container in the guest (podman, docker), and nothing else",
+         "[ENGINE:]NAME"},
         {"only", 0, 0, G_OPTION_ARG_STRING, &only, "do one step alone", "STEP"},
         {"build", 0, 0, G_OPTION_ARG_STRING, &build,
          "who builds vsockenc and helixvm-session (default: auto, the guest where the host's build "
@@ -90,10 +103,11 @@ gboolean hx_verb_provision(int argc, char **argv, GError **error)
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(HxVm) vm = hx_verb_parse_vm(options, &argc, &argv, error);
-    if (!vm || (only && !hx_provision_check_step(only, error)) ||
-        (build && !hx_provision_parse_build(build, &scope.build, error)))
-        return FALSE;
     scope.only = only;
+    scope.container = container;
+    if (!vm || (build && !hx_provision_parse_build(build, &scope.build, error)) ||
+        !hx_provision_check_scope(&scope, error))
+        return FALSE;
     HxGuest guest = hx_verb_guest(vm);
     g_autoptr(HxProgress) progress = hx_progress_new(quiet);
     g_autoptr(JsonObject) known = hx_provision(&guest, &scope, report, progress, error);
@@ -101,7 +115,7 @@ gboolean hx_verb_provision(int argc, char **argv, GError **error)
         return FALSE;
     g_autoptr(JsonNode) node = json_node_init_object(json_node_alloc(), known);
     g_autofree char *text = json_to_string(node, TRUE);
-    if (!scope.check && !only && !keep(vm, text, error))
+    if (!scope.check && !only && !container && !keep(vm, text, error))
         return FALSE;
     if (json)
         puts(text);

@@ -119,6 +119,9 @@ static gboolean make_directories(HxProvisionRun *run, GError **error)
 
 static gboolean put_file(HxProvisionRun *run, size_t index, GError **error)
 {
+    if (run->container.engine)
+        return hx_container_put(run, run->contents[index], run->paths[index], files[index].mode,
+                                error);
     return make_directories(run, error) &&
            hx_ssh_upload(run->ssh, run->contents[index], run->paths[index], files[index].mode,
                          UPLOAD_SECONDS, error);

@@ -16,9 +16,11 @@
 static const struct {
     const char *key; /* of the facts, of guest/abi and of the distributions */
     const char *name;
+    gboolean of_sessions; /* and not of the element */
 } libraries[] = {
-    {"glibc", "glibc"},     {"glib", "GLib"},           {"gstreamer", "GStreamer"},
-    {"libsoup", "libsoup"}, {"json-glib", "JSON-GLib"},
+    {"glibc", "glibc", FALSE},         {"glib", "GLib", FALSE},
+    {"gstreamer", "GStreamer", FALSE}, {"libsoup", "libsoup", TRUE},
+    {"json-glib", "JSON-GLib", TRUE},
 };
 
 static const char *const build_names[] = {
@@ -77,8 +79,7 @@ static gboolean sessions_can_run(const HxProvisionRun *run, GError **error)
     return FALSE;
 }
 
-/* Why the host's build does not fit, for g_free; *ret_misfit is NULL where it does. */
-static gboolean find_misfit(const HxProvisionRun *run, char **ret_misfit, GError **error)
+gboolean hx_provision_find_misfit(const HxProvisionRun *run, char **ret_misfit, GError **error)
 {
     g_autofree char *path = hx_part_path("guest/abi", error);
     g_autoptr(GBytes) content = path ? hx_script_read(path, error) : NULL;
@@ -94,11 +95,14 @@ static gboolean find_misfit(const HxProvisionRun *run, char **ret_misfit, GError
     g_autoptr(HxFacts) abi = hx_facts_new(text);
     g_autoptr(GString) misfit = g_string_new(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(libraries); i++) {
+        if (libraries[i].of_sessions && run->container.engine)
+            continue;
         const char *needed = hx_facts_get(abi, libraries[i].key);
         g_autofree char *has = version_of(run, libraries[i].key);
         if (is_older(has, needed))
-            g_string_append_printf(misfit, "%s%s %s (the guest has %s)", misfit->len ? ", " : "",
-                                   libraries[i].name, needed, has);
+            g_string_append_printf(misfit, "%s%s %s (the %s has %s)", misfit->len ? ", " : "",
+                                   libraries[i].name, needed,
+                                   run->container.engine ? "container" : "guest", has);
     }
     if (misfit->len)
         *ret_misfit = g_strdup_printf("the host's needs %s", misfit->str);
@@ -109,7 +113,7 @@ gboolean hx_step_build(HxProvisionRun *run, size_t index, HxStepState *ret_state
                        GError **error)
 {
     g_autofree char *misfit = NULL;
-    if (!sessions_can_run(run, error) || !find_misfit(run, &misfit, error))
+    if (!sessions_can_run(run, error) || !hx_provision_find_misfit(run, &misfit, error))
         return FALSE;
     if (misfit && run->scope->build == HX_BUILD_HOST) {
         g_set_error(error, HX_ERROR, HX_ERROR_GUEST,

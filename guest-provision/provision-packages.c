@@ -23,18 +23,19 @@ static gboolean install(HxProvisionRun *run, const char **packages, GError **err
     g_auto(GStrv) arguments = g_strv_builder_end(builder);
     HxScript script = {.name = "packages.sh",
                        .arguments = (const char *const *)arguments,
-                       .seconds = PACKAGES_SECONDS};
+                       .seconds = PACKAGES_SECONDS,
+                       .within = run->container.within};
     return hx_script_run_noted(run->ssh, &script, note, run, NULL, error);
 }
 
 /* What is missing is said once, whole: nothing of it can be had by names that are known here. */
 static gboolean not_ours(HxProvisionRun *run, const char *names, GError **error)
 {
-    g_set_error(
-        error, HX_ERROR, HX_ERROR_GUEST,
-        "VM \"%s\" runs %s, whose packages helixvm does not know: it lacks %s: install what "
-        "has them in the guest, then run this again",
-        run->guest->login.vm, run->distribution.name, names);
+    g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
+                "%s runs %s, whose packages helixvm does not know: it lacks %s: install what "
+                "has them in the %s, then run this again",
+                run->place, run->distribution.name, names,
+                run->container.engine ? "container" : "guest");
     return FALSE;
 }
 
@@ -51,7 +52,8 @@ gboolean hx_provision_install(HxProvisionRun *run, const char *key, char **ret_n
     }
     g_autofree char *names = g_strjoinv(" ", (char **)missing);
     if (!run->scope->check && !install(run, missing, error)) {
-        g_prefix_error(error, "cannot install %s: ", names);
+        g_prefix_error(error, "cannot install %s%s%s: ", names, run->container.engine ? " in " : "",
+                       run->container.engine ? run->place : "");
         return FALSE;
     }
     *ret_names = g_steal_pointer(&names);

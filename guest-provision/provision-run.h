@@ -8,6 +8,15 @@
 
 #define HX_STEP_SCRIPT_SECONDS 120
 
+/* A container in the guest. */
+typedef struct {
+    const char *engine; /* "podman" or "docker"; NULL: the run is about the guest itself */
+    char *id;
+    char *name, *image, *user; /* as the engine tells them */
+    char *within;              /* what a command is run by in it as root; HxScript */
+    HxFacts *facts;            /* of container.sh */
+} HxContainer;
+
 /* Files that are put into the guest. */
 enum { HX_PROVISION_FILES = 4 };
 
@@ -19,6 +28,8 @@ typedef struct {
     const char *step; /* the one that runs */
     HxSsh *ssh;
     guint reconnected;
+    char *place; /* for messages: VM "NAME", or a container in it */
+    HxContainer container;
     HxFacts *facts; /* of detect.sh */
     HxDistribution distribution;
     char **distributions; /* whose packages are known */
@@ -58,6 +69,10 @@ gboolean hx_provision_install(HxProvisionRun *run, const char *key, char **ret_n
  * build was asked for and does not fit. */
 HxStep hx_step_build;
 
+/* Why the host's build does not fit where the run is about, for g_free; *ret_misfit is NULL where
+ * it does. */
+gboolean hx_provision_find_misfit(const HxProvisionRun *run, char **ret_misfit, GError **error);
+
 /* "auto", "host" or "guest". */
 const char *hx_provision_build_name(HxBuild build);
 
@@ -92,6 +107,21 @@ void hx_provision_skip_file(HxProvisionRun *run, size_t index);
 HxStep hx_step_file;   /* puts file @index there */
 HxStep hx_step_settle; /* after new files */
 
+/* --- provision-container.c --- */
+
+/* Whether @text is "NAME" or "ENGINE:NAME". */
+gboolean hx_container_check_name(const char *text, GError **error);
+void hx_container_clear(HxContainer *container);
+HxStep hx_step_container;        /* finds it: run->container */
+HxStep hx_step_container_build;  /* whether the host's build fits */
+HxStep hx_step_container_verify; /* as its own user */
+/* Put @content at @path in the container, with the permissions @mode. */
+gboolean hx_container_put(HxProvisionRun *run, GBytes *content, const char *path, guint mode,
+                          GError **error);
+
 /* --- provision-verify.c --- */
+
+/* A name for what is verified and how, by the script @name; for g_free. */
+char *hx_provision_verification_key(HxProvisionRun *run, const char *name, GError **error);
 
 HxStep hx_step_verify;

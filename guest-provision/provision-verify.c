@@ -12,10 +12,10 @@
 /* It was seen to hang in one of some hundred guests with an emulated GPU. */
 #define VERIFY_TRIES 2
 
-/* A name for what is verified and how. */
-static char *verification_key(HxProvisionRun *run, GError **error)
+char *hx_provision_verification_key(HxProvisionRun *run, const char *name, GError **error)
 {
-    g_autofree char *path = hx_data_path("guest-provision/steps/verify.sh", error);
+    g_autofree char *file = g_strconcat("guest-provision/steps/", name, NULL);
+    g_autofree char *path = hx_data_path(file, error);
     g_autoptr(GBytes) script = path ? hx_script_read(path, error) : NULL;
     if (!script)
         return NULL;
@@ -79,7 +79,7 @@ static gboolean run_verify(HxProvisionRun *run, const char *key, char **ret_hung
 gboolean hx_step_verify(HxProvisionRun *run, size_t index, HxStepState *ret_state,
                         char **ret_detail, GError **error)
 {
-    g_autofree char *key = verification_key(run, error);
+    g_autofree char *key = hx_provision_verification_key(run, "verify.sh", error);
     if (!key)
         return FALSE;
     g_autofree char *hung = NULL;

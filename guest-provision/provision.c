@@ -26,6 +26,8 @@ static void run_clear(HxProvisionRun *run)
     g_clear_pointer(&run->facts, hx_facts_free);
     g_clear_pointer(&run->verified, hx_facts_free);
     hx_distribution_clear(&run->distribution);
+    hx_container_clear(&run->container);
+    g_clear_pointer(&run->place, g_free);
     for (size_t i = 0; i < HX_PROVISION_FILES; i++) {
         g_clear_pointer(&run->contents[i], g_bytes_unref);
         g_clear_pointer(&run->sums[i], g_free);
@@ -56,28 +58,39 @@ static char *describe_guest(const HxProvisionRun *run)
 {
     const char *gstreamer = hx_facts_get(run->facts, "gstreamer");
     const char *render = hx_facts_get(run->facts, "render");
+    const char *machine = hx_facts_get(run->facts, "machine");
     g_autofree const char **modules = hx_facts_all(run->facts, "module");
     g_autofree char *loaded = g_strjoinv(", ", (char **)modules);
-    return g_strdup_printf("%s, %s, GStreamer %s, %s; modules %s", run->distribution.name,
-                           hx_facts_get(run->facts, "machine"), gstreamer ? gstreamer : "none",
-                           render ? render : "no render node", *loaded ? loaded : "none");
+    return g_strdup_printf("%s, %s, GStreamer %s, %s%s%s", run->distribution.name,
+                           machine ? machine : "no machine", gstreamer ? gstreamer : "none",
+                           render ? render : "no render node",
+                           run->container.engine ? "" : "; modules ",
+                           run->container.engine ? "" : (*loaded ? loaded : "none"));
 }
 
-/* What detect.sh is to look for: what is needed, each list under its key of the facts, and the
- * files. For g_strfreev. */
-static char **detect_arguments(GError **error)
+/* What is needed, and under which key of the facts what is missing of it. */
+typedef struct {
+    const char *list;
+    const char *prefix;
+} Needs;
+static const Needs guest_needs[] = {
+    {"guest-provision/session/packages", "missing package"},
+    {"guest-provision/session/requirements", "missing"},
+    {"guest-provision/session/build-packages", "unbuildable package"},
+    {"guest-provision/session/build-requirements", "unbuildable"},
+    {},
+};
+static const Needs container_needs[] = {
+    {"guest-provision/vsockenc/packages", "missing package"},
+    {"guest-provision/vsockenc/requirements", "missing"},
+    {},
+};
+
+/* What detect.sh is to look for: what is needed, and the files. For g_strfreev. */
+static char **detect_arguments(const Needs *needs, GError **error)
 {
-    static const struct {
-        const char *list;
-        const char *prefix;
-    } needs[] = {
-        {"guest-provision/session/packages", "missing package"},
-        {"guest-provision/session/requirements", "missing"},
-        {"guest-provision/session/build-packages", "unbuildable package"},
-        {"guest-provision/session/build-requirements", "unbuildable"},
-    };
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-    for (size_t i = 0; i < G_N_ELEMENTS(needs); i++) {
+    for (size_t i = 0; needs[i].list; i++) {
         g_auto(GStrv) names = hx_list_read(needs[i].list, error);
         if (!names)
             return NULL;
@@ -95,16 +108,22 @@ static char **detect_arguments(GError **error)
 static gboolean step_detect(HxProvisionRun *run, size_t index, HxStepState *ret_state,
                             char **ret_detail, GError **error)
 {
-    g_auto(GStrv) arguments = detect_arguments(error);
+    g_auto(GStrv) arguments =
+        detect_arguments(run->container.engine ? container_needs : guest_needs, error);
     g_clear_pointer(&run->distributions, g_strfreev);
     run->distributions =
         arguments ? hx_list_read("guest-provision/session/distributions", error) : NULL;
     if (!run->distributions || !hx_provision_read_files(run, error))
         return FALSE;
     g_autofree char *output = NULL;
-    if (!hx_script_run(run->ssh, "detect.sh", (const char *const *)arguments,
-                       HX_STEP_SCRIPT_SECONDS, &output, error))
+    HxScript script = {.name = "detect.sh",
+                       .arguments = (const char *const *)arguments,
+                       .seconds = HX_STEP_SCRIPT_SECONDS,
+                       .within = run->container.within};
+    if (!hx_script_run_noted(run->ssh, &script, NULL, NULL, &output, error)) {
+        g_prefix_error(error, "cannot look into %s: ", run->place);
         return FALSE;
+    }
     g_clear_pointer(&run->facts, hx_facts_free);
     run->facts = hx_facts_new(output);
     g_autofree const char **os_release = hx_facts_all(run->facts, "os-release");
@@ -127,33 +146,60 @@ static gboolean step_user(HxProvisionRun *run, size_t index, HxStepState *ret_st
 /* --- the run ------------------------------------------------------------------------------------
  */
 
-static const struct {
+typedef struct {
     const char *name;
     HxStep *run;
     size_t index;    /* of files[], for hx_step_file */
     gboolean always; /* also where another one is to be done alone */
-} steps[] = {
+} Step;
+static const Step guest_steps[] = {
     {"connect", step_connect, 0, TRUE},   {"detect", step_detect, 0, TRUE},
     {"build", hx_step_build, 0, TRUE},    {"packages", hx_step_packages, 0, FALSE},
     {"user", step_user, 0, FALSE},        {"vsockenc", hx_step_file, 0, FALSE},
     {"session", hx_step_file, 1, FALSE},  {"unit", hx_step_file, 2, FALSE},
     {"desktop", hx_step_file, 3, FALSE},  {"systemd", hx_step_settle, 0, TRUE},
-    {"verify", hx_step_verify, 0, FALSE},
+    {"verify", hx_step_verify, 0, FALSE}, {},
+};
+static const Step container_steps[] = {
+    {"connect", step_connect, 0, TRUE},
+    {"container", hx_step_container, 0, TRUE},
+    {"detect", step_detect, 0, TRUE},
+    {"build", hx_step_container_build, 0, TRUE},
+    {"packages", hx_step_packages, 0, FALSE},
+    {"vsockenc", hx_step_file, 0, FALSE},
+    {"verify", hx_step_container_verify, 0, FALSE},
+    {},
 };
 
-gboolean hx_provision_check_step(const char *name, GError **error)
+static const Step *steps_of(const HxProvisionScope *scope)
+{
+    return scope->container ? container_steps : guest_steps;
+}
+
+static gboolean check_step(const HxProvisionScope *scope, GError **error)
 {
     g_autoptr(GString) known = g_string_new(NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
-        if (steps[i].always)
+    for (const Step *step = steps_of(scope); step->name; step++) {
+        if (step->always)
             continue;
-        if (g_str_equal(steps[i].name, name))
+        if (g_str_equal(step->name, scope->only))
             return TRUE;
-        g_string_append_printf(known, "%s%s", known->len ? ", " : "", steps[i].name);
+        g_string_append_printf(known, "%s%s", known->len ? ", " : "", step->name);
     }
-    g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "\"%s\" is no step: use one of %s", name,
-                known->str);
+    g_set_error(error, HX_ERROR, HX_ERROR_USAGE, "\"%s\" is no step%s: use one of %s", scope->only,
+                scope->container ? " of a container" : "", known->str);
     return FALSE;
+}
+
+gboolean hx_provision_check_scope(const HxProvisionScope *scope, GError **error)
+{
+    if (scope->container && scope->build == HX_BUILD_GUEST) {
+        g_set_error(error, HX_ERROR, HX_ERROR_USAGE,
+                    "--build guest is not for containers, which get what was built on the host");
+        return FALSE;
+    }
+    return (!scope->container || hx_container_check_name(scope->container, error)) &&
+           (!scope->only || check_step(scope, error));
 }
 
 const char *hx_step_state_name(HxStepState state)
@@ -193,11 +239,24 @@ static const char *verified_fact(const HxProvisionRun *run, const char *key)
     return run->verified ? hx_facts_get(run->verified, key) : NULL;
 }
 
+static JsonObject *describe_container(const HxContainer *container)
+{
+    JsonObject *object = json_object_new();
+    set_string(object, "name", container->name);
+    set_string(object, "engine", container->engine);
+    set_string(object, "id", container->id);
+    set_string(object, "image", container->image);
+    set_string(object, "user", container->user);
+    return object;
+}
+
 static JsonObject *describe(const HxProvisionRun *run)
 {
     JsonObject *object = json_object_new();
     json_object_set_boolean_member(object, "provisioned", !run->needed && !run->scope->only);
     json_object_set_boolean_member(object, "changed", run->changed);
+    if (run->container.engine)
+        json_object_set_object_member(object, "container", describe_container(&run->container));
     set_string(object, "os", run->distribution.name);
     set_string(object, "machine", hx_facts_get(run->facts, "machine"));
     set_string(object, "glibc", hx_facts_get(run->facts, "glibc"));
@@ -213,16 +272,16 @@ static JsonObject *describe(const HxProvisionRun *run)
     return object;
 }
 
-static gboolean is_wanted(const HxProvisionScope *scope, size_t step)
+static gboolean is_wanted(const HxProvisionScope *scope, const Step *step)
 {
-    return !scope->only || steps[step].always || g_str_equal(steps[step].name, scope->only);
+    return !scope->only || step->always || g_str_equal(step->name, scope->only);
 }
 
 /* A file that is left alone stays remembered as it was. */
-static void skip(HxProvisionRun *run, size_t step)
+static void skip(HxProvisionRun *run, const Step *step)
 {
-    if (steps[step].run == hx_step_file)
-        hx_provision_skip_file(run, steps[step].index);
+    if (step->run == hx_step_file)
+        hx_provision_skip_file(run, step->index);
 }
 
 static void note_step(JsonArray *done, const char *name, HxStepState state, double seconds,
@@ -253,7 +312,7 @@ static gboolean reconnect(HxProvisionRun *run, const GError *cause)
     return TRUE;
 }
 
-static gboolean run_step(HxProvisionRun *run, size_t step, HxStepState *ret_state,
+static gboolean run_step(HxProvisionRun *run, const Step *step, HxStepState *ret_state,
                          char **ret_detail, GError **error)
 {
     gsize remembered = run->manifest->len;
@@ -262,9 +321,9 @@ static gboolean run_step(HxProvisionRun *run, size_t step, HxStepState *ret_stat
         *ret_state = HX_STEP_ALREADY;
         g_clear_pointer(ret_detail, g_free);
         g_string_truncate(run->manifest, remembered);
-        if (!run->ssh && steps[step].run != step_connect)
+        if (!run->ssh && step->run != step_connect)
             run->ssh = hx_guest_ssh(run->guest, &cause);
-        if (!cause && steps[step].run(run, steps[step].index, ret_state, ret_detail, &cause))
+        if (!cause && step->run(run, step->index, ret_state, ret_detail, &cause))
             return TRUE;
         if (!reconnect(run, cause)) {
             g_propagate_error(error, g_steal_pointer(&cause));
@@ -280,19 +339,20 @@ JsonObject *hx_provision(const HxGuest *guest, const HxProvisionScope *scope, Hx
                                   .scope = scope,
                                   .report = report,
                                   .data = data,
+                                  .place = g_strdup_printf("VM \"%s\"", guest->login.vm),
                                   .manifest = g_string_new(NULL)};
     g_autoptr(JsonArray) done = json_array_new();
-    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+    for (const Step *step = steps_of(scope); step->name; step++) {
         HxStepState state;
         g_autofree char *detail = NULL;
         gint64 begin = g_get_monotonic_time();
-        if (!is_wanted(scope, i)) {
-            skip(&run, i);
+        if (!is_wanted(scope, step)) {
+            skip(&run, step);
             continue;
         }
-        run.step = steps[i].name;
+        run.step = step->name;
         report(run.step, HX_STEP_BEGUN, 0, NULL, data);
-        gboolean good = run_step(&run, i, &state, &detail, error);
+        gboolean good = run_step(&run, step, &state, &detail, error);
         double seconds = (g_get_monotonic_time() - begin) / 1e6;
         if (state == HX_STEP_DONE && scope->check)
             state = HX_STEP_NEEDED;

@@ -49,13 +49,17 @@ typedef enum {
 gboolean hx_provision_parse_build(const char *name, HxBuild *ret_build, GError **error);
 
 typedef struct {
+    /* Put the element alone, and into this container in the guest: "NAME", or "ENGINE:NAME" with
+     * podman or docker; NULL: all, into the guest. */
+    const char *container;
     const char *only; /* a step, beside those that look and remember; NULL: all */
     gboolean check;   /* change nothing, and tell what would be */
     HxBuild build;
 } HxProvisionScope;
 
-/* FALSE with HX_ERROR_USAGE, which names all, where there is no step @name to be done alone. */
-gboolean hx_provision_check_step(const char *name, GError **error);
+/* FALSE with HX_ERROR_USAGE where @scope names no step that can be done alone, which names all, or
+ * what can be no container. */
+gboolean hx_provision_check_scope(const HxProvisionScope *scope, GError **error);
 
 /* Provision @guest: idempotent, and an interrupted run is completed by the next.  Files that differ
  * from what was installed before are the user's own where they are configuration: kept.
@@ -71,7 +75,12 @@ gboolean hx_provision_check_step(const char *name, GError **error);
  * sessions use), "build" ("host" or "guest") and "build_reason" (strings), "changed" (boolean),
  * "steps" (an array of objects with "name", "state", "seconds" and "detail").  NULL with
  * HX_ERROR_GUEST (what failed in the guest, and why, or that it is too old), HX_ERROR_HOST (a part
- * is not built) or the errors of the connection. */
+ * is not built) or the errors of the connection.
+ *
+ * With a container in @scope it is the same, of the container: what it runs and has, and
+ * "container" (an object with "name", "engine", "id", "image" and "user", strings).
+ * HX_ERROR_NOT_FOUND where no engine has one of that name, HX_ERROR_NOT_RUNNING where it does not
+ * run. */
 JsonObject *hx_provision(const HxGuest *guest, const HxProvisionScope *scope, HxStepReport report,
                          void *data, GError **error);
 

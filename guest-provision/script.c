@@ -127,7 +127,8 @@ gboolean hx_script_run_noted(HxSsh *ssh, const HxScript *script, HxScriptNote no
     if (!text)
         return FALSE;
     /* The shell has read all of the script before it runs: commands in it find an empty stdin. */
-    g_autoptr(GString) command = g_string_new("sh -c \"$(cat)\" sh");
+    g_autoptr(GString) command = g_string_new(script->within);
+    g_string_append(command, " sh -c \"$(cat)\" sh");
     for (const char *const *argument = script->arguments; argument && *argument; argument++) {
         g_autofree char *quoted = g_shell_quote(*argument);
         g_string_append_printf(command, " %s", quoted);

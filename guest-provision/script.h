@@ -15,6 +15,9 @@ typedef struct {
     const char *name;
     const char *const *arguments; /* NULL-terminated; NULL: none */
     guint seconds;
+    /* Words of the guest's shell that run the command behind them elsewhere, in a container; NULL:
+     * it runs in the guest itself. */
+    const char *within;
 } HxScript;
 
 /* What a script waits for, as it told in a line "note TEXT": @text, printable. */
