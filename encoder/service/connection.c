@@ -74,14 +74,19 @@ struct HxConnection {
     GSource *ended;       /* attached by the output thread as its last act */
 };
 
-static void complain(HxConnection *connection, const char *what)
+void hx_connection_complain(HxConnectionContext *context, const char *peer, const char *what)
 {
     /* A guest must not fill the host's disk with lines. */
-    gint n = g_atomic_int_add(&connection->context->complaints, 1);
+    gint n = g_atomic_int_add(&context->complaints, 1);
     if (n < COMPLAINTS_MAX)
-        hx_log_warning("%s: %s", connection->peer, what);
+        hx_log_warning("%s: %s", peer, what);
     else if (n == COMPLAINTS_MAX)
         hx_log_warning("further complaints about clients are not logged");
+}
+
+static void complain(HxConnection *connection, const char *what)
+{
+    hx_connection_complain(connection->context, connection->peer, what);
 }
 
 /* --- intake

@@ -24,6 +24,10 @@ typedef struct {
     void *data;
 } HxConnectionContext;
 
+/* A line in the log about what the client @peer did; after some of them, about all clients, no
+ * more. Any thread. */
+void hx_connection_complain(HxConnectionContext *context, const char *peer, const char *what);
+
 /* Serve the connected stream socket @fd, which the connection then owns.  @peer, copied, names it
  * in the log and the statistics.
  *

@@ -104,9 +104,11 @@ static gboolean on_client(int listening, GIOCondition condition, void *data)
     if (fd < 0 || is_stranger(service, &address))
         return G_SOURCE_CONTINUE;
     service->accepted++;
-    if (service->connections->len >= (guint)service->context.max_sessions + SPARE_CONNECTIONS)
-        return G_SOURCE_CONTINUE;
     g_autofree char *peer = name_peer(listener, &address);
+    if (service->connections->len >= (guint)service->context.max_sessions + SPARE_CONNECTIONS) {
+        hx_connection_complain(&service->context, peer, "refused: too many connections");
+        return G_SOURCE_CONTINUE;
+    }
     /* An answer's last segment is not to wait for the acknowledgement of those before it. */
     int on = 1;
     if (address.ss_family == AF_INET)

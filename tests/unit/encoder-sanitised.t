@@ -30,7 +30,7 @@ sub finish {
 like(scalar(qx{ldd $sanitised/helixvm-encoder}), qr/libasan.*libubsan/s, 'it has the sanitisers');
 my $tests = "$build/tests/unit/encoder";
 my $stalled = begin("$tests/greedy", '-m', 'slow', '-p', '/greedy/stalled');
-finish($_, begin("$tests/$_")) for qw(greedy service stream serial fallback);
+finish($_, begin("$tests/$_")) for qw(greedy service telling stream serial fallback);
 finish('pictures and digests', begin("$sanitised/tests/unit/encoder/picture"));
 finish('clients that stall', $stalled);
 

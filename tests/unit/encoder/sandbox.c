@@ -112,7 +112,7 @@ static void test_work(void)
         const char *program, *test;
     } tests[] = {
         {"settings", "/settings"},         {"service", "/service/config"},
-        {"service", "/service/sessions"},  {"service", "/service/statistics"},
+        {"service", "/service/sessions"},  {"telling", "/telling/statistics"},
         {"service", "/service/unchanged"}, {"service", "/service/termination"},
         {"serial", "/serial/garbage"},     {"resource", "/resource/pictures"},
     };
