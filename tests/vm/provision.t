@@ -77,10 +77,13 @@ END
     completes("interrupted after $step") if $step !~ /^(connect|detect|build)$/;
 }
 
+guest('touch /run/before');
 my $begin = time;
 my $known = completes('a run of a provisioned guest');
 my $seconds = time - $begin;
 ok(!$known->{changed}, 'which changes nothing');
+is(guest('find /etc /opt /root /usr /var/lib/dpkg /var/lib/helixvm -newer /run/before; '
+    . 'find /run -maxdepth 1 -name "helixvm*" -newer /run/before'), '', 'nor does the guest see a change');
 cmp_ok($seconds, '<', 5, sprintf 'in %.1f s', $seconds);
 
 like($known->{frame}, qr/^H\.264, \d+ bytes$/, 'a frame went to the host and came back as H.264');

@@ -64,6 +64,7 @@ unlike($listening, qr/pid=$_,/, "process $_ listens on no port") for @pids;
 # --- provision -----------------------------------------------------------------------------------
 
 refused(2, qr/"xyzzy" is no step: use one of packages, user, vsockenc,/, 'provision', '--only', 'xyzzy', $vm);
+helixvm_ok('exec', $vm, '--', 'touch', '/run/before');
 my $fresh = helixvm({seconds => 120}, 'provision', '--check', '--json', $vm);
 is($fresh->{status}, 1, 'a check of a fresh guest fails') or diag($fresh->{out}, $fresh->{err});
 like($fresh->{err}, qr/not provisioned .*vsockenc, session, unit, desktop, systemd, verify\): run `helixvm provision $vm`/,
@@ -71,7 +72,9 @@ like($fresh->{err}, qr/not provisioned .*vsockenc, session, unit, desktop, syste
 my %fresh = map { $_->{name} => $_->{state} } @{json($fresh->{out})->{steps}};
 is($fresh{$_}, 'needed', "$_ is needed") for qw(vsockenc session unit desktop systemd verify);
 is($fresh{detect}, 'ok', 'the guest was looked at');
-is(helixvm('exec', $vm, '--', 'sh', '-c', 'ls /var/lib/helixvm/installed /etc/systemd/system/helixvm-session@.service '
+is(helixvm_ok('exec', $vm, '--', 'find', qw(/etc /opt /root /usr /var/lib/dpkg -newer /run/before))->{out}, '',
+    'nothing in it is changed');
+is(helixvm('exec', $vm, '--', 'sh', '-c', 'ls -d /var/lib/helixvm /etc/helixvm /run/helixvm-verified /run/helixvm-session '
     . '/usr/local/libexec/helixvm-session 2>/dev/null')->{out}, '', 'nothing was put into it');
 ok(!status_of($vm)->{provisioned}, 'nor is it kept as provisioned');
 
