@@ -95,8 +95,7 @@ gboolean hx_verb_provision(int argc, char **argv, GError **error)
          "[ENGINE:]NAME"},
         {"only", 0, 0, G_OPTION_ARG_STRING, &only, "do one step alone", "STEP"},
         {"build", 0, 0, G_OPTION_ARG_STRING, &build,
-         "who builds vsockenc and helixvm-session (default: auto, the guest where the host's build "
-         "does not fit)",
+         "who builds vsockenc and helixvm-session (default: auto, by what fits)",
          "auto|host|guest"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &json, "print what is known of the guest as JSON", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "show no steps", NULL},

@@ -153,6 +153,23 @@ void hx_provision_forget_parts(HxProvisionRun *run)
     }
 }
 
+gboolean hx_provision_is_to_be_built(const HxProvisionRun *run)
+{
+    for (size_t i = 0; i < HX_PROVISION_FILES; i++)
+        if (files[i].part && !run->sums[i])
+            return TRUE;
+    return FALSE;
+}
+
+/* What --check tells of a part that the guest would build, for g_free. */
+static char *describe_build(const HxProvisionRun *run, const char *path)
+{
+    g_autofree const char **lacks = hx_facts_all(run->facts, "unbuildable");
+    g_autofree char *names = g_strjoinv(" ", (char **)lacks);
+    return g_strdup_printf("%s, to be built there%s%s", path, *names ? ", which takes " : "",
+                           names);
+}
+
 /* Bring file @index into the guest; *ret_detail is of what was done, for g_free. */
 static gboolean bring(HxProvisionRun *run, size_t index, char **ret_detail, GError **error)
 {
@@ -162,7 +179,7 @@ static gboolean bring(HxProvisionRun *run, size_t index, char **ret_detail, GErr
         return run->scope->check || put_file(run, index, error);
     }
     if (run->scope->check) {
-        *ret_detail = g_strdup_printf("%s, to be built there", path);
+        *ret_detail = describe_build(run, path);
         return TRUE;
     }
     char *sum = NULL;

@@ -28,9 +28,20 @@ static gboolean install(HxProvisionRun *run, const char **packages, GError **err
     return hx_script_run_noted(run->ssh, &script, note, run, NULL, error);
 }
 
-/* What is missing is said once, whole: nothing of it can be had by names that are known here. */
-static gboolean not_ours(HxProvisionRun *run, const char *names, GError **error)
+/* What is missing is said once, whole, before a session's packages also what the guest builds by:
+ * nothing of it can be had by names that are known here. */
+static gboolean not_ours(HxProvisionRun *run, const char *key, GError **error)
 {
+    g_autofree const char **missing = hx_facts_all(run->facts, key);
+    g_autofree const char **unbuildable = hx_facts_all(run->facts, "unbuildable");
+    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
+    g_strv_builder_addv(builder, missing);
+    if (g_str_equal(key, "missing") && hx_provision_is_to_be_built(run))
+        g_strv_builder_addv(builder, unbuildable);
+    g_auto(GStrv) all = g_strv_builder_end(builder);
+    if (!*all)
+        return TRUE;
+    g_autofree char *names = g_strjoinv(", ", all);
     g_set_error(error, HX_ERROR, HX_ERROR_GUEST,
                 "%s runs %s, whose packages helixvm does not know: it lacks %s: install what "
                 "has them in the %s, then run this again",
@@ -44,12 +55,10 @@ gboolean hx_provision_install(HxProvisionRun *run, const char *key, char **ret_n
 {
     *ret_names = NULL;
     g_autofree const char **missing = hx_facts_all(run->facts, key);
+    if (!hx_distribution_is_in(&run->distribution, (const char *const *)run->distributions))
+        return not_ours(run, key, error);
     if (!missing[0])
         return TRUE;
-    if (!hx_distribution_is_in(&run->distribution, (const char *const *)run->distributions)) {
-        g_autofree char *listed = g_strjoinv(", ", (char **)missing);
-        return not_ours(run, listed, error);
-    }
     g_autofree char *names = g_strjoinv(" ", (char **)missing);
     if (!run->scope->check && !install(run, missing, error)) {
         g_prefix_error(error, "cannot install %s%s%s: ", names, run->container.engine ? " in " : "",

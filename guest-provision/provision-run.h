@@ -92,6 +92,8 @@ gboolean hx_provision_build(HxProvisionRun *run, const char *part, const char *p
 const char **hx_provision_file_paths(void);
 /* Whether the host's build is for @machine, as uname -m has it. */
 gboolean hx_provision_parts_are_for(const HxProvisionRun *run, const char *machine);
+/* Whether the guest has yet to build a part: of this source it has not, or it is not remembered. */
+gboolean hx_provision_is_to_be_built(const HxProvisionRun *run);
 /* The parts are built in the guest: what is known of them is what was built there of this source.
  */
 void hx_provision_forget_parts(HxProvisionRun *run);

@@ -13,11 +13,12 @@ if [ "$(cat sum 2>/dev/null)" != "$sum" ]; then
     rm -rf sum tree && mkdir tree && tar -xf "$archive" -C tree && echo "$sum" >sum || exit
 fi
 
-# On a line, which is what is told: the compiler's errors, or else what was said last.
+# On a line, which is what is told: the compiler's errors, or else what was said last but make's words.
 explain() {
     tail -n 20 log
     errors=$(grep -E 'error:|undefined reference' log | head -n 3)
-    echo "${errors:-$(tail -n 3 log)}; all that was said: $directory/log" |
+    [ "$errors" ] || errors=$(grep -vE '^(make: |cc |link )' log | tail -n 3)
+    echo "${errors:-$(tail -n 1 log)}; all that was said: $directory/log" |
         sed 's/$/; /' | tr -d '\n' | sed 's/; $//'
 }
 make --no-print-directory -C tree -f guest-provision/guest.mk -j "$(nproc)" CFLAGS=-O2 "build/guest/$part" \

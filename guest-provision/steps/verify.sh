@@ -4,15 +4,18 @@
 # seconds a part has: what hangs, and what its processes wait for, is told.
 export LC_ALL=C
 limit=$2
+user=helixvm
+# Where vsockenc was put alone, no sessions run, and so as nobody.
+getent passwd $user >/dev/null || user=nobody
 directory=$(mktemp -d) || exit 1
 trap 'rm -rf "$directory"' EXIT
 chmod 755 "$directory"
 runtime=$directory/runtime
-mkdir -m 700 "$runtime" && chown helixvm: "$runtime" || exit 1
+mkdir -m 700 "$runtime" && chown $user: "$runtime" || exit 1
 
 as_user() {
-    timeout --kill-after 5 "$limit" setpriv --reuid helixvm --regid helixvm --init-groups --inh-caps=-all \
-        env HOME="$(getent passwd helixvm | cut -d: -f6)" XDG_RUNTIME_DIR="$runtime" "$@"
+    timeout --kill-after 5 "$limit" setpriv --reuid $user --regid "$(id -g $user)" --init-groups \
+        --inh-caps=-all env HOME="$(getent passwd $user | cut -d: -f6)" XDG_RUNTIME_DIR="$runtime" "$@"
 }
 
 # Debian's mesa-utils-bin alone has it under its architecture's name.
@@ -44,7 +47,7 @@ part gl "$eglinfo" -B -a gl -p gbm &
 parts="$parts $!"
 part vulkan vulkaninfo --summary &
 parts="$parts $!"
-setsid sh -c "sleep $((limit - 5)); exec ps -u helixvm -o stat=,wchan:24=,args=" >"$directory/late" &
+setsid sh -c "sleep $((limit - 5)); exec ps -u $user -o stat=,wchan:24=,args=" >"$directory/late" &
 late=$!
 # shellcheck disable=SC2086 # one word each
 wait $parts

@@ -6,11 +6,13 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
+use File::Temp;
 use HelixVM;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $vm = vm_name('provision');
+my $build = $ENV{BUILD} // 'build';
 my $again = qr/, then run this again$/m;
 
 # In the guest, as root; its stdout.
@@ -45,7 +47,8 @@ sub fails {
     like($run->{err}, $again, "$what: and what to do");
 }
 
-helixvm_ok({seconds => 400}, 'up', $vm);
+# The folder is for what the guest builds with.
+helixvm_ok({seconds => 400}, 'up', $vm, '--set', 'share.folders=usr:/usr:ro');
 
 # --- interrupted after each step -----------------------------------------------------------------
 
@@ -210,6 +213,63 @@ my $ended = finish($run, 120);
 is($ended->{status}, 0, 'the run goes on where the lock is free') or diag($ended->{err});
 like($ended->{err}, qr/^  packages +[\d.]+ s  done: vulkan-tools\n.*^  session .* done: .*^  verify .* ok: /ms,
     'and completes');
+
+# --- built in the guest --------------------------------------------------------------------------
+
+# An emulated guest takes minutes to unpack the compiler and the libraries' headers: it sees those of
+# this environment, a Debian 13 as it is itself, and dpkg knows of them.
+my $dir = File::Temp->newdir('helixvm-provision-XXXXXX', TMPDIR => 1);
+my @packages = qw(gcc libc6-dev make pkgconf libglib2.0-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+    libdrm-dev libsoup-3.0-dev libjson-glib-dev);
+put("$dir/status", join '', `dpkg-query --status @packages`);
+helixvm_ok('cp', "$dir/status", "$vm:/root/build-packages");
+guest(<<'END');
+cat /root/build-packages >>/var/lib/dpkg/status
+mkdir /root/usr /root/work
+mount -t overlay -o lowerdir=/usr:/mnt/usr,upperdir=/root/usr,workdir=/root/work overlay /usr
+END
+# Debian's alternatives are not below /usr.
+my $compiler = provision('--build', 'guest', '--only', 'vsockenc');
+is($compiler->{status}, 8, 'a compiler that fails: exit status 8');
+like($compiler->{err}, qr{cannot build libgstvsockenc\.so in the guest: .*cc: not found.*; all that was said: /var/lib/helixvm/build/log$}m,
+    'and what it said');
+guest('ln -sf gcc /usr/bin/cc');
+
+# Cut off while it builds.
+my $building = start_helixvm('provision', '--build', 'guest', $vm);
+ok(wait_until(120, sub { slurp($building->{err}->filename) =~ /^  user/m
+        && helixvm('exec', $vm, '--', 'grep', '-q', '^cc ', '/var/lib/helixvm/build/log')->{status} == 0 }),
+    'the guest compiles');
+kill 'KILL', $building->{pid};
+finish($building, 30);
+
+$begin = time;
+my $built = helixvm({seconds => 900}, 'provision', '--build', 'guest', '--json', $vm);
+diag(sprintf 'built in %.0f s', time - $begin);
+is($built->{status}, 0, 'the next run builds on') or diag($built->{err});
+$known = json($built->{out} || '{}');
+is("$known->{build}: $known->{build_reason}", 'guest: as asked for', 'in the guest');
+my %step = map { $_->{name} => $_ } @{$known->{steps}};
+is($step{$_}{state}, 'done', "$_ is done") for qw(vsockenc session);
+like($step{$_}{detail}, qr/, built there$/, "and was built there") for qw(vsockenc session);
+like($known->{frame}, qr/^H\.264, \d+ bytes$/, 'a frame of the guest\'s own build comes back as H.264');
+isnt(guest('sha256sum </usr/local/libexec/helixvm-session'), scalar `sha256sum <$build/guest/helixvm-session`,
+    'it is not the host\'s build');
+is(guest('ls /var/lib/helixvm'), "installed\n", 'and what it was built of is gone');
+$begin = time;
+$built = provision('--build', 'guest', '--json');
+ok(!json($built->{out} || '{"changed":1}')->{changed}, 'a second run changes nothing');
+cmp_ok(time - $begin, '<', 5, 'and takes less than 5 s');
+
+helixvm_ok({seconds => 120}, 'session', 'start', $vm, 'plain', '--size', '320x240', '--set', 'background=#3366cc',
+    '--set', 'panel=false', '--', 'sleep', 'infinity');
+my $stats = json(helixvm_ok({seconds => 60}, 'stream', $vm, '--session', 'plain', '--duration', 3,
+    '--snapshot', "$dir/plain.png", '--quiet', '--json')->{out});
+is("$stats->{source} $stats->{width}x$stats->{height}", 'resource 320x240', 'its session streams by resource');
+my $shown = pixel(scalar `ffmpeg -v error -i $dir/plain.png -f rawvideo -pix_fmt rgb24 -`, 320, 160, 120);
+cmp_ok(abs($shown->[$_] - (0x33, 0x66, 0xcc)[$_]), '<=', 8, 'the picture is the session\'s background') for 0 .. 2;
+is(guest('readlink /proc/$(systemctl show --value --property MainPID helixvm-session@plain)/exe'),
+    "/usr/local/libexec/helixvm-session\n", 'by that build');
 
 powers_off($vm, 'the guest powers off');
 done_testing;
