@@ -9,6 +9,7 @@
 #include "launcher/vsock/events.h"
 #include "launcher/vsock/held-data.h"
 #include "launcher/vsock/host-sockets.h"
+#include "launcher/vsock/polling.h"
 #include "launcher/vsock/session.h"
 #include "launcher/vsock/virtqueue.h"
 
@@ -22,13 +23,6 @@
 /* They are published at the latest when they held so many bytes, a quarter of what a guest may have
  * under way: it frees them beside its sending then. */
 #define HX_RETURN_BYTES (HX_CONNECTION_BUFFER / 4)
-/* So many laps with so many bytes each are a stream, of packets that are worth waiting for: larger
- * ones fill the guest's credit too soon. */
-#define HX_STREAM_PACKET_MAX (48 * 1024)
-#define HX_STREAM_LAPS 4
-#define HX_STREAM_BYTES 2048
-/* While a guest streams, its queue is looked into again after so long. */
-#define HX_LOOK_AGAIN_US 100
 /* Chains per read from a host socket: at 4 KiB, as Linux guests offer them, 128 KiB. */
 #define HX_READ_CHAINS 32
 /* With so many RSTs due, no more packets are taken from the guest before it takes those. */
@@ -96,10 +90,8 @@ struct HxVsock {
     } gather;
     gint64 returned_since; /* µs: chains of the tx queue wait to be published; 0: none do */
     unsigned returned_bytes;
-    bool return_now;      /* they wait no longer */
-    unsigned lap_bytes;   /* data in this lap, in packets that are not large */
-    unsigned stream_laps; /* laps in a row that had much of it */
-    gint64 look_again;    /* µs: when to, without a kick; 0: never */
+    bool return_now;   /* they wait no longer */
+    HxPolling polling; /* of the tx queue */
     /* Buffers of the guest's for one read: whole, and behind the header. */
     struct iovec buffers[HX_GATHER_MAX], payload[HX_GATHER_MAX];
     /* What one read of a message finds beyond those. */

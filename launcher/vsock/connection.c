@@ -32,12 +32,16 @@ static void take_credit(HxConnection *c, const struct virtio_vsock_hdr *packet)
     c->guest_forwarded = le32toh(packet->fwd_cnt);
 }
 
+uint32_t hx_connection_window(const HxConnection *c)
+{
+    return MIN(c->guest_buffer, HX_CONNECTION_BUFFER);
+}
+
 /* Whether the guest is to hear now how many bytes have left the buffer. */
 static void update_credit(HxConnection *c)
 {
     uint32_t left = c->forwarded - c->forwarded_told;
-    uint32_t window = MIN(c->guest_buffer, HX_CONNECTION_BUFFER);
-    uint32_t enough = c->type == VIRTIO_VSOCK_TYPE_SEQPACKET ? 1 : window / 2;
+    uint32_t enough = c->type == VIRTIO_VSOCK_TYPE_SEQPACKET ? 1 : hx_connection_window(c) / 2;
     if (left > 0 && left >= enough && !(c->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND))
         c->credit_due = true;
 }

@@ -66,6 +66,9 @@ HxPacketMeaning hx_connection_receive(HxConnection *connection,
 /* @size bytes from the guest are no longer held: they may be sent again. */
 void hx_connection_forwarded(HxConnection *connection, uint32_t size);
 
+/* The most that the guest has under way, in bytes: Linux has no more than its own buffer holds. */
+uint32_t hx_connection_window(const HxConnection *connection);
+
 /* Whether a packet without payload is to be sent. */
 bool hx_connection_control_due(const HxConnection *connection);
 

@@ -116,7 +116,7 @@ static void take_offer(HxVsock *vsock, const HxChannel *channel, Offer *offer)
 static unsigned give_offer(HxVsock *vsock, HxChannel *channel, const Offer *offer, size_t size,
                            uint32_t flags)
 {
-    vsock->stream_laps = 0; /* what comes next may be an answer, and is not to wait */
+    hx_polling_expect_answer(&vsock->polling);
     const struct iovec *iov = vsock->buffers;
     unsigned i;
     for (i = 0; size > 0; i++) {

@@ -10,10 +10,6 @@
  * A driver has no use for a chain that is given back but to free it, and an interrupt costs it more
  * than the packet did.  So chains with data wait to be published until a quarter of the ring has
  * come together, or for a moment.
- *
- * A kick costs both sides much, too.  While a guest streams, which it does when several laps have
- * found data and none went to it in between, no kicks are asked for: the queue is looked into
- * again a moment later, where several packets then are, until none is.
  */
 #include <endian.h>
 #include <errno.h>
@@ -50,8 +46,7 @@ static void gather(HxVsock *vsock, HxChannel *channel, const HxChain *chain, str
         hx_iov_slice(iov, chain->n_readable, sizeof(struct virtio_vsock_hdr), size, iov);
     vsock->gather.heads[vsock->gather.n_heads++] = chain->head;
     vsock->returned_bytes += size;
-    if (size < HX_STREAM_PACKET_MAX)
-        vsock->lap_bytes += size;
+    hx_polling_count(&vsock->polling, size, hx_connection_window(&channel->connection));
 }
 
 static int socket_type(uint16_t type)
@@ -229,39 +224,23 @@ static int take_packet(HxVsock *vsock)
     return 1;
 }
 
-/* With nothing more in the queue: whether it is looked into again without a kick. */
-static bool looks_again(HxVsock *vsock)
-{
-    gint64 now = g_get_monotonic_time();
-    bool due = now >= vsock->look_again;
-    if (vsock->lap_bytes >= HX_STREAM_BYTES)
-        vsock->stream_laps = MIN(vsock->stream_laps + 1, HX_STREAM_LAPS);
-    else if (due) /* not only woken in between by something else */
-        vsock->stream_laps = 0;
-    if (vsock->stream_laps < HX_STREAM_LAPS)
-        vsock->look_again = 0;
-    else if (due)
-        vsock->look_again = now + HX_LOOK_AGAIN_US;
-    return vsock->look_again != 0;
-}
-
 bool hx_vsock_run_tx(HxVsock *vsock)
 {
     HxVirtqueue *queue = vsock->tx;
     if (!hx_virtqueue_usable(queue)) {
-        vsock->returned_since = vsock->look_again = 0;
+        vsock->returned_since = vsock->polling.look_at = 0;
         return false;
     }
     hx_virtqueue_disable_kick(queue);
-    vsock->lap_bytes = 0;
     bool empty = false;
     for (unsigned i = 0; i < HX_LAP && !empty && vsock->resets_count < HX_RESETS_PAUSE; i++)
         empty = !take_packet(vsock);
     write_gathered(vsock);
     publish(vsock);
     if (!empty) { /* with RSTs to be taken first, it is they that bring us back */
-        vsock->look_again = 0;
+        vsock->polling.look_at = 0;
         return vsock->resets_count < HX_RESETS_PAUSE;
     }
-    return !looks_again(vsock) && hx_virtqueue_enable_kick(queue);
+    return !hx_polling_end_lap(&vsock->polling, g_get_monotonic_time()) &&
+           hx_virtqueue_enable_kick(queue);
 }

@@ -129,7 +129,7 @@ void hx_vsock_reset(HxVsock *vsock)
             hx_channel_detach(channel);
     }
     vsock->resets_count = 0;
-    vsock->returned_since = vsock->look_again = 0;
+    vsock->returned_since = vsock->polling.look_at = 0;
 }
 
 void hx_vsock_end_lost(HxVsock *vsock, bool tell_guest)
@@ -170,7 +170,7 @@ int64_t hx_vsock_run(HxVsock *vsock)
     if (more)
         return 0;
     gint64 at = vsock->returned_since ? vsock->returned_since + HX_RETURN_US : G_MAXINT64;
-    if (vsock->look_again)
-        at = MIN(at, vsock->look_again);
+    if (vsock->polling.look_at)
+        at = MIN(at, vsock->polling.look_at);
     return at == G_MAXINT64 ? -1 : hx_time_left(at);
 }

@@ -10,7 +10,7 @@
  *         the data is what the buffers held
  *
  * The credit is larger than a guest can use up.  When kicks are asked for, and when used chains and
- * credit are told, is as in helixvm-vsock (launcher/vsock/device-tx.c, device-rx.c).  One
+ * credit are told, is as in helixvm-vsock (launcher/vsock/polling.c, device-tx.c, device-rx.c). One
  * connection at a time: the next one takes the place of the last. usage: vsock-floor SOCKET-PATH
  * CID */
 #include <endian.h>
@@ -39,8 +39,9 @@ typedef struct {
     bool open;
     struct virtio_vsock_hdr reset; /* of the last one, where it is due */
     bool reset_due;
-    gint64 returned_since, look_again;
-    unsigned returned_bytes, lap_bytes, stream_laps;
+    gint64 returned_since;
+    unsigned returned_bytes;
+    HxPolling polling;
     bool return_now;
 } Device;
 
@@ -77,7 +78,7 @@ static void echo(Device *device, uint32_t size)
     hx_iov_write(part, n, payload, size);
     give_buffer(device, iov, &chain, &packet);
     hx_virtqueue_flush(device->rx);
-    device->stream_laps = 0;
+    hx_polling_expect_answer(&device->polling);
 }
 
 /* Returns false where buffers ran out. */
@@ -135,8 +136,7 @@ static void take_data(Device *device, const struct iovec *iov, const HxChain *ch
     HxConnection *c = &device->connection;
     hx_connection_forwarded(c, size);
     device->returned_bytes += size;
-    if (size < HX_STREAM_PACKET_MAX)
-        device->lap_bytes += size;
+    hx_polling_count(&device->polling, size, hx_connection_window(c));
     if (c->host_port == ECHO_PORT) {
         struct iovec part[PIECES_MAX];
         size = MIN(size, sizeof payload);
@@ -193,22 +193,6 @@ static void publish(Device *device)
     }
 }
 
-/* Whether the queue is looked into again without a kick. */
-static bool looks_again(Device *device)
-{
-    gint64 now = g_get_monotonic_time();
-    bool due = now >= device->look_again;
-    if (device->lap_bytes >= HX_STREAM_BYTES)
-        device->stream_laps = MIN(device->stream_laps + 1, HX_STREAM_LAPS);
-    else if (due)
-        device->stream_laps = 0;
-    if (device->stream_laps < HX_STREAM_LAPS)
-        device->look_again = 0;
-    else if (due)
-        device->look_again = now + HX_LOOK_AGAIN_US;
-    return device->look_again != 0;
-}
-
 /* Returns whether to come back at once. */
 static bool run_tx(Device *device)
 {
@@ -216,13 +200,13 @@ static bool run_tx(Device *device)
     HxChain chain;
     unsigned count = 0;
     hx_virtqueue_disable_kick(device->tx);
-    device->lap_bytes = 0;
     for (; count < HX_LAP && hx_virtqueue_pop(device->tx, iov, PIECES_MAX, &chain) == 1; count++) {
         take_packet(device, iov, &chain);
         hx_virtqueue_push(device->tx, chain.head, 0);
     }
     publish(device);
-    return count == HX_LAP || (!looks_again(device) && hx_virtqueue_enable_kick(device->tx));
+    return count == HX_LAP || (!hx_polling_end_lap(&device->polling, g_get_monotonic_time()) &&
+                               hx_virtqueue_enable_kick(device->tx));
 }
 
 /* --- both ----------------------------------------------------------------------------------------
@@ -238,8 +222,8 @@ static int64_t run(Device *device)
     if (more)
         return 0;
     gint64 at = device->returned_since ? device->returned_since + HX_RETURN_US : G_MAXINT64;
-    if (device->look_again)
-        at = MIN(at, device->look_again);
+    if (device->polling.look_at)
+        at = MIN(at, device->polling.look_at);
     return at == G_MAXINT64 ? -1 : hx_time_left(at);
 }
 
