@@ -295,13 +295,25 @@ static void note_step(JsonArray *done, const char *name, HxStepState state, doub
     json_array_add_object_element(done, step);
 }
 
+/* Add to @cause what to do where each connection was lost. */
+static void tell_lost(const HxProvisionRun *run, GError *cause)
+{
+    g_autofree char *message = cause->message;
+    cause->message = g_strdup_printf("%s; so by %u connections: see why they are lost by "
+                                     "`helixvm logs %s`, then run this again",
+                                     message, RECONNECTIONS_MAX + 1u, run->guest->login.vm);
+}
+
 /* Whether the step that failed with @cause is to be begun anew: over a new connection, where the
  * guest's closed.  That one fails as the step does. */
-static gboolean reconnect(HxProvisionRun *run, const GError *cause)
+static gboolean reconnect(HxProvisionRun *run, GError *cause)
 {
-    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_PROTOCOL) ||
-        run->reconnected == RECONNECTIONS_MAX)
+    if (!g_error_matches(cause, HX_ERROR, HX_ERROR_PROTOCOL))
         return FALSE;
+    if (run->reconnected == RECONNECTIONS_MAX) {
+        tell_lost(run, cause);
+        return FALSE;
+    }
     guint seconds = 1u << run->reconnected++;
     g_autofree char *note =
         g_strdup_printf("%s: %s; begun anew in %u s, by connection %u of %u", run->step,
