@@ -49,6 +49,14 @@ static double guest_encode_ms(const HxStreamFigures *f)
     return f->taken < ENOUGH * f->passed ? MAX(interval_ms(f->taken), f->answer_ms) : f->answer_ms;
 }
 
+/* Of an answer's time, what a frame waits for others: those that are under way at once, by Little's
+ * law, are read one after the other, and encoded one after the other. */
+static double waited_ms(const HxStreamFigures *f, double answer, double read, double encode)
+{
+    double under_way = f->taken * answer / 1000;
+    return MAX(under_way - 1, 0) * MAX(read, encode);
+}
+
 static void find_times(const HxStreamFigures *f, HxStreamLimit *limit)
 {
     double *ms = limit->ms;
@@ -60,7 +68,9 @@ static void find_times(const HxStreamFigures *f, HxStreamLimit *limit)
                                      : -1;
     ms[HX_STREAM_STAGE_READ] = f->by_guest ? -1 : f->read_ms;
     ms[HX_STREAM_STAGE_ENCODE] = f->by_guest ? guest_encode_ms(f) : f->encode_ms;
-    ms[HX_STREAM_STAGE_TRANSPORT] = f->by_guest || !known ? -1 : MAX(answer - read - encode, 0);
+    double waited = waited_ms(f, answer, read, encode);
+    ms[HX_STREAM_STAGE_TRANSPORT] =
+        f->by_guest || !known ? -1 : MAX(answer - read - encode - waited, 0);
     ms[HX_STREAM_STAGE_VIEWER] = f->received > 0 ? f->viewer_busy * interval_ms(f->received) : -1;
 }
 

@@ -86,6 +86,15 @@ static void test_answer(void)
     figures.host_busy = 0.97;
     expect(&figures, FALSE, HX_STREAM_STAGE_TRANSPORT, "host's CPUs were busy for 97 % of the");
     figures.host_busy = 0.5;
+    /* Two are under way, and each waits for the other to be read. */
+    HxStreamFigures two = figures;
+    two.taken = two.encoded = two.received = 3.3;
+    two.answer_ms = 604;
+    two.read_ms = 300;
+    two.encode_ms = 4;
+    expect(&two, FALSE, HX_STREAM_STAGE_READ, "^read-back limits: it takes 300.0 ms");
+    two.read_ms = 4;
+    expect(&two, FALSE, HX_STREAM_STAGE_TRANSPORT, "^transport limits: it takes 592.0 ms");
     /* The guest encodes: nothing of it is the host's. */
     figures.by_guest = TRUE;
     figures.read_ms = figures.encode_ms = -1;
