@@ -329,12 +329,7 @@ gboolean hx_step_container_verify(HxProvisionRun *run, size_t index, HxStepState
     if (!key)
         return FALSE;
     g_autofree char *verified = g_strdup_printf("%s-verified", run->container.engine);
-    g_autofree const char **lines = hx_facts_all(run->container.facts, verified);
-    g_autofree char *earlier = g_strjoinv("\n", (char **)lines);
-    g_clear_pointer(&run->verified, hx_facts_free);
-    run->verified = hx_facts_new(earlier);
-    gboolean due =
-        run->changed || run->needed || g_strcmp0(hx_facts_get(run->verified, "key"), key) != 0;
+    gboolean due = hx_provision_verification_due(run, run->container.facts, verified, key);
     if (due && run->scope->check) {
         *ret_state = HX_STEP_DONE;
         return TRUE;

@@ -125,5 +125,9 @@ gboolean hx_container_put(HxProvisionRun *run, GBytes *content, const char *path
 
 /* A name for what is verified and how, by the script @name; for g_free. */
 char *hx_provision_verification_key(HxProvisionRun *run, const char *name, GError **error);
+/* Take what was verified earlier, as @facts have it under @name, into run->verified.  Returns
+ * whether to verify now: something is changed, or that was not what @key names. */
+gboolean hx_provision_verification_due(HxProvisionRun *run, const HxFacts *facts, const char *name,
+                                       const char *key);
 
 HxStep hx_step_verify;

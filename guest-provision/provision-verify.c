@@ -76,6 +76,16 @@ static gboolean run_verify(HxProvisionRun *run, const char *key, char **ret_hung
     return TRUE;
 }
 
+gboolean hx_provision_verification_due(HxProvisionRun *run, const HxFacts *facts, const char *name,
+                                       const char *key)
+{
+    g_autofree const char **lines = hx_facts_all(facts, name);
+    g_autofree char *earlier = g_strjoinv("\n", (char **)lines);
+    g_clear_pointer(&run->verified, hx_facts_free);
+    run->verified = hx_facts_new(earlier);
+    return run->changed || run->needed || g_strcmp0(hx_facts_get(run->verified, "key"), key) != 0;
+}
+
 gboolean hx_step_verify(HxProvisionRun *run, size_t index, HxStepState *ret_state,
                         char **ret_detail, GError **error)
 {
@@ -83,11 +93,7 @@ gboolean hx_step_verify(HxProvisionRun *run, size_t index, HxStepState *ret_stat
     if (!key)
         return FALSE;
     g_autofree char *hung = NULL;
-    g_autofree const char **lines = hx_facts_all(run->facts, "verified");
-    g_autofree char *earlier = g_strjoinv("\n", (char **)lines);
-    run->verified = hx_facts_new(earlier);
-    gboolean due =
-        run->changed || run->needed || g_strcmp0(hx_facts_get(run->verified, "key"), key) != 0;
+    gboolean due = hx_provision_verification_due(run, run->facts, "verified", key);
     if (due && run->scope->check) {
         *ret_state = HX_STEP_DONE;
         return TRUE;
